@@ -1,0 +1,153 @@
+"""Blocks of one log -> records: which format each line has, and what every record gets whatever its format.
+
+The format that read the last line is asked first, then the others in the order of the registry. A line that no format takes may stand behind
+an envelope (a syslog header, a `file:` prefix): what is inside is read the same way, and the envelope goes into the record. What is left is
+`Text`.
+
+This is the one place that sees octets: a line that is not UTF-8 is read as Latin-1 and says so in `error`, so that every record is text and
+every octet can be had back (`octets`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Literal
+
+from shipper import events
+from shipper.formats import FORMATS, Format, Log, open_envelope
+from shipper.framing import Block
+from shipper.identity import Identity
+from shipper.record import Record, Source, Text, Unparsed
+
+RawPolicy = Literal["always", "errors", "never"]
+
+NOT_UTF8 = "not UTF-8, read as Latin-1"
+_MAX_ENVELOPES = 4
+"""A `file:` prefix, a syslog header, and the same once more from a relay; deeper nesting is text."""
+
+
+class Reader:
+    """Reads one log. `file` or `peer` says where from; `raw` when a record keeps its line; `only` forces one format."""
+
+    def __init__(self, log: Log, *, file: str = "", peer: str = "", raw: RawPolicy = "errors", only: Format | None = None) -> None:
+        self.log = log
+        self.file = file
+        self.peer = peer
+        self.raw = raw
+        self._formats = (only,) if only else FORMATS
+        self._forced = only
+        self._latest = self._formats[0]
+        self._identity = Identity()
+
+    def read(self, block: Block) -> list[Record]:
+        """One record for each line of the block, in order."""
+        frames: Sequence[bytes] = block.data.split(b"\n")
+        raws: Sequence[str]
+        wrong: dict[int, str] = {}
+        if block.data.isascii():
+            raws = block.data.decode("ascii").split("\n")
+        else:
+            raws = [_decode(frame, wrong, number) for number, frame in enumerate(frames)]
+        lines = raws
+        if block.data.find(b"\r") >= 0 or (block.offset == 0 and raws[0].startswith("\ufeff")):
+            lines = [line.rstrip("\r").removeprefix("\ufeff") for line in raws]
+        if block.cut:
+            wrong[0] = f"line of {len(block.data) + block.cut} octets, cut after {len(block.data)}"
+        records, contents = self._records(lines)
+        if block.encoding:
+            starts = _offsets([len(raw.encode(block.encoding)) // 2 for raw in raws], block.offset, 2)
+        else:
+            starts = _offsets([len(frame) for frame in frames], block.offset, 1)
+        self._finish(records, contents, raws, starts, wrong)
+        return records
+
+    def _records(self, lines: Sequence[str]) -> tuple[list[Record], Sequence[str]]:
+        """The records of these lines, and what of each line its id is made of."""
+        records: list[Record] = []
+        contents = lines
+        position, count, log = 0, len(lines), self.log
+        while position < count:
+            reached = self._run(self._latest, lines, position, records)
+            if reached == position:
+                for form in self._formats:
+                    if form is not self._latest and (reached := self._run(form, lines, position, records)) > position:
+                        self._latest = form
+                        break
+            if reached == position:
+                record, content = self._enveloped(lines[position], log)
+                records.append(record)
+                if content is not lines[position]:
+                    if contents is lines:
+                        contents = list(lines)
+                    contents[position] = content  # type: ignore[index]
+                reached = position + 1
+            position = reached
+        return records, contents
+
+    def _run(self, form: Format, lines: Sequence[str], start: int, records: list[Record]) -> int:
+        """A run of one format. A parser that raises is our bug, never the log's end: that line is set down as unparsed."""
+        done = len(records)
+        try:
+            return form.parse_run(lines, start, self.log, records)
+        except Exception as failure:
+            reached = start + len(records) - done
+            records.append(_unparsed(f"internal error in format '{form.name}': {failure!r}"))
+            return reached + 1
+
+    def _enveloped(self, line: str, log: Log) -> tuple[Record, str]:
+        """A line that no format took by itself: what is inside its envelopes, and the innermost line."""
+        inner, opened = line, []
+        while len(opened) < _MAX_ENVELOPES and (envelope := open_envelope(inner, log)) is not None:
+            opened.append(envelope)
+            inner = envelope.inner
+            found: list[Record] = []
+            if any(self._run(form, (inner,), 0, found) for form in (self._latest, *self._formats)):
+                for outer in reversed(opened):
+                    outer.attach(found[0])
+                return found[0], inner
+        if self._forced:
+            return _unparsed(f"column 1: not a line of format '{self._forced.name}'"), line
+        if opened and (record := opened[-1].record() or opened[0].record()):
+            return record, line
+        return Text(event=events.TEXT.name, severity=events.TEXT.severity, message=line), line
+
+    def _finish(
+        self, records: list[Record], contents: Sequence[str], raws: Sequence[str], starts: Sequence[int], wrong: dict[int, str]
+    ) -> None:
+        """Adds what every record has: host, id, source, raw."""
+        for number, reason in wrong.items():
+            record = records[number]
+            record.error = f"{record.error}; {reason}" if record.error else reason
+        of, file, peer, raw = self._identity.of, self.file, self.peer, self.raw
+        host = self.log.host
+        always, never = raw == "always", raw == "never"
+        for record, content, line, start in zip(records, contents, raws, starts, strict=True):
+            if host and not record.host:
+                record.host = host
+            record.id = of(content, record.host, record.time)
+            record.source = Source(file, start, peer) if file else Source("", None, peer) if peer else None
+            if always or (record.error and not never):
+                record.raw = line
+
+
+def octets(record: Record) -> bytes:
+    """The octets of a record's line, from a record that has `raw`: the LF at the end (and, of a UTF-16 file, the encoding) is not in it."""
+    return record.raw.encode("latin-1" if NOT_UTF8 in record.error else "utf-8")
+
+
+def _decode(frame: bytes, wrong: dict[int, str], number: int) -> str:
+    try:
+        return frame.decode()
+    except UnicodeDecodeError as problem:
+        wrong[number] = f"octet {problem.start + 1}: {NOT_UTF8}"
+        return frame.decode("latin-1")
+
+
+def _offsets(lengths: Sequence[int], first: int, unit: int) -> list[int]:
+    """Offsets of lines of these lengths, in units of so many octets, each with an LF of one unit after it."""
+    return list(accumulate([(length + 1) * unit for length in lengths[:-1]], initial=first))
+
+
+def _unparsed(reason: str) -> Unparsed:
+    return Unparsed(event=events.UNPARSED.name, severity=events.UNPARSED.severity, error=reason)

@@ -1,0 +1,217 @@
+"""Time stamps of the logs, made ISO 8601 with an offset, without inventing what they do not say.
+
+    19-Jan-1998 19:16:57.64        MTA text          local time, no zone: the log's zone is taken
+    1998-01-19T19:16:57.64[+01:00] MTA and store XML  the same, unless it names one
+    02/Jan/1999:13:08:21 -0700     service logs       zone in the line
+
+A `Clock` belongs to one log, as the hour that daylight saving repeats can only be told by the order of the lines: a stamp in it is the first
+of its two instants until that would be a jump back by more than half an hour; then it is the second. Stamps come in runs of the same
+second, so the last second is remembered; only the fraction differs.
+"""
+
+from __future__ import annotations
+
+import os
+import time as _time
+from calendar import timegm
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+ZoneSource = Literal["config", "system"]
+
+MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+MONTH_NAMES = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_BACKWARDS = 1800
+"""A step back by more seconds than this, inside the repeated hour, is the clock's and not that of two processes writing in turn."""
+
+
+def system_zone() -> tzinfo:
+    """The machine's zone, by `TZ`, `/etc/localtime` or the C library; UTC where none of them says."""
+    name = os.environ.get("TZ", "").lstrip(":")
+    if not name:
+        target = os.path.realpath("/etc/localtime")
+        name = target.partition("zoneinfo/")[2]
+    try:
+        if name:
+            return ZoneInfo(name.removeprefix("posix/").removeprefix("right/"))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        pass
+    offset = _time.localtime().tm_gmtoff
+    return timezone(timedelta(seconds=offset)) if offset else ZoneInfo("UTC")
+
+
+def offset_text(seconds: int) -> str:
+    """UTC offset in seconds -> `+01:00`; odd seconds of old local mean times are kept as `+00:53:28`."""
+    sign = "-" if seconds < 0 else "+"
+    minutes, rest = divmod(abs(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{sign}{hours:02d}:{minutes:02d}" + (f":{rest:02d}" if rest else "")
+
+
+class Clock:
+    """Turns the stamps of one log into ISO 8601. `source` is what `time_zone_source` says of a stamp that names no zone."""
+
+    __slots__ = ("_cached", "_fixed", "_last", "_nslog", "_offset", "_prefix", "source", "zone")
+
+    def __init__(self, zone: tzinfo | None = None, source: ZoneSource = "config") -> None:
+        self.zone: tzinfo = zone if zone is not None else system_zone()
+        self.source: str = source if zone is not None else "system"
+        self._fixed = isinstance(self.zone, timezone)
+        self._last: int | None = None  # seconds since 1970 of the last stamp without a zone
+        self._cached = ""  # the stamp up to its second, as written
+        self._prefix = ""  # ... in ISO 8601
+        self._offset = ""  # ... and its offset
+        self._nslog: tuple[str, str] = ("", "")
+
+    def mta(self, stamp: str) -> str:
+        """`19-Jan-1998 19:16:57.64` -> `1998-01-19T19:16:57.64-05:00`; `""` when it is no such stamp.
+
+        The day may have one digit or a blank before it, the month any case, the fraction any number of digits or none.
+        """
+        if stamp[:20] == self._cached:
+            fraction = stamp[20:]
+            if not fraction or (fraction[0] == "." and fraction[1:].isdigit()):
+                return self._prefix + fraction + self._offset
+            return ""
+        day, month, rest = stamp[:2].strip(), stamp[3:6], stamp[7:]
+        if stamp[1:2] == "-":
+            day, month, rest = stamp[:1], stamp[2:5], stamp[6:]
+        date_ok = stamp[len(stamp) - len(rest) - 1 : len(stamp) - len(rest)] == "-" and rest[4:5] == " "
+        number = MONTHS.get(month.lower())
+        if not date_ok or number is None:
+            return ""
+        second, fraction = rest[:13], rest[13:]
+        iso = self._local(rest[:4], number, day, second[5:])
+        if not iso or (fraction and not (fraction[0] == "." and fraction[1:].isdigit() and len(fraction) < 11)):
+            return ""
+        if len(stamp) - len(fraction) == 20:
+            self._cached = stamp[:20]
+        return self._prefix + fraction + self._offset
+
+    def iso(self, stamp: str) -> tuple[str, str]:
+        """`1998-01-19T19:16:57.64` -> (ISO 8601 with offset, where the zone is from: `record` or the clock's); `("", "")` when it is none.
+
+        A blank or `T` between date and time, fraction and zone (`Z`, `+hhmm`, `+hh:mm`) optional.
+        """
+        if len(stamp) < 19 or stamp[4] != "-" or stamp[7] != "-" or stamp[10] not in "T t" or not stamp.isascii():
+            return "", ""
+        rest = stamp[19:]
+        fraction = ""
+        if rest[:1] in (".", ","):
+            digits = len(rest[1:]) - len(rest[1:].lstrip("0123456789"))
+            if not 0 < digits < 10:
+                return "", ""
+            fraction, rest = "." + rest[1 : 1 + digits], rest[1 + digits :]
+        month = stamp[5:7]
+        if not (month.isdigit() and 1 <= int(month) <= 12):
+            return "", ""
+        if rest:
+            zone = zone_text(rest.strip())
+            if not zone or not _plausible(stamp[:4], int(month), stamp[8:10], stamp[11:19]):
+                return "", ""
+            return f"{stamp[:10]}T{stamp[11:19]}{fraction}{zone}", "record"
+        self._cached = ""
+        if not self._local(stamp[:4], int(month), stamp[8:10], stamp[11:19]):
+            return "", ""
+        return self._prefix + fraction + self._offset, self.source
+
+    def nslog(self, stamp: str) -> str:
+        """`02/Jan/1999:13:08:21 -0700` -> `1999-01-02T13:08:21-07:00`; `""` when it is no such stamp."""
+        if stamp == self._nslog[0]:
+            return self._nslog[1]
+        parts = stamp.split("/", 2)
+        if len(parts) != 3:
+            return ""
+        day, month, rest = parts
+        number = MONTHS.get(month.lower())
+        zone = zone_text(rest[14:])
+        if number is None or rest[4:5] != ":" or rest[13:14] != " " or not zone or not _plausible(rest[:4], number, day, rest[5:13]):
+            return ""
+        iso = f"{rest[:4]}-{number:02d}-{int(day):02d}T{rest[5:13]}{zone}"
+        self._nslog = (stamp, iso)
+        return iso
+
+    def local(self, year: int, month: int, day: int, clock: str, fraction: str = "") -> str:
+        """A date and a local `hh:mm:ss` -> ISO 8601; `""` when there is no such date or time. `fraction` is `""` or `.` and digits."""
+        self._cached = ""
+        iso = self._local(f"{year:04d}", month, str(day), clock)
+        return self._prefix + fraction + self._offset if iso else ""
+
+    def _local(self, year: str, month: int, day: str, clock: str) -> str:
+        """Sets the prefix and offset of a new second; `""` (and nothing changed) when the numbers are no time."""
+        if not _plausible(year, month, day, clock):
+            return ""
+        leap = clock[6:] == "60"
+        naive = datetime(int(year), month, int(day), int(clock[:2]), int(clock[3:5]), 59 if leap else int(clock[6:]))
+        try:
+            offset = self._resolve(naive)
+        except OverflowError:  # the first and last day that there are, moved out by their offset
+            offset = 0
+        self._prefix = f"{year}-{month:02d}-{int(day):02d}T{clock}"
+        self._offset = offset_text(offset)
+        return self._prefix
+
+    def _resolve(self, naive: datetime) -> int:
+        """The UTC offset of a local time in seconds; in the repeated hour by the stamp before it."""
+        seconds = timegm(naive.timetuple())
+        first = self.zone.utcoffset(naive) or timedelta()
+        offset = int(first.total_seconds())
+        if not self._fixed:
+            later = int((self.zone.utcoffset(naive.replace(fold=1)) or timedelta()).total_seconds())
+            repeated = later < offset
+            if repeated and self._last is not None and seconds - offset < self._last - _BACKWARDS:
+                offset = later
+        self._last = seconds - offset
+        return offset
+
+
+def _plausible(year: str, month: int, day: str, clock: str) -> bool:
+    """Whether this is a date of the calendar and a time of day `hh:mm:ss` (a leap second included)."""
+    if len(clock) != 8 or clock[2] != ":" or clock[5] != ":" or len(year) != 4:
+        return False
+    numbers = (year, day, clock[:2], clock[3:5], clock[6:])
+    if not all(text.isdigit() and text.isascii() for text in numbers):
+        return False
+    hour, minute, second = int(clock[:2]), int(clock[3:5]), int(clock[6:])
+    if hour > 23 or minute > 59 or second > 60:
+        return False
+    try:
+        datetime(int(year), month, int(day))
+    except ValueError:
+        return False
+    return True
+
+
+def zone_text(zone: str) -> str:
+    """`Z`, `+0100`, `-07:00`, `+01` -> `+hh:mm`; `""` when it is no offset."""
+    if zone in ("Z", "z"):
+        return "+00:00"
+    sign, digits = zone[:1], zone[1:].replace(":", "", 1)
+    if sign not in ("+", "-") or not digits.isdigit() or not digits.isascii() or len(digits) not in (2, 4):
+        return ""
+    hours, minutes = digits[:2], digits[2:] or "00"
+    if int(hours) > 23 or int(minutes) > 59:
+        return ""
+    return f"{sign}{hours}:{minutes}"
+
+
+def epoch_ns(time: str) -> int | None:
+    """ISO 8601 as records have it -> nanoseconds since 1970 UTC; None for `""` and for years that have no such number."""
+    if len(time) < 20:
+        return None
+    clock = time[:19]
+    rest = time[19:]
+    fraction = 0
+    if rest[0] == ".":
+        digits = rest[1:].partition("+")[0].partition("-")[0]
+        fraction = int((digits + "000000000")[:9])
+        rest = rest[1 + len(digits) :]
+    try:
+        zone = datetime.fromisoformat("2000-01-01T00:00:00" + rest).utcoffset() or timedelta()
+        leap = clock[17:19] == "60"
+        second = datetime.fromisoformat(clock[:17] + "59" if leap else clock).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    seconds = timegm(second.timetuple()) + leap - int(zone.total_seconds())
+    return seconds * 1_000_000_000 + fraction
