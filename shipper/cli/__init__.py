@@ -1,0 +1,63 @@
+"""The command line: one module for each command, one line here for each module.
+
+A module `cli/NAME.py` has a function NAME with typer annotations; its docstring is the help. The function imports what is heavy (formats,
+profiles, engines) when it runs, so that `shipper --help` is quick. What a command cannot do it raises as `errors.Failure`; `main` prints it.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from shipper import __version__
+from shipper.errors import EX_INTERRUPTED, Failure
+
+app = typer.Typer(
+    name="shipper",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"shipper {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def shipper(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")] = False,
+) -> None:
+    """Logs of Sun / iPlanet / Oracle Messaging Server as records of one schema."""
+
+
+COMMANDS = {
+    "convert": "convert",
+    "try": "try_",
+    "explain": "explain",
+    "generate": "generate",
+}
+"""Command -> module in `shipper.cli`, and function of the same name in it; in the order in which the help shows them."""
+
+for _command, _module in COMMANDS.items():
+    if find_spec(f"shipper.cli.{_module}"):
+        app.command(_command)(getattr(import_module(f"shipper.cli.{_module}"), _module))
+
+
+def main() -> None:
+    """The entry point: runs the command; a failure is a message and an exit code, never a traceback."""
+    try:
+        app()
+    except Failure as failure:
+        print(f"error[{failure.number}]: {failure.message}", file=sys.stderr)
+        sys.exit(failure.exit)
+    except KeyboardInterrupt:
+        sys.exit(EX_INTERRUPTED)
