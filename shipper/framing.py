@@ -105,7 +105,7 @@ def _bounded(data: bytes, max_line: int) -> Iterator[tuple[bytes, int, int]]:
         if end < 0:
             break
         position = end + 1
-    if start <= len(data) and not (start == len(data) + 1):
+    if start <= len(data):
         yield data[start:], start, 0
 
 

@@ -1,0 +1,48 @@
+# What can be done here. Everything happens in a virtual environment of the project's own, .venv.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DEMO   := demo
+
+.PHONY: help demo test check bench clean
+
+help:
+	@echo "make demo    a day of logs, generated and converted to JSON lines, in ./$(DEMO)"
+	@echo "make test    the tests"
+	@echo "make check   ruff, mypy --strict, the rule of the rooms"
+	@echo "make bench   speed, beside rsyslog and syslog-ng; rewrites docs/performance.md"
+	@echo "make clean   removes what these made, the virtual environment too"
+
+demo: $(VENV)/installed
+	@BIN=$(BIN) sh bench/demo.sh $(DEMO)
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest $(TESTS)
+
+check: $(VENV)/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+bench: $(VENV)/installed
+	@$(BIN)/python -m bench $(BENCH)
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A virtual environment that is missing, half made or of another machine is made anew.
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "making $(VENV)"; $(PYTHON) -m venv --clear $(VENV); }
+	@echo "installing shipper into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	@echo "installing what the tests need"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
