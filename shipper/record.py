@@ -77,6 +77,7 @@ class _Wire(Record):
     action: str = ""
     modifiers: str = ""
     source_channel: str = ""
+    direction: str = ""
     diagnostic: str = ""
     smtp_code: int | None = None
     enhanced_status: str = ""
@@ -131,8 +132,6 @@ class Connection(_Wire, tag="connection"):
     """An MTA connection record (codes O C X Y I U)."""
 
     kind = "connection"
-
-    direction: str = ""
 
 
 class Header(Record, tag="header"):
