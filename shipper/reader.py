@@ -15,7 +15,7 @@ from itertools import accumulate
 from typing import Literal
 
 from shipper import events
-from shipper.formats import FORMATS, Format, Log, open_envelope
+from shipper.formats import FORMATS, Format, Log, Opened, open_envelope
 from shipper.framing import Block
 from shipper.identity import Identity
 from shipper.record import Record, Source, Text, Unparsed
@@ -97,7 +97,8 @@ class Reader:
 
     def _enveloped(self, line: str, log: Log) -> tuple[Record, str]:
         """A line that no format took by itself: what is inside its envelopes, and the innermost line."""
-        inner, opened = line, []
+        inner = line
+        opened: list[Opened] = []
         while len(opened) < _MAX_ENVELOPES and (envelope := open_envelope(inner, log)) is not None:
             opened.append(envelope)
             inner = envelope.inner

@@ -1,7 +1,8 @@
 """The registry: every line format and every envelope, one line each.
 
-To add a format: write `formats/<name>.py` with a `FORMAT`, add it here in the order in which a line is offered to them (the more telling its
-beginning, the earlier), and put lines and expected records into `tests/formats/<name>/`. The laws in `tests/test_laws.py` then hold it too.
+To add a format: write `formats/<name>.py` with a `FORMAT`, add it here in the order in which a line is offered to them (the more telling
+its beginning, the earlier), and put lines and expected records into `tests/formats/<name>/`. The laws in `tests/test_laws.py` then hold it
+too.
 """
 
 from shipper.formats import mta_text

@@ -1,12 +1,12 @@
 """What a format is, and what is known of the log that its lines come from.
 
 A format reads *runs*: `parse_run(lines, start, log, out)` reads `lines[start:]` as long as they are this format's own, appends one record
-for each line to `out`, in order, and returns the index of the first line that is not its own (`start` when not even the first is). So a file
-of one format costs one call a batch, and a file of many formats is told apart line by line.
+for each line to `out`, in order, and returns the index of the first line that is not its own (`start` when not even the first is). So a
+file of one format costs one call a batch, and a file of many formats is told apart line by line.
 
 Rules:
-- One record for each line, never an exception, whatever the line holds. A line that begins as the format does but cannot be read is its own:
-  an `Unparsed` record whose `error` says where reading stopped, by column.
+- One record for each line, never an exception, whatever the line holds. A line that begins as the format does but cannot be read is its
+  own: an `Unparsed` record whose `error` says where reading stopped, by column.
 - A format is pure: text in, records out. It knows no file, socket or clock; all that one line leaves for the next is in `Log`.
 - Linear time in the length of the line: no regular expression that can backtrack over an unbounded piece twice.
 - `id`, `source` and `raw` are the reader's; a format leaves them alone.
@@ -25,9 +25,10 @@ from shipper.stamps import Clock
 class Log:
     """What is known of one log, and the state its lines leave behind.
 
-    `clock`: the zone of stamps that name none. `fields`: the optional fields of MTA text records in order, when the user said which the server
-    writes (None: told by their shape). `service`: what the file's name says (`imap`, `dispatcher`), or `""`. `host`: for lines that name none.
-    `date`: (year, month, day) that lines with only a time of day belong to, and `time_of_day` the last such time, to see midnight pass.
+    `clock`: the zone of stamps that name none. `fields`: the optional fields of MTA text records in order, when the user said which the
+    server writes (None: told by their shape). `service`: what the file's name says (`imap`, `dispatcher`), or `""`. `host`: for lines that
+    name none. `date`: (year, month, day) that lines with only a time of day belong to, and `time_of_day` the last such time, to see
+    midnight pass.
     """
 
     clock: Clock = field(default_factory=Clock)
@@ -36,7 +37,6 @@ class Log:
     host: str = ""
     date: tuple[int, int, int] | None = None
     time_of_day: str = ""
-    layout: object = None
 
 
 ParseRun = Callable[[Sequence[str], int, Log, list[Record]], int]

@@ -1,0 +1,706 @@
+"""MTA transaction and connection records as text: LOG_FORMAT 1 (standard), 2 (`<>` for an empty address) and 3 (counted fields).
+
+    1         11        21        31        41        51
+    19-Jan-1998 19:16:57.64 l            tcp_local    E 1 adam@example.com rfc822;bob@example.org bob@example.org
+    |                       |            |            | | |                |                      |
+    time, local             source       destination  | | sender           original recipient     recipient
+                            channel      channel      | size in blocks
+                                                      entry code
+    [node] and [process] may stand before the source channel, optional fields follow the recipient.
+
+Rules:
+- Columns first: the two channels are padded to 12 columns, an absent one is 12 blanks, an empty sender is nothing between two blanks. Never
+  split on blanks alone. Only a line whose columns are gone (a copy from a web page or a mail) is read by elimination: the entry code is the
+  capital letters that a size follows.
+- Optional fields do not say what they are. When `log.fields` names them they are taken in that order; else each is told by its shape.
+- A line is ours when it begins with `dd-Mon-yyyy `. If then something is not what it should be, the error names the column.
+- `TS > Name: value` is a header line of the message being logged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shipper import events
+from shipper.formats import mta_fields as fields
+from shipper.formats.base import Format, Log, stopped
+from shipper.record import Connection, Header, Mta, Record, Unparsed
+from shipper.stamps import MONTHS
+
+OPTIONAL = (
+    "node",
+    "process",
+    "notary",
+    "filename",
+    "envelope_id",
+    "message_id",
+    "username",
+    "connection",
+    "sensitivity",
+    "priority",
+    "intermediate",
+    "initial",
+    "filter",
+    "reason",
+    "diagnostic",
+    "remote_mta",
+    "transport",
+    "application",
+    "queue_time",
+)
+"""The optional fields in the order in which they stand in a line: two before the channels, the others after the recipient."""
+
+_ACCOUNTS = frozenset(("mailsrv", "inetmail", "inetuser", "mailuser", "mailadmin", "mta", "pmdf", "root", "system", "nobody", "daemon"))
+"""Executing accounts that installations use: what tells a user name from the first word of a diagnostic."""
+_SENSITIVITIES = frozenset(("personal", "private", "company-confidential"))
+_PRIORITIES = frozenset(("nonurgent", "non-urgent", "normal", "urgent"))
+_UPPER = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> int:
+    """Reads MTA text records; see `base`. Stops at the first line that does not begin with `dd-Mon-yyyy `."""
+    clock = log.clock
+    stamp_of, zone_source = clock.mta, clock.source
+    named = log.fields
+    parts_of = fields.code_parts
+    append = out.append
+    for index in range(start, len(lines)):
+        line = lines[index]
+        if line[2:3] != "-" or line[6:7] != "-":
+            if not _odd_day(line):
+                return index
+            end = line.find(" ", line.find(":"))
+        elif line[23:24] == " ":
+            end = 23
+        else:
+            end = line.find(" ", 12)
+        if end < 0:
+            end = len(line)
+        time = stamp_of(line[:end])
+        if not time:
+            if line[3:6].lower() not in MONTHS:
+                return index
+            append(_unparsed(stopped(1, "a date and time dd-Mon-yyyy hh:mm:ss.cc", line)))
+            continue
+        # By columns: the source channel at c, the destination at c + 13, the code at c + 26, with no, one or two words before the source.
+        c = first = end + 1
+        words = 0
+        while True:
+            source = line[c : c + 12].rstrip(" ")
+            if (
+                line[c + 12 : c + 13] == " "
+                and line[c + 25 : c + 26] == " "
+                and line[c + 26 : c + 27] in _UPPER
+                and source
+                and " " not in source
+                and " " not in (destination := line[c + 13 : c + 25].rstrip(" "))
+            ):
+                at = c + 26
+                stop = line.find(" ", at)
+                if stop < 0:
+                    stop = len(line)
+                code = line[at:stop]
+                if (len(code) == 1 or fields.is_code(code)) and destination not in _UPPER:
+                    break
+            blank = line.find(" ", c)
+            if words == 2 or blank < 0:
+                at = -1
+                break
+            c = blank + 1
+            words += 1
+            if line[c : c + 1] == " " and words == 1:  # an empty node: one blank more before the next word
+                c += 1
+                words = 0
+                if line[c : c + 1] == " ":
+                    at = -1
+                    break
+        if at < 0:
+            if line[first : first + 2] == "> ":
+                append(_header(line[first + 2 :], time, zone_source))
+                continue
+            found = _eliminate(line, first)
+            if found is None:
+                append(_failed(line, first, time, zone_source))
+                continue
+            words, c, source, destination, at, stop = found
+            code = line[at:stop]
+        action, modifiers, event = parts_of(code)
+        if (destination == "+" or destination == "-") and (action not in events.MTA_EVENTS or not line[stop + 1 : stop + 2].isdecimal()):
+            connection = Connection(
+                time=time,
+                time_zone_source=zone_source,
+                event=event.name,
+                severity=event.severity,
+                code=code,
+                action=action,
+                modifiers=modifiers,
+                source_channel=source,
+                direction="in" if destination == "+" else "out",
+            )
+            if words:
+                _before(connection, line[first : c - 1], named)
+            _connection_tail(connection, line[stop + 1 :].strip(" "), named)
+            append(connection)
+            continue
+        # The size, and then the three addresses.
+        sized = line.find(" ", stop + 1)
+        if sized < 0:
+            sized = len(line)
+        size = line[stop + 1 : sized]
+        if not size.isdecimal() or len(size) > 18:
+            append(_failed(line, first, time, zone_source, column=stop + 2, expected="a size in blocks"))
+            continue
+        tail = line[sized + 1 :]
+        record = Mta(
+            time=time,
+            time_zone_source=zone_source,
+            event=event.name,
+            severity=event.severity,
+            code=code,
+            action=action,
+            modifiers=modifiers,
+            source_channel=source,
+            destination_channel=destination,
+            size_blocks=int(size),
+        )
+        if destination == "+" or destination == "-":
+            record.destination_channel = ""
+            record.direction = "in" if destination == "+" else "out"
+        if words:
+            _before(record, line[first : c - 1], named)
+        if tail[:1].isdecimal() and (counted := _counted(tail)) is not None:
+            items, reached = counted
+            _from_counted(record, items)
+            if reached < len(tail):
+                record.error = stopped(sized + 2 + reached, "a counted field (length, colon, text)", line)
+        else:
+            typed = tail.find("rfc822;")
+            if typed > 0 and tail[typed - 1] == " " and '"' not in tail:
+                sender = tail[: typed - 1]
+                blank = tail.find(" ", typed)
+                if blank < 0:
+                    blank = len(tail)
+                original = tail[typed + 7 : blank]
+                after = tail.find(" ", blank + 1)
+                if after < 0:
+                    after = len(tail)
+                recipient = tail[blank + 1 : after]
+                rest = tail[after + 1 :]
+                kind = "rfc822"
+            else:
+                sender, kind, original, recipient, rest = _addresses(tail)
+            if sender and sender != "<>":
+                record.sender = sender
+            else:
+                record.null_sender = True
+            record.original_recipient_type = kind
+            if original != "<>":
+                record.original_recipient = original
+            if action == "B":
+                _bad_command(record, f"{recipient} {rest}".strip(" ") if rest else recipient, named)
+            else:
+                if recipient != "<>":
+                    record.recipient = recipient
+                if rest:
+                    if named is None:
+                        _by_shape(record, rest)
+                    else:
+                        _by_name(record, rest, named)
+        append(record)
+    return len(lines)
+
+
+FORMAT = Format("mta_text", "MTA transaction and connection records, LOG_FORMAT 1 to 3", parse_run)
+
+
+def _odd_day(line: str) -> bool:
+    """Whether the line begins with a date whose day has one digit, or a blank before it (`1-Jan-1998`, ` 1-Jan-1998`)."""
+    return (line[1:2] == "-" and line[5:6] == "-" and line[:1].isdecimal() and line[2:5].lower() in MONTHS) or (
+        line[:1] == " " and line[2:3] == "-" and line[6:7] == "-" and line[1:2].isdecimal() and line[3:6].lower() in MONTHS
+    )
+
+
+def _unparsed(reason: str) -> Unparsed:
+    return Unparsed(event=events.UNPARSED.name, severity=events.UNPARSED.severity, error=reason)
+
+
+def _failed(
+    line: str, first: int, time: str, zone_source: str, *, column: int = 0, expected: str = "an entry code and a size"
+) -> Unparsed:
+    """The record of a line with a good time stamp and something wrong after it."""
+    if not column:
+        words = line[first:].split(None, 3)
+        column = first + 1
+        if words:  # reading stopped after the source channel, as far as can be told
+            column = line.find(words[0], first) + len(words[0]) + 1
+            column += len(line[column - 1 :]) - len(line[column - 1 :].lstrip(" "))
+    record = _unparsed(stopped(column, expected, line))
+    record.time, record.time_zone_source = time, zone_source
+    return record
+
+
+def _header(text: str, time: str, zone_source: str) -> Record:
+    """`Subject: value`, after the `>`."""
+    name, colon, value = text.partition(":")
+    record = Header(time=time, time_zone_source=zone_source, event=events.HEADER.name, severity=events.HEADER.severity)
+    if colon and name and " " not in name.rstrip(" "):
+        record.header_name = name.rstrip(" ")
+        record.header_value = value[1:] if value[:1] == " " else value
+    else:
+        record.header_value = text
+        record.error = "a header line without a name"
+    return record
+
+
+def _eliminate(line: str, first: int) -> tuple[int, int, str, str, int, int] | None:
+    """A line without its columns: the entry code is the word of capitals with a size after it, or with `+` or `-` before it.
+
+    Returns (words before the source channel, its index, source, destination, index of the code, index after it).
+    """
+    words = line[first:].split(None, 6)
+    for number in range(1, min(len(words) - 1, 5)):
+        code = words[number]
+        if not fields.is_code(code):
+            continue
+        connects = words[number - 1] in ("+", "-")
+        if not connects and not words[number + 1].isdecimal():
+            continue
+        lead = words[:number]
+        if connects:
+            if number == 1:
+                continue
+            source, destination, before = lead[-2], lead[-1], lead[:-2]
+        else:
+            before, destination = lead[:-1], ""
+            source = lead[-1]
+            # Of more words than the source channel, a process before it tells that there is no destination.
+            if number > 1 and not (number < 4 and fields.is_process(lead[number - 2])):
+                before, source, destination = lead[:-2], lead[-2], lead[-1]
+        if len(before) > 2 or (len(before) == 2 and not fields.is_process(before[1])):
+            continue
+        at = channel = first
+        for position, word in enumerate(words[: number + 1]):
+            at = line.find(word, at)
+            if position == len(before):
+                channel = at
+            at += len(word)
+        return len(before), channel, source, destination, at - len(code), at
+    return None
+
+
+def _before(record: Mta | Connection, text: str, named: tuple[str, ...] | None) -> None:
+    """The words before the source channel: node, process, or both."""
+    words = text.split()
+    if len(words) == 2:
+        record.host = words[0]
+        fields.process(record, words[1])
+    elif words and (fields.is_process(words[0]) if named is None else "node" not in named or not text.startswith(words[0])):
+        fields.process(record, words[0])
+    elif words:
+        record.host = words[0]
+
+
+def _address_end(text: str, start: int) -> int:
+    """The index of the blank after the address that begins at `start`; a blank inside quotes is part of it."""
+    quoted = False
+    position = start
+    while True:
+        blank = text.find(" ", position)
+        if blank < 0:
+            return len(text)
+        piece = text[position:blank]
+        if '"' in piece:
+            quoted ^= (piece.count('"') - piece.count('\\"')) % 2 == 1
+        if not quoted or '"' not in text[blank:]:
+            return blank
+        position = blank + 1
+
+
+def _addresses(tail: str) -> tuple[str, str, str, str, str]:
+    """(sender, type of the original recipient, original recipient, recipient, the rest), for all but the straight case."""
+    typed = 0 if tail[:7] == "rfc822;" else tail.find(" rfc822;") + 1
+    if typed == 0 and tail[:7] != "rfc822;":  # another type, or none: LOG_FORMAT 2 writes `<>`
+        end = _address_end(tail, 0)
+        sender = tail[:end]
+        typed = end + 1
+        end = _address_end(tail, typed)
+        kind, semicolon, original = tail[typed:end].partition(";")
+        if not semicolon or not kind.replace("-", "").isalnum():
+            kind, original = "", tail[typed:end]
+    else:
+        sender = tail[: typed - 1] if typed else ""
+        end = _address_end(tail, typed + 7)
+        kind, original = "rfc822", tail[typed + 7 : end]
+    after = _address_end(tail, end + 1)
+    return sender, kind, original, tail[end + 1 : after], tail[after + 1 :]
+
+
+def _bad_command(record: Mta, text: str, named: tuple[str, ...] | None) -> None:
+    """The recipient field of a B record is the command, and what follows the reply to it: `VRFY adam 252 …`."""
+    position = 0
+    while True:
+        blank = text.find(" ", position)
+        if blank < 0:
+            record.bad_command = text
+            return
+        if text[blank + 1 : blank + 2] in ("4", "5", "2") and _is_reply(text[blank + 1 :]):
+            record.bad_command = text[:blank].rstrip(" ")
+            fields.status(record, text[blank + 1 :])
+            return
+        position = blank + 1
+
+
+def _is_reply(text: str) -> bool:
+    """Whether the text begins with an SMTP reply: three digits and then an enhanced status or a word."""
+    return text[:3].isdecimal() and text[:3].isascii() and text[3:4] in (" ", "-") and not text[4:5].isspace()
+
+
+def _word(text: str) -> tuple[str, str]:
+    word, _, rest = text.partition(" ")
+    return word, rest
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and text.isascii() and len(text) < 19
+
+
+def _is_queue_file(word: str) -> bool:
+    """A path as the queue has them: absolute, or with a `queue` directory in it."""
+    return ("/" in word and "://" not in word and (word[0] == "/" or "queue/" in word)) or (word[1:3] == ":\\" and "\\queue\\" in word)
+
+
+def _message_id_end(text: str) -> int:
+    """The index after `<id>` or `<new>,<original>` at the beginning of `text`; 0 when that is not there."""
+    end = text.find(">")
+    if end > 0 and text[end + 1 : end + 3] == ",<":
+        end = text.find(">", end + 2)
+    if end < 0 or text[end + 1 : end + 2] not in ("", " "):
+        return 0
+    return end + 1
+
+
+def _by_shape(record: Mta, rest: str) -> None:
+    """The optional fields of a line whose server's options are not known: each is told by its shape, in the order of `OPTIONAL`."""
+    plain = record.action in ("E", "D")  # these have no free text but a diagnostic that can be told by its beginning
+    word, after = _word(rest)
+    if _is_number(word) and not (_is_reply(rest) and not plain and not _optional_follows(after)):
+        record.notary_flags = int(word)
+        rest = after
+        word, after = _word(rest)
+    if "/" in word and _is_queue_file(word):
+        fields.queue_file(record, word)
+        rest = after
+        word, after = _word(rest)
+    if word and word[0] != "<" and after[:1] == "<" and (plain or record.queue_file) and _is_opaque(word) and _message_id_end(after):
+        record.envelope_id = word
+        rest = after
+    if rest[:1] == "<" and (end := _message_id_end(rest)):
+        fields.message_id(record, rest[:end])
+        rest = rest[end + 1 :]
+    if rest:
+        rest = _username(record, rest, plain)
+    if rest and (end := _source_system_end(rest)):
+        fields.source_system(record, rest[:end])
+        rest = rest[end + 1 :]
+    if rest:
+        rest = _words(record, rest, plain)
+    if rest:
+        _tail(record, rest)
+
+
+def _optional_follows(text: str) -> bool:
+    """Whether a queue file or message id follows: then the number before it is no SMTP reply."""
+    return text[:1] == "<" or _is_queue_file(_word(text)[0] or " ")
+
+
+def _is_opaque(word: str) -> bool:
+    """Whether this can be an envelope id: one word that is no delivery status."""
+    return word[:1] not in ("(", "*") and word[:4] != "dns;" and word[:5] != "smtp;" and word not in _ACCOUNTS
+
+
+def _username(record: Mta, rest: str, plain: bool) -> str:
+    """Takes the user name at the beginning of `rest`, if there is one; returns what follows."""
+    word, after = _word(rest)
+    if word[:1] == "*" or word in _ACCOUNTS:
+        fields.username(record, word)
+        return after
+    if word[:1] in ("(", "<") or word[:4] in ("dns;", "TCP|") or word[:5] == "smtp;":
+        return rest
+    if not after:
+        if plain and "." not in word and "@" not in word and not _is_number(word) and word.lower() not in _PRIORITIES | _SENSITIVITIES:
+            fields.username(record, word)
+            return ""
+        return rest
+    if after[:1] == "(" and after[:5] != "(TCP|":
+        return rest  # the name of the source system
+    second = after.find(" ")
+    if (
+        after[:5] == "smtp;"
+        or (after[:4] == "dns;" and "." not in word)
+        or (second > 0 and after[second + 1 : second + 2] == "(" and _source_system_end(after))
+        or (second > 0 and after[second + 1 : second + 5] == "dns;" and plain)
+    ):
+        fields.username(record, word)
+        return after
+    return rest
+
+
+def _source_system_end(rest: str) -> int:
+    """The index after `name (dns [ip])`, `name ([ip])` or `([ip])` at the beginning of `rest`; 0 when that is not there."""
+    open_ = rest.find("(")
+    if open_ < 0:
+        name, after = _word(rest)
+        if not after and "." in name and "@" not in name and ";" not in name and name[-1:] != ".":
+            return len(rest)
+        return 0
+    if open_ and (rest[open_ - 1] != " " or " " in rest[: open_ - 1] or ";" in rest[:open_]):
+        return 0
+    close = rest.find("])", open_)
+    bracket = rest.find("[", open_)
+    if close < 0 or bracket < 0 or bracket > close:
+        return 0
+    bracket = rest.rfind("[", open_, close)
+    if not fields.is_ip(rest[bracket + 1 : close]) or rest[close + 2 : close + 3] not in ("", " "):
+        return 0
+    return close + 2
+
+
+def _words(record: Mta, rest: str, plain: bool) -> str:
+    """Takes sensitivity, priority, intermediate and initial address, as far as they are there; returns what follows."""
+    numbers: list[str] = []
+    while rest:
+        word, after = _word(rest)
+        if (_is_number(word) and not (_is_reply(rest) and not plain)) and len(numbers) < 2:
+            numbers.append(word)
+        elif word.lower() in _SENSITIVITIES:
+            record.sensitivity = word
+        elif word.lower() in _PRIORITIES:
+            record.priority = word
+        elif plain and "@" in word and word[-1] not in ".:,;>" and not record.initial_address:
+            if record.intermediate_address:
+                record.initial_address = word
+            else:
+                record.intermediate_address = word
+        else:
+            break
+        rest = after
+    if numbers:
+        record.priority = numbers[-1]
+        if len(numbers) == 2:
+            record.sensitivity = numbers[0]
+    return rest
+
+
+def _tail(record: Mta, rest: str) -> None:
+    """What is left: the delivery status, and after it transport, application and queue time where LOG_CONNECTION asks for them."""
+    found = 0 if rest[:4] == "TCP|" else rest.rfind(" TCP|") + 1
+    if found or rest[:4] == "TCP|":
+        word, after = _word(rest[found:])
+        if fields.transport(record, word):
+            rest = rest[: max(0, found - 1)]
+            if after:
+                word, after = _word(after)
+                if _is_number(word) and not after:
+                    record.queue_seconds = int(word)
+                else:
+                    fields.application(record, word)
+                    if _is_number(after):
+                        record.queue_seconds = int(after)
+                    elif after:
+                        rest = f"{rest} {after}".lstrip(" ")
+    if rest:
+        fields.diagnostic(record, rest)
+
+
+def _by_name(record: Mta, rest: str, named: tuple[str, ...]) -> None:
+    """The optional fields of a server whose options are known, in their order. One that is empty stands as nothing between two blanks."""
+    for name in OPTIONAL[2:]:
+        if name not in named:
+            continue
+        if not rest:
+            return
+        if name == "message_id" and rest[0] == "<" and (end := _message_id_end(rest)):
+            fields.message_id(record, rest[:end])
+            rest = rest[end + 1 :]
+        elif name == "connection":
+            end = _source_system_end(rest)
+            if end:
+                fields.source_system(record, rest[:end])
+                rest = rest[end + 1 :]
+        elif name in ("reason", "diagnostic", "remote_mta", "transport"):
+            _tail(record, rest)
+            return
+        elif name == "application":
+            word, rest = _word(rest)
+            fields.application(record, word)
+        else:
+            rest = _named_word(record, name, rest)
+    if rest:
+        _tail(record, rest)
+
+
+def _named_word(record: Mta, name: str, rest: str) -> str:
+    """Takes one field of one word; returns what follows. A word that cannot be this field is left where it is: the server left it out."""
+    end = _address_end(rest, 0) if name in ("intermediate", "initial") else rest.find(" ")
+    word = rest if end < 0 else rest[:end]
+    after = "" if end < 0 else rest[end + 1 :]
+    if not word:
+        return after
+    if name in ("notary", "queue_time"):
+        if not _is_number(word):
+            return rest
+        if name == "notary":
+            record.notary_flags = int(word)
+        else:
+            record.queue_seconds = int(word)
+    elif name == "filename":
+        if "/" not in word and "\\" not in word:
+            return rest
+        fields.queue_file(record, word)
+    elif name == "message_id":
+        if word[:1] in ("(", "*") or word[:4] == "dns;":
+            return rest
+        fields.message_id(record, word)
+    elif word[:4] == "dns;" or word[:5] in ("smtp;", "(TCP|"):
+        return rest
+    elif name == "envelope_id":
+        if word[:1] == "<":
+            return rest
+        record.envelope_id = word
+    elif name == "username":
+        fields.username(record, word)
+    elif name == "sensitivity":
+        record.sensitivity = word
+    elif name == "priority":
+        record.priority = word
+    elif name == "intermediate":
+        record.intermediate_address = word
+    elif name == "initial":
+        record.initial_address = word
+    else:
+        record.filter = word
+    return after
+
+
+def _counted(text: str) -> tuple[list[str], int] | None:
+    """LOG_FORMAT 3: `16:adam@example.com 22:rfc822;bob@example.org …` -> the fields; a number without a colon is kept as `=number`.
+
+    Also the index where reading stopped. None when not even the three addresses are counted: then it is another format's line.
+    """
+    items: list[str] = []
+    position = 0
+    while position < len(text):
+        colon = position
+        while colon < position + 10 and text[colon : colon + 1].isdecimal():
+            colon += 1
+        mark = text[colon : colon + 1]
+        if colon == position:
+            break
+        if mark == ":":
+            end = colon + 1 + int(text[position:colon])
+            item = text[colon + 1 : end]
+        else:
+            end = colon
+            item = "=" + text[position:colon]
+        if end > len(text) or text[end : end + 1] not in ("", " "):
+            break
+        items.append(item)
+        position = end + 1
+    if len(items) < 3 or any(item[:1] == "=" for item in items[:3]):
+        return None
+    return items, position
+
+
+def _from_counted(record: Mta, items: list[str]) -> None:
+    """The counted fields: three addresses, then the optional ones, told by their shape in the order of `OPTIONAL`."""
+    sender, typed, recipient = items[:3]
+    if sender and sender != "<>":
+        record.sender = sender
+    else:
+        record.null_sender = True
+    kind, semicolon, original = typed.partition(";")
+    record.original_recipient_type, original = (kind, original) if semicolon else ("", typed)
+    if original != "<>":
+        record.original_recipient = original
+    if record.action == "B":
+        record.bad_command = recipient
+    elif recipient != "<>":
+        record.recipient = recipient
+    numbers: list[str] = []
+    texts: list[str] = []
+    for item in items[3:]:
+        if item[:1] == "=":
+            if record.notary_flags is None and not texts and not numbers and not record.queue_file and not record.message_id:
+                record.notary_flags = int(item[1:])
+            else:
+                numbers.append(item[1:])
+        elif not item:
+            continue
+        elif not texts and not record.queue_file and not record.message_id and " " not in item and _is_queue_file(item):
+            fields.queue_file(record, item)
+        elif not texts and not record.message_id and item[0] == "<" and _message_id_end(item) == len(item):
+            fields.message_id(record, item)
+        elif item[:4] == "TCP|" and fields.transport(record, item):
+            pass
+        elif record.transport and item[:4] == "SMTP" and " " not in item and not record.application:
+            fields.application(record, item)
+        elif not record.remote_name and not record.remote_ip and _source_system_end(item) == len(item) and not _diagnoses(item):
+            fields.source_system(record, item)
+        elif not record.username and not texts and " " not in item and not _diagnoses(item) and (record.message_id or "@" not in item):
+            if record.message_id or item[0] == "*" or item in _ACCOUNTS or record.envelope_id or not record.queue_file:
+                fields.username(record, item)
+            else:
+                record.envelope_id = item
+        else:
+            texts.append(item)
+    for text in texts:
+        if text is texts[-1] or _diagnoses(text):
+            fields.diagnostic(record, text)
+        elif " " not in text and "@" in text and not record.initial_address:
+            if record.intermediate_address:
+                record.initial_address = text
+            else:
+                record.intermediate_address = text
+        else:
+            record.reason = f"{record.reason}; {text}" if record.reason else text
+    if len(numbers) > 2:
+        record.queue_seconds = int(numbers.pop())
+    if numbers:
+        record.priority = numbers[-1]
+        if len(numbers) == 2:
+            record.sensitivity = numbers[0]
+
+
+def _diagnoses(text: str) -> bool:
+    """Whether this is a delivery status by its beginning."""
+    return text[:4] == "dns;" or text[:5] in ("smtp;", "(TCP|") or " dns;" in text[:260]
+
+
+def _connection_tail(record: Connection, rest: str, named: tuple[str, ...] | None) -> None:
+    """`TCP|…|…|…|… SMTP/… diagnostic`; of a record whose connection was never opened the first part can be missing."""
+    word, after = _word(rest)
+    if word.count("|") == 4 and fields.transport(record, word):
+        rest = after.lstrip(" ")
+        word, after = _word(rest)
+    if word[:4] == "SMTP" or word[:4] == "LMTP" or (word.isupper() and word.isalpha() and record.transport and not after):
+        fields.application(record, word)
+        rest = after.lstrip(" ")
+    if not rest:
+        return
+    word, after = _word(rest)
+    known = word[:1] == "*" or word in _ACCOUNTS or (named is not None and "username" in named)
+    if not _is_reply(rest) and (known or (record.action == "U" and (not after or _is_reply(after)))):
+        fields.username(record, word)
+        rest = after
+    if rest:
+        fields.status(record, rest)
+    if record.action == "U" and _failed_auth(rest):
+        record.severity = events.AUTH_FAILED.severity
+
+
+def _failed_auth(text: str) -> bool:
+    """Whether the text of a U record tells of a failure: a reply of 4xx or 5xx, or a word for it."""
+    if _is_reply(text) and text[0] in "45":
+        return True
+    lower = text.lower()
+    return any(word in lower for word in ("fail", "bad password", "invalid", "denied", "reject", "no such user", "unknown", "disabled"))
