@@ -4,8 +4,8 @@
     1998-01-19T19:16:57.64[+01:00] MTA and store XML  the same, unless it names one
     02/Jan/1999:13:08:21 -0700     service logs       zone in the line
 
-A `Clock` belongs to one log, as the hour that daylight saving repeats can only be told by the order of the lines: a stamp in it is the first
-of its two instants until that would be a jump back by more than half an hour; then it is the second. Stamps come in runs of the same
+A `Clock` belongs to one log, as the hour that daylight saving repeats can only be told by the order of the lines: a stamp in it is the
+first of its two instants until that would be a jump back by more than half an hour; then it is the second. Stamps come in runs of the same
 second, so the last second is remembered; only the fraction differs.
 """
 
@@ -52,7 +52,7 @@ def offset_text(seconds: int) -> str:
 class Clock:
     """Turns the stamps of one log into ISO 8601. `source` is what `time_zone_source` says of a stamp that names no zone."""
 
-    __slots__ = ("_cached", "_fixed", "_last", "_nslog", "_offset", "_prefix", "source", "zone")
+    __slots__ = ("_cached", "_cached_iso", "_fixed", "_last", "_nslog", "_offset", "_prefix", "source", "zone")
 
     def __init__(self, zone: tzinfo | None = None, source: ZoneSource = "config") -> None:
         self.zone: tzinfo = zone if zone is not None else system_zone()
@@ -60,6 +60,7 @@ class Clock:
         self._fixed = isinstance(self.zone, timezone)
         self._last: int | None = None  # seconds since 1970 of the last stamp without a zone
         self._cached = ""  # the stamp up to its second, as written
+        self._cached_iso = ""  # the same, when it was written as ISO 8601
         self._prefix = ""  # ... in ISO 8601
         self._offset = ""  # ... and its offset
         self._nslog: tuple[str, str] = ("", "")
@@ -97,6 +98,8 @@ class Clock:
         if len(stamp) < 19 or stamp[4] != "-" or stamp[7] != "-" or stamp[10] not in "T t" or not stamp.isascii():
             return "", ""
         rest = stamp[19:]
+        if stamp[:19] == self._cached_iso and (not rest or (rest[0] == "." and rest[1:].isdigit() and len(rest) < 11)):
+            return self._prefix + rest + self._offset, self.source
         fraction = ""
         if rest[:1] in (".", ","):
             digits = len(rest[1:]) - len(rest[1:].lstrip("0123456789"))
@@ -111,9 +114,9 @@ class Clock:
             if not zone or not _plausible(stamp[:4], int(month), stamp[8:10], stamp[11:19]):
                 return "", ""
             return f"{stamp[:10]}T{stamp[11:19]}{fraction}{zone}", "record"
-        self._cached = ""
         if not self._local(stamp[:4], int(month), stamp[8:10], stamp[11:19]):
             return "", ""
+        self._cached_iso = stamp[:19]
         return self._prefix + fraction + self._offset, self.source
 
     def nslog(self, stamp: str) -> str:
@@ -134,7 +137,6 @@ class Clock:
 
     def local(self, year: int, month: int, day: int, clock: str, fraction: str = "") -> str:
         """A date and a local `hh:mm:ss` -> ISO 8601; `""` when there is no such date or time. `fraction` is `""` or `.` and digits."""
-        self._cached = ""
         iso = self._local(f"{year:04d}", month, str(day), clock)
         return self._prefix + fraction + self._offset if iso else ""
 
@@ -142,6 +144,7 @@ class Clock:
         """Sets the prefix and offset of a new second; `""` (and nothing changed) when the numbers are no time."""
         if not _plausible(year, month, day, clock):
             return ""
+        self._cached = self._cached_iso = ""
         leap = clock[6:] == "60"
         naive = datetime(int(year), month, int(day), int(clock[:2]), int(clock[3:5]), 59 if leap else int(clock[6:]))
         try:
