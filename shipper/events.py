@@ -62,8 +62,8 @@ MTA_EVENTS: dict[str, Event] = {
                "reject", "failure", "4009 Email Activity / 2 Receive / 2 Failure, disposition 25 Rejected", "Email action=blocked", 5),
     "K": Event("mta.fail_silent", "recipient rejected or timed out, and no notification sent", "warning", EMAIL, INFO, "fail", "failure",
                "4009 Email Activity / 1 Send / 2 Failure", "Email recipient_status=failed", 5),
-    "R": Event("mta.bounce", "recipient rejected on attempted dequeue, or a failure notification generated", "warning", EMAIL, INFO, "bounce",
-               "failure", "4009 Email Activity / 1 Send / 2 Failure", "Email recipient_status=bounced", 5),
+    "R": Event("mta.bounce", "recipient rejected on attempted dequeue, or a failure notification generated", "warning", EMAIL, INFO,
+               "bounce", "failure", "4009 Email Activity / 1 Send / 2 Failure", "Email recipient_status=bounced", 5),
     "Q": Event("mta.defer", "temporary failure to dequeue; it will be tried again", "warning", EMAIL, INFO, "defer", "failure",
                "4009 Email Activity / 1 Send / 99 Deferred, disposition 14 Delayed", "Email recipient_status=deferred retries", 4),
     "Z": Event("mta.defer_partial", "this recipient failed for now while others succeeded; re-enqueued in a new message file", "warning",
@@ -72,7 +72,8 @@ MTA_EVENTS: dict[str, Event] = {
                "4009 Email Activity / 5 MTA Relay / 99 Other, disposition 14 Delayed", "Email", 4),
     "V": Event("mta.abort", "SMTP transaction aborted", "warning", EMAIL, INFO, "abort", "failure",
                "4009 Email Activity / 2 Receive / 2 Failure", "Email recipient_status=failed", 4),
-    "B": Event("mta.bad_command", "bad command sent to the SMTP server", "notice", NETWORK, ("protocol", "denied"), "bad-command", "failure",
+    "B": Event("mta.bad_command", "bad command sent to the SMTP server", "notice", NETWORK, ("protocol", "denied"), "bad-command",
+               "failure",
                "4001 Network Activity / 99 Other / 2 Failure", "Network_Traffic", 5),
 }
 CONNECTION_EVENTS: dict[str, Event] = {

@@ -3,9 +3,10 @@
 A block is some hundred kilobytes of whole lines, so that what follows works on many lines at a time. A line ends with LF; a CR before it
 stays in the line. The last line needs no LF.
 
-- A line longer than `max_line` octets is cut there, and a block of its own: `cut` says how many octets were left out. Memory stays bounded,
-  and the next line is whole.
-- A stream that begins with a UTF-16 byte order mark is turned into UTF-8; `encoding` then says what the file has, as offsets are the file's.
+- A line longer than `max_line` octets is cut there, and a block of its own: `cut` says how many octets were left out. Memory stays
+  bounded, and the next line is whole.
+- A stream that begins with a UTF-16 byte order mark is turned into UTF-8; `encoding` then says what the file has, as offsets are the
+  file's.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ MAX_LINE = 1 << 20
 
 
 class Block(NamedTuple):
-    """Whole lines, joined by LF, without the last LF. `offset`: of the first octet, in the file. `cut`: octets left out of its only line."""
+    """Whole lines, joined by LF, without the last LF. `offset`: of its first octet, in the file. `cut`: octets left out of its one line."""
 
     data: bytes
     offset: int

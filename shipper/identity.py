@@ -2,9 +2,9 @@
 
     id = BLAKE2b-128( line [ NUL host ] [ NUL NUL number ] ), 32 hex digits
 
-`line` is the line as UTF-8 without its envelope (syslog header, `file:` prefix) and without blanks and CR at its end; `host` is the record's
-host where it has one; `number` is how many lines of the same content and host came before it in the same second of the same log, left out
-when none did. No file name, inode or offset: `mail.log_current`, `mail.log_yesterday`, `mail.log`, its `.gz` and the syslog copy agree.
+`line` is the line as UTF-8 without its envelope (syslog header, `file:` prefix) and without blanks and CR at its end; `host` is the
+record's host where it has one; `number` is how many lines of the same content and host came before it in the same second of the same log,
+left out when none did. No file name, inode or offset: `mail.log_current`, `mail.log_yesterday`, `mail.log`, its `.gz` and the syslog copy agree.
 
 Two identical lines have the same time stamp, so only the last few seconds need remembering; the log's own disorder is far below that. A
 line without a time counts to the second of the line before it.
@@ -13,7 +13,10 @@ BLAKE2b and not a faster hash: senders choose much of a line, and must not be ab
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
+
+from shipper.record import Record
 
 SECONDS_KEPT = 8
 LINES_KEPT = 200_000
@@ -21,7 +24,7 @@ LINES_KEPT = 200_000
 
 
 class Identity:
-    """Counts identical lines of one log; called once for each record, in order."""
+    """Counts the identical lines of one log."""
 
     __slots__ = ("_counts", "_second", "_seconds")
 
@@ -30,29 +33,33 @@ class Identity:
         self._counts: dict[bytes, int] = {}
         self._seconds: dict[str, dict[bytes, int]] = {"": self._counts}
 
-    def of(self, line: str, host: str, time: str) -> str:
-        """The id of the record of this line (without its envelope); `time` is the record's."""
-        content = line.rstrip().encode()
-        if host:
-            content += b"\0" + host.encode()
-        if time and time[:19] != self._second:
-            self.turn(time[:19])
-        counts = self._counts
-        before = counts.get(content, 0)
-        counts[content] = before + 1
-        if before:
-            content += b"\0\0%d" % before
-        elif len(counts) > LINES_KEPT:
-            counts.clear()
-        return blake2b(content, digest_size=16).hexdigest()
+    def assign(self, records: Sequence[Record], lines: Sequence[str]) -> None:
+        """Gives each record its id; `lines` are their lines without envelopes. Records come in the order of the log."""
+        second, counts = self._second, self._counts
+        for record, line in zip(records, lines, strict=True):
+            content = line.rstrip().encode()
+            if record.host:
+                content = b"%b\0%b" % (content, record.host.encode())
+            if record.time[:19] != second and record.time:
+                second = record.time[:19]
+                counts = self._turn(second)
+            if content in counts:
+                before = counts[content]
+                counts[content] = before + 1
+                content = b"%b\0\0%d" % (content, before)
+            else:
+                if len(counts) >= LINES_KEPT:
+                    counts.clear()
+                counts[content] = 1
+            record.id = blake2b(content, digest_size=16).hexdigest()
+        self._second, self._counts = second, counts
 
-    def turn(self, second: str) -> None:
-        """Goes to the counts of another second, and forgets the one not seen for longest."""
-        self._second = second
-        seconds = self._seconds
-        counts = seconds.pop(second, None)
+    def _turn(self, second: str) -> dict[bytes, int]:
+        """The counts of another second; that of the second not seen for longest is forgotten."""
+        counts = self._seconds.pop(second, None)
         if counts is None:
             counts = {}
-            if len(seconds) >= SECONDS_KEPT:
-                del seconds[next(iter(seconds))]
-        seconds[second] = self._counts = counts
+            if len(self._seconds) >= SECONDS_KEPT:
+                del self._seconds[next(iter(self._seconds))]
+        self._seconds[second] = counts
+        return counts

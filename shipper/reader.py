@@ -1,8 +1,8 @@
 """Blocks of one log -> records: which format each line has, and what every record gets whatever its format.
 
-The format that read the last line is asked first, then the others in the order of the registry. A line that no format takes may stand behind
-an envelope (a syslog header, a `file:` prefix): what is inside is read the same way, and the envelope goes into the record. What is left is
-`Text`.
+The format that read the last line is asked first, then the others in the order of the registry. A line that no format takes may stand
+behind an envelope (a syslog header, a `file:` prefix): what is inside is read the same way, and the envelope goes into the record. What is
+left is `Text`.
 
 This is the one place that sees octets: a line that is not UTF-8 is read as Latin-1 and says so in `error`, so that every record is text and
 every octet can be had back (`octets`).
@@ -120,16 +120,22 @@ class Reader:
         for number, reason in wrong.items():
             record = records[number]
             record.error = f"{record.error}; {reason}" if record.error else reason
-        of, file, peer, raw = self._identity.of, self.file, self.peer, self.raw
-        host = self.log.host
-        always, never = raw == "always", raw == "never"
-        for record, content, line, start in zip(records, contents, raws, starts, strict=True):
-            if host and not record.host:
-                record.host = host
-            record.id = of(content, record.host, record.time)
-            record.source = Source(file, start, peer) if file else Source("", None, peer) if peer else None
-            if always or (record.error and not never):
-                record.raw = line
+        if host := self.log.host:
+            for record in records:
+                record.host = record.host or host
+        self._identity.assign(records, contents)
+        file, peer = self.file, self.peer
+        if file:
+            for record, start in zip(records, starts, strict=True):
+                record.source = Source(file, start, peer)
+        elif peer:
+            for record in records:
+                record.source = Source(peer=peer)
+        if self.raw != "never":
+            always = self.raw == "always"
+            for record, line in zip(records, raws, strict=True):
+                if record.error or always:
+                    record.raw = line
 
 
 def octets(record: Record) -> bytes:

@@ -22,6 +22,7 @@ ZoneSource = Literal["config", "system"]
 
 MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
 MONTH_NAMES = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_SIXTY = frozenset(f"{number:02d}" for number in range(60))
 _BACKWARDS = 1800
 """A step back by more seconds than this, inside the repeated hour, is the clock's and not that of two processes writing in turn."""
 
@@ -52,17 +53,15 @@ def offset_text(seconds: int) -> str:
 class Clock:
     """Turns the stamps of one log into ISO 8601. `source` is what `time_zone_source` says of a stamp that names no zone."""
 
-    __slots__ = ("_cached", "_cached_iso", "_fixed", "_last", "_nslog", "_offset", "_prefix", "source", "zone")
+    __slots__ = ("_fixed", "_hour", "_hour_iso", "_last", "_nslog", "_offset", "_prefix", "_second", "source", "zone")
 
     def __init__(self, zone: tzinfo | None = None, source: ZoneSource = "config") -> None:
         self.zone: tzinfo = zone if zone is not None else system_zone()
         self.source: str = source if zone is not None else "system"
         self._fixed = isinstance(self.zone, timezone)
-        self._last: int | None = None  # seconds since 1970 of the last stamp without a zone
-        self._cached = ""  # the stamp up to its second, as written
-        self._cached_iso = ""  # the same, when it was written as ISO 8601
-        self._prefix = ""  # ... in ISO 8601
-        self._offset = ""  # ... and its offset
+        self._last: int | None = None  # seconds since 1970 of the last stamp without a zone; of its hour's begin, where that is enough
+        self._hour = self._second = "?"  # the last stamp, as written, up to its hour and up to its second; "?" when it must not be reused
+        self._hour_iso = self._prefix = self._offset = ""  # the same in ISO 8601, and the offset
         self._nslog: tuple[str, str] = ("", "")
 
     def mta(self, stamp: str) -> str:
@@ -70,25 +69,42 @@ class Clock:
 
         The day may have one digit or a blank before it, the month any case, the fraction any number of digits or none.
         """
-        if stamp[:20] == self._cached:
-            fraction = stamp[20:]
-            if not fraction or (fraction[0] == "." and fraction[1:].isdigit()):
-                return self._prefix + fraction + self._offset
+        if stamp[:20] != self._second:
+            if stamp[:15] != self._hour or stamp[15:17] not in _SIXTY or stamp[17:18] != ":" or stamp[18:20] not in _SIXTY:
+                return self._mta_slow(stamp)
+            self._prefix = self._hour_iso + stamp[15:20]
+            self._second = stamp[:20]
+        fraction = stamp[20:]
+        if fraction and not (fraction[0] == "." and fraction[1:].isdecimal() and fraction.isascii() and len(fraction) < 11):
             return ""
-        day, month, rest = stamp[:2].strip(), stamp[3:6], stamp[7:]
-        if stamp[1:2] == "-":
-            day, month, rest = stamp[:1], stamp[2:5], stamp[6:]
-        date_ok = stamp[len(stamp) - len(rest) - 1 : len(stamp) - len(rest)] == "-" and rest[4:5] == " "
+        return f"{self._prefix}{fraction}{self._offset}"
+
+    def _mta_slow(self, stamp: str) -> str:
+        """Any stamp; leaves behind what the next one of the same second or hour needs."""
+        parts = stamp.lstrip(" ").split("-", 2)
+        if len(parts) != 3 or len(stamp) > 40:
+            return ""
+        day, month, rest = parts
         number = MONTHS.get(month.lower())
-        if not date_ok or number is None:
+        year, clock, fraction = rest[:4], rest[5:13], rest[13:]
+        if number is None or rest[4:5] != " " or not day.isdecimal():
             return ""
-        second, fraction = rest[:13], rest[13:]
-        iso = self._local(rest[:4], number, day, second[5:])
-        if not iso or (fraction and not (fraction[0] == "." and fraction[1:].isdigit() and len(fraction) < 11)):
+        if fraction and not (fraction[0] == "." and fraction[1:].isdecimal() and fraction.isascii() and len(fraction) < 11):
             return ""
-        if len(stamp) - len(fraction) == 20:
-            self._cached = stamp[:20]
+        if not self._local(year, number, day, clock):
+            return ""
+        if len(stamp) - len(fraction) == 20 and self._uniform(year, number, day, clock):
+            self._hour = stamp[:15]
+            self._hour_iso = self._prefix[:14]
         return self._prefix + fraction + self._offset
+
+    def _uniform(self, year: str, month: int, day: str, clock: str) -> bool:
+        """Whether the whole hour of this time has one offset: then its other stamps need no calendar."""
+        if self._fixed:
+            return True
+        begin = datetime(int(year), month, int(day), int(clock[:2]))
+        ends = (begin, begin.replace(minute=59, second=59))
+        return len({self.zone.utcoffset(end.replace(fold=fold)) for end in ends for fold in (0, 1)}) == 1
 
     def iso(self, stamp: str) -> tuple[str, str]:
         """`1998-01-19T19:16:57.64` -> (ISO 8601 with offset, where the zone is from: `record` or the clock's); `("", "")` when it is none.
@@ -98,8 +114,9 @@ class Clock:
         if len(stamp) < 19 or stamp[4] != "-" or stamp[7] != "-" or stamp[10] not in "T t" or not stamp.isascii():
             return "", ""
         rest = stamp[19:]
-        if stamp[:19] == self._cached_iso and (not rest or (rest[0] == "." and rest[1:].isdigit() and len(rest) < 11)):
-            return self._prefix + rest + self._offset, self.source
+        known = stamp[:14] == self._hour_iso and stamp[16] == ":" and stamp[14:16] in _SIXTY and stamp[17:19] in _SIXTY
+        if known and (not rest or (rest[0] == "." and rest[1:].isdigit() and len(rest) < 11)):
+            return stamp + self._offset, self.source
         fraction = ""
         if rest[:1] in (".", ","):
             digits = len(rest[1:]) - len(rest[1:].lstrip("0123456789"))
@@ -116,7 +133,8 @@ class Clock:
             return f"{stamp[:10]}T{stamp[11:19]}{fraction}{zone}", "record"
         if not self._local(stamp[:4], int(month), stamp[8:10], stamp[11:19]):
             return "", ""
-        self._cached_iso = stamp[:19]
+        if self._uniform(stamp[:4], int(month), stamp[8:10], stamp[11:19]):
+            self._hour_iso = self._prefix[:14]
         return self._prefix + fraction + self._offset, self.source
 
     def nslog(self, stamp: str) -> str:
@@ -144,7 +162,8 @@ class Clock:
         """Sets the prefix and offset of a new second; `""` (and nothing changed) when the numbers are no time."""
         if not _plausible(year, month, day, clock):
             return ""
-        self._cached = self._cached_iso = ""
+        self._hour = self._second = "?"
+        self._hour_iso = ""
         leap = clock[6:] == "60"
         naive = datetime(int(year), month, int(day), int(clock[:2]), int(clock[3:5]), 59 if leap else int(clock[6:]))
         try:

@@ -1,7 +1,7 @@
 """The pieces of an MTA record that its text, XML and JSON formats share, each taken apart into the record's fields.
 
-Every function fills in the record it is given and never raises; a piece that has not the shape it should have is kept whole in the field that
-it was meant for. Sources: seed, "Understanding the MTA Log Entry Format" and the numbered notes under its examples.
+Every function fills in the record it is given and never raises; a piece that has not the shape it should have is kept whole in the field
+that it was meant for. Sources: seed, "Understanding the MTA Log Entry Format" and the numbered notes under its examples.
 """
 
 from __future__ import annotations
