@@ -1,7 +1,8 @@
 """The command line: one module for each command, one line here for each module.
 
-A module `cli/NAME.py` has a function NAME with typer annotations; its docstring is the help. The function imports what is heavy (formats,
-profiles, engines) when it runs, so that `shipper --help` is quick. What a command cannot do it raises as `errors.Failure`; `main` prints it.
+A module `cli/NAME.py` has a function NAME with typer annotations; its docstring is the help, and a `CONTEXT`, if there is one, its click
+settings. The function imports what is heavy (formats, profiles, engines) when it runs, so that `shipper --help` is quick. What a command
+cannot do it raises as `errors.Failure`; `main` prints it.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ COMMANDS = {
 
 for _command, _module in COMMANDS.items():
     if find_spec(f"shipper.cli.{_module}"):
-        app.command(_command)(getattr(import_module(f"shipper.cli.{_module}"), _module))
+        _found = import_module(f"shipper.cli.{_module}")
+        app.command(_command, context_settings=getattr(_found, "CONTEXT", None))(getattr(_found, _module))
 
 
 def main() -> None:
