@@ -1,0 +1,77 @@
+"""What a log file's own name and its date say of the lines in it.
+
+    imap  imap.63.915107696                service logs: service, sequence number, epoch
+    mail.log_current  connection.log       MTA transaction logs
+    dispatcher.log-0DK00HV8RWFQC           debug logs: component, and what makes the name unique
+
+A name helps, and is never needed: where it says nothing, the lines do.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, tzinfo
+
+SERVICES = frozenset("imap pop http admin default imta msgtrace mmp watcher".split())
+"""Logs whose file is named after the service alone."""
+
+_ENDING = re.compile(r"\.(?:gz|bz2|xz|zst|Z|zip)$")
+_PROXY = re.compile(r"(?:Imap|Pop|Smtp|Submit)Proxy|AService")
+_MTA = {"mail": "mta", "connection": "connection"}
+_COMPONENTS = frozenset("dispatcher job_controller return post cleanup".split())
+_COMPONENT = re.compile(r"[\w.-]{1,64}_(?:master|slave|server|client)", re.ASCII)
+
+
+def service_of(file_name: str) -> str:
+    """`imap.63.915107696.gz` -> `imap`, `mail.log_current` -> `mta`, `tcp_local_master.log-0DK` -> `tcp_local_master`; `""`: none known.
+
+    `file_name` may have directories before it.
+    """
+    name = file_name.replace("\\", "/").rpartition("/")[2]
+    while ending := _ENDING.search(name):
+        name = name[: ending.start()]
+    if _PROXY.match(name):
+        return "mmp"
+    base, log, rest = name.partition(".log")
+    if log and not rest[:1].isalnum():
+        if base in _MTA:
+            return _MTA[base]
+        if base in SERVICES or base in _COMPONENTS or _COMPONENT.fullmatch(base):
+            return base
+        return ""
+    base, _, rest = name.partition(".")
+    numbers = rest.split(".") if rest else []
+    if base in SERVICES and len(numbers) in (0, 2) and all(number.isdecimal() for number in numbers):
+        return base
+    return ""
+
+
+def debug_date(modified: float, zone: tzinfo, time_of_day: str) -> tuple[int, int, int] | None:
+    """(year, month, day) of the first line of a debug log, whose lines have only a time of day, for `Log.date`.
+
+    `modified`: when the file was last written to, seconds since 1970; `time_of_day`: `hh:mm:ss` of its first line (`debug.time_of_day`).
+    The day is that of the last change where the log's clock stands; the day before when the line is later in the day than the change. A log
+    that was written to for more than a day gets a date that is too late by the days it was open for: its header line knows better.
+    """
+    last = datetime.fromtimestamp(modified, zone)
+    day = last.date()
+    if time_of_day[:8] > last.strftime("%H:%M:%S"):
+        day -= timedelta(days=1)
+    return day.year, day.month, day.day
+
+
+_PROCESSES = {
+    "imap": ("imapd",),
+    "pop": ("popd", "pop3d"),
+    "http": ("mshttpd", "httpd"),
+    "admin": ("admin",),
+    "imta": ("ims_master", "lmtp", "tcp_lmtp_server"),
+    "mmp": ("ImapProxy", "PopProxy", "SmtpProxy", "SubmitProxy", "AService"),
+    "default": ("msprobe", "imexpire", "imdbverify", "impurge", "imsched", "imcheck", "reconstruct", "mboxutil", "stored", "watcher"),
+}
+_SERVICE_OF = {process: service for service, processes in _PROCESSES.items() for process in processes}
+
+
+def service_of_process(process: str) -> str:
+    """The service whose log a process writes: `imapd` -> `imap`, `cgi_store` -> `admin`; `""` when only the file can tell."""
+    return _SERVICE_OF.get(process) or ("admin" if process.startswith("cgi_") else "")
