@@ -69,7 +69,7 @@ _straight = re.compile(
     r"(?: ([0-9]{1,18})(?= /))?(?: (/[^ :]+))?(?: <([^<> ]*)>(?:,<([^<> ]*)>)?)?"  # notary flags, queue file, message ids
     rf"(?: (\*[^ ]+|{_ACCOUNT}))?"  # user name
     r"(?: ([^ ();]+) \((?:([^ ()\[\]]+) )?\[([0-9A-Fa-f.:]*)\]\))?"  # source system
-    r"(?: ((?:dns;|\(TCP\||smtp;).*))?\Z"  # delivery
+    r"(?: ((?:dns;|\(TCP\||smtp;).*[^ ]))?\Z"  # delivery
 ).match
 _straight_connection = re.compile(
     r"(?:([0-9a-f]{1,16})\.(?:([0-9a-f]{1,16})\.)?([0-9a-f]{1,16}) )?"
@@ -95,7 +95,7 @@ def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> 
             if not _odd_day(line):
                 return index
             end = line.find(" ", line.find(":"))
-        elif line[23:24] == " ":
+        elif line[20:21] == "." and line[23:24] == " ":
             end = 23
         else:
             end = line.find(" ", 12)
@@ -213,6 +213,7 @@ def _connection(line: str, first: int, time: str, zone_source: str) -> Connectio
 
 def _record(line: str, first: int, time: str, zone_source: str, named: tuple[str, ...] | None) -> Record:
     """Any line with a good time stamp, whose rest begins at `first`: by columns, and by elimination where there are none."""
+    line = line.rstrip(" ")
     found = _columns(line, first)
     if found is None:
         if line[first : first + 2] == "> ":
@@ -330,9 +331,7 @@ def _unparsed(reason: str) -> Unparsed:
     return Unparsed(event=events.UNPARSED.name, severity=events.UNPARSED.severity, error=reason)
 
 
-def _failed(
-    line: str, first: int, time: str, zone_source: str, *, column: int = 0, expected: str = "an entry code and a size"
-) -> Unparsed:
+def _failed(line: str, first: int, time: str, zone_source: str, *, column: int = 0, expected: str = "an entry code and a size") -> Unparsed:
     """The record of a line with a good time stamp and something wrong after it."""
     if not column:
         words = line[first:].split(None, 3)
@@ -449,7 +448,7 @@ def _bad_command(record: Mta, text: str) -> None:
         if blank < 0:
             record.bad_command = text
             return
-        if text[blank + 1 : blank + 2] in ("4", "5", "2") and _is_reply(text[blank + 1 :]):
+        if _is_reply(text[blank + 1 : blank + 6]):
             record.bad_command = text[:blank].rstrip(" ")
             fields.status(record, text[blank + 1 :])
             return
@@ -457,8 +456,8 @@ def _bad_command(record: Mta, text: str) -> None:
 
 
 def _is_reply(text: str) -> bool:
-    """Whether the text begins with an SMTP reply: three digits and then an enhanced status or a word."""
-    return text[:3].isdecimal() and text[:3].isascii() and text[3:4] in (" ", "-") and not text[4:5].isspace()
+    """Whether the text begins with an SMTP reply: 2 to 5, 0 to 5, a digit, and then more (RFC 5321, 4.2)."""
+    return "2" <= text[:1] <= "5" and "0" <= text[1:2] <= "5" and "0" <= text[2:3] <= "9" and text[3:4] in (" ", "-") and text[4:5] != " "
 
 
 def _word(text: str) -> tuple[str, str]:
@@ -472,7 +471,7 @@ def _is_number(text: str) -> bool:
 
 def _is_queue_file(word: str) -> bool:
     """A path as the queue has them: absolute, or with a `queue` directory in it."""
-    return ("/" in word and "://" not in word and (word[0] == "/" or "queue/" in word)) or (word[1:3] == ":\\" and "\\queue\\" in word)
+    return ("/" in word and "://" not in word and (word[:1] == "/" or "queue/" in word)) or (word[1:3] == ":\\" and "\\queue\\" in word)
 
 
 def _message_id_end(text: str) -> int:
@@ -489,7 +488,7 @@ def _by_shape(record: Mta, rest: str) -> None:
     """The optional fields of a line whose server's options are not known: each is told by its shape, in the order of `OPTIONAL`."""
     plain = record.action in ("E", "D")  # these have no free text but a diagnostic that can be told by its beginning
     word, after = _word(rest)
-    if _is_number(word) and not (_is_reply(rest) and not plain and not _optional_follows(after)):
+    if _is_number(word) and (plain or not _is_reply(rest) or _optional_follows(after)):
         record.notary_flags = int(word)
         rest = after
         word, after = _word(rest)
@@ -515,8 +514,9 @@ def _by_shape(record: Mta, rest: str) -> None:
 
 
 def _optional_follows(text: str) -> bool:
-    """Whether a queue file or message id follows: then the number before it is no SMTP reply."""
-    return text[:1] == "<" or _is_queue_file(_word(text)[0] or " ")
+    """Whether another optional field follows: then the number before it is no SMTP reply."""
+    word, _ = _word(text)
+    return text[:1] in ("<", "*") or word in _ACCOUNTS or _is_queue_file(word) or _source_system_end(text) > 0
 
 
 def _is_opaque(word: str) -> bool:
@@ -530,10 +530,10 @@ def _username(record: Mta, rest: str, plain: bool) -> str:
     if word[:1] == "*" or word in _ACCOUNTS:
         fields.username(record, word)
         return after
-    if word[:1] in ("(", "<") or word[:4] in ("dns;", "TCP|") or word[:5] == "smtp;":
+    if word[:1] in ("(", "<") or word[:4] in ("dns;", "TCP|") or word[:5] == "smtp;" or _is_number(word):
         return rest
     if not after:
-        if plain and "." not in word and "@" not in word and not _is_number(word) and word.lower() not in _PRIORITIES | _SENSITIVITIES:
+        if plain and "." not in word and "@" not in word and word.lower() not in _PRIORITIES | _SENSITIVITIES:
             fields.username(record, word)
             return ""
         return rest
@@ -578,7 +578,7 @@ def _words(record: Mta, rest: str, plain: bool) -> str:
     numbers: list[str] = []
     while rest:
         word, after = _word(rest)
-        if (_is_number(word) and not (_is_reply(rest) and not plain)) and len(numbers) < 2:
+        if _is_number(word) and (plain or not _is_reply(rest)) and len(numbers) < 2:
             numbers.append(word)
         elif word.lower() in _SENSITIVITIES:
             record.sensitivity = word
@@ -621,73 +621,71 @@ def _tail(record: Mta, rest: str) -> None:
 
 
 def _by_name(record: Mta, rest: str, named: tuple[str, ...]) -> None:
-    """The optional fields of a server whose options are known, in their order. One that is empty stands as nothing between two blanks."""
+    """The optional fields of a server whose options are known, in their order. One that is empty stands as nothing between two blanks; one
+    that the record does not have may be missing: a word that cannot be this field is left for the next."""
+    plain = record.action in ("E", "D")
     for name in OPTIONAL[2:]:
         if name not in named:
             continue
-        if not rest:
-            return
-        if name == "message_id" and rest[0] == "<" and (end := _message_id_end(rest)):
-            fields.message_id(record, rest[:end])
-            rest = rest[end + 1 :]
-        elif name == "connection":
+        if name in ("reason", "diagnostic", "remote_mta", "transport"):
+            break
+        if not plain and _is_reply(rest.lstrip(" ")) and not _optional_follows(_word(rest)[1]):
+            break
+        if name == "connection":
             end = _source_system_end(rest)
             if end:
                 fields.source_system(record, rest[:end])
-                rest = rest[end + 1 :]
-        elif name in ("reason", "diagnostic", "remote_mta", "transport"):
-            _tail(record, rest)
-            return
-        elif name == "application":
-            word, rest = _word(rest)
-            fields.application(record, word)
+        elif name == "message_id" and (end := _message_id_end(rest)):
+            fields.message_id(record, rest[:end])
         else:
-            rest = _named_word(record, name, rest)
+            end = _address_end(rest, 0)
+            if end and not _takes(record, name, rest[:end], plain):
+                continue
+        if end or rest[:1] == " ":
+            rest = rest[end + 1 :]
+    rest = rest.lstrip(" ")
     if rest:
         _tail(record, rest)
 
 
-def _named_word(record: Mta, name: str, rest: str) -> str:
-    """Takes one field of one word; returns what follows. A word that cannot be this field is left where it is: the server left it out."""
-    end = _address_end(rest, 0) if name in ("intermediate", "initial") else rest.find(" ")
-    word = rest if end < 0 else rest[:end]
-    after = "" if end < 0 else rest[end + 1 :]
-    if not word:
-        return after
-    if name in ("notary", "queue_time"):
+def _takes(record: Mta, name: str, word: str, plain: bool) -> bool:
+    """Puts a word into the field of this name; False when it cannot be that."""
+    if word[:4] == "dns;" or word[:5] in ("smtp;", "(TCP|"):
+        return False
+    if name == "application":
+        if word[:4] not in ("SMTP", "LMTP"):
+            return False
+        fields.application(record, word)
+    elif name in ("notary", "queue_time"):
         if not _is_number(word):
-            return rest
+            return False
         if name == "notary":
             record.notary_flags = int(word)
         else:
             record.queue_seconds = int(word)
     elif name == "filename":
         if "/" not in word and "\\" not in word:
-            return rest
+            return False
         fields.queue_file(record, word)
-    elif name == "message_id":
-        if word[:1] in ("(", "*") or word[:4] == "dns;":
-            return rest
-        fields.message_id(record, word)
-    elif word[:4] == "dns;" or word[:5] in ("smtp;", "(TCP|"):
-        return rest
     elif name == "envelope_id":
         if word[:1] == "<":
-            return rest
+            return False
         record.envelope_id = word
     elif name == "username":
         fields.username(record, word)
-    elif name == "sensitivity":
-        record.sensitivity = word
-    elif name == "priority":
-        record.priority = word
-    elif name == "intermediate":
-        record.intermediate_address = word
-    elif name == "initial":
-        record.initial_address = word
-    else:
+    elif name in ("sensitivity", "priority"):
+        if not _is_number(word) and word.lower() not in _SENSITIVITIES | _PRIORITIES:
+            return False
+        setattr(record, name, word)
+    elif name in ("intermediate", "initial"):
+        if "@" not in word:
+            return False
+        setattr(record, f"{name}_address", word)
+    elif name == "filter" and plain:
         record.filter = word
-    return after
+    else:
+        return False
+    return True
 
 
 def _counted(text: str) -> tuple[list[str], int] | None:
