@@ -1,7 +1,7 @@
 """Our own errors, by number: what it is, why it comes, how to solve it, and the exit code.
 
-A `Failure` is one such error as it happened: `shipper` prints it, and `shipper explain I201` prints its row here. A number is never used for
-something else later. `U` wrong use, `I` input, `O` output, `X` the program itself.
+A `Failure` is one such error as it happened: `shipper` prints it, and `shipper explain I201` prints its row here. A number is never used
+for something else later. `U` wrong use, `I` input, `O` output, `X` the program itself.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ EX_SOFTWARE = 70
 EX_IOERR = 74
 EX_NOPERM = 77
 EX_INTERRUPTED = 130
+"""Exit codes, after sysexits.h where it has one; 130 is what a shell reports for SIGINT."""
 
 
 class ErrorKind(NamedTuple):
@@ -27,11 +28,145 @@ class ErrorKind(NamedTuple):
     exit: int
 
 
-ERRORS: dict[str, ErrorKind] = {}
+ERRORS: dict[str, ErrorKind] = {
+    "U101": ErrorKind(
+        "No PATH, and standard input is the terminal.",
+        "Without a PATH the command reads standard input, and nobody types logs.",
+        "Name files, directories or globs, pipe something in, or say `-` to type lines and end them with Ctrl-D.",
+        EX_USAGE,
+    ),
+    "U102": ErrorKind(
+        "The time zone is not known.",
+        "MTA stamps have no zone, so the log's own is needed, as an IANA name: an abbreviation such as CEST says no rule for summer time.",
+        "Give a name such as Europe/Berlin, America/New_York or UTC, with its capitals; `timedatectl list-timezones` lists them.",
+        EX_USAGE,
+    ),
+    "U103": ErrorKind(
+        "A value is not a date or a time.",
+        "--since and --until take ISO 8601 dates and times and the words today and yesterday.",
+        "Write 2026-03-31, 2026-03-31T10:20, '2026-03-31 10:20:30', 2026-03-31T10:20:30+02:00, today or yesterday.",
+        EX_USAGE,
+    ),
+    "U104": ErrorKind(
+        "A name in --fields is not an optional field of MTA records.",
+        "The names are those of the LOG_ options of the MTA, in the order in which the fields stand in a record.",
+        "`shipper convert --help` lists the names; --option-file option.dat finds them by itself.",
+        EX_USAGE,
+    ),
+    "U105": ErrorKind(
+        "The format is not known.",
+        "--format takes the name of one line format, and then reads nothing else.",
+        "Leave it out: the format is found for every line. `shipper convert --help` lists the names.",
+        EX_USAGE,
+    ),
+    "U106": ErrorKind(
+        "The profile is not known.",
+        "--profile says in which schema records are written.",
+        "Take ecs (the default), native or otel.",
+        EX_USAGE,
+    ),
+    "U107": ErrorKind(
+        "The output file is one of the inputs.",
+        "It would be replaced by its own conversion.",
+        "Give another name with -o, or leave the file out of the inputs.",
+        EX_USAGE,
+    ),
+    "U108": ErrorKind(
+        "A value is not a size.",
+        "--max-line takes octets, as a number or with K, M or G (1024, 1024 x 1024, ...), from 1K to 1G.",
+        "Write for example 65536, 64K or 4M.",
+        EX_USAGE,
+    ),
+    "U109": ErrorKind(
+        "--since is not before --until.",
+        "No record can be after the one and before the other.",
+        "Swap them. A date alone as --until includes that whole day.",
+        EX_USAGE,
+    ),
+    "U110": ErrorKind(
+        "A line of the option file cannot be read.",
+        "A line of an MTA option file is `name=value`, a comment that begins with !, ; or #, or goes on from a line that ends in \\.",
+        "Correct the line, or give the fields by --fields.",
+        EX_USAGE,
+    ),
+    "I201": ErrorKind(
+        "There is no such file.",
+        "A PATH names nothing, or a glob in quotes matches nothing; what else was named is read nevertheless.",
+        "Look at the spelling and at the directory that relative names start from.",
+        EX_NOINPUT,
+    ),
+    "I202": ErrorKind(
+        "There is nothing to read.",
+        "A directory has no file in it that could be read, at any depth.",
+        "Name the directory that has the logs; the message lists what was left out and why.",
+        EX_NOINPUT,
+    ),
+    "I203": ErrorKind(
+        "A file or directory may not be read.",
+        "Its permissions, or those of a directory above it, keep this user out; mail logs often belong to the mail server's user.",
+        "Run as a user or group that may read them, or copy them; being root is not needed.",
+        EX_NOPERM,
+    ),
+    "I204": ErrorKind(
+        "An archive is broken.",
+        "A gzip, bzip2, xz or zstd file ends too early, fails its own checksum, or has something else behind its end.",
+        "All lines before the break were converted. Fetch the file again, or compare it with its source: `gzip -t`, `xz -t`, `zstd -t`.",
+        EX_IOERR,
+    ),
+    "I205": ErrorKind(
+        "A file could not be read to its end.",
+        "The disk or the network file system reported an error, or the file became shorter while it was read.",
+        "All lines before that place were converted. Look at the system's own log, or convert a copy of the file.",
+        EX_IOERR,
+    ),
+    "I206": ErrorKind(
+        "This is nothing that can be read as a log.",
+        "It is a socket, a disk or another device.",
+        "Name a file, a directory, a named pipe or `-`.",
+        EX_NOINPUT,
+    ),
+    "O301": ErrorKind(
+        "The disk is full.",
+        "There was no room for the next lines of the output, or for a temporary file.",
+        "Make room or take another disk, and start again: FILE.partial has whole lines only, but not all of them. Without -o, pipe the "
+        "output into a compressor.",
+        EX_IOERR,
+    ),
+    "O302": ErrorKind(
+        "The output file cannot be made.",
+        "Its directory does not exist, or may not be written to; a new file is made beside the old one and takes its name at the end.",
+        "Make the directory, or take another one.",
+        EX_IOERR,
+    ),
+    "O303": ErrorKind(
+        "The output could not be written.",
+        "The system reported an error for a write.",
+        "Look at the system's own log. FILE.partial, if there is one, has whole lines only, but not all of them.",
+        EX_IOERR,
+    ),
+    "X401": ErrorKind(
+        "A worker process ended before its work was done.",
+        "It was killed, most often by the system for want of memory, or by hand.",
+        "Start again with fewer workers, for example --jobs 1.",
+        EX_IOERR,
+    ),
+    "X402": ErrorKind(
+        "The account does not balance.",
+        "Lines read and records written or set aside are counted apart from each other, and did not agree: an error of ours.",
+        "Nothing was written under the final name. Please report it, with the smallest input that shows it.",
+        EX_SOFTWARE,
+    ),
+    "X499": ErrorKind(
+        "An error inside the program.",
+        "Something happened that we did not think of.",
+        "Please report it, with what SHIPPER_TRACEBACK=1 in the environment makes it print.",
+        EX_SOFTWARE,
+    ),
+}
 
 
 class Failure(Exception):
-    """A numbered error as it happened: `message` names the thing, `place` the file (`file:line:column`), `notes` what helps."""
+    """A numbered error as it happened: `message` names the thing, `place` the file (`file:line:column`), `notes` what else helps."""
 
     def __init__(self, number: str, message: str, *, place: str = "", notes: Sequence[str] = ()) -> None:
         super().__init__(message)

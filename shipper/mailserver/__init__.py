@@ -1,0 +1,1 @@
+"""The mail server's own settings and files."""
