@@ -103,15 +103,25 @@ class Reader:
             opened.append(envelope)
             inner = envelope.inner
             found: list[Record] = []
-            if any(self._run(form, (inner,), 0, found) for form in (self._latest, *self._formats)):
+            if any(self._run(form, (inner,), 0, found) for form in (self._latest, *self._formats)) or self._body(envelope, found):
                 for outer in reversed(opened):
                     outer.attach(found[0])
                 return found[0], inner
         if self._forced:
             return _unparsed(f"column 1: not a line of format '{self._forced.name}'"), line
-        if opened and (record := opened[-1].record() or opened[0].record()):
-            return record, line
+        inner = line
+        for envelope in opened:  # the outermost that says something, so that nothing of the line is lost
+            if record := envelope.record():
+                return record, inner
+            inner = envelope.inner
         return Text(event=events.TEXT.name, severity=events.TEXT.severity, message=line), line
+
+    def _body(self, envelope: Opened, found: list[Record]) -> bool:
+        """Whether the envelope has a body that is a record only together with it; that record."""
+        body = envelope.body() if self._forced is None or self._forced.name == "service" else None
+        if body is not None:
+            found.append(body)
+        return body is not None
 
     def _finish(
         self, records: list[Record], contents: Sequence[str], raws: Sequence[str], starts: Sequence[int], wrong: dict[int, str]
