@@ -5,12 +5,18 @@ its beginning, the earlier), and put lines and expected records into `tests/form
 too.
 """
 
-from shipper.formats import mta_text
+from shipper.formats import debug, mta_json, mta_text, mta_xml, native, service, store_xml
 from shipper.formats.base import Format, Log
 from shipper.formats.envelope import Opened, open_envelope
 
 FORMATS: tuple[Format, ...] = (
     mta_text.FORMAT,
+    mta_xml.FORMAT,
+    store_xml.FORMAT,
+    service.FORMAT,
+    mta_json.FORMAT,
+    native.FORMAT,
+    debug.FORMAT,
 )
 
 BY_NAME = {form.name: form for form in FORMATS}

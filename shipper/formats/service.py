@@ -7,10 +7,9 @@
     close [address] user 2004/8/30 16:53:05 0:00:26 octets-from-client octets-to-client mailboxes
     append:user:folder:size:<message id>       fetch:user:folder:<message id>       expunge:folder:<message id>
 
-- The console's views leave the brackets of the stamp out, copies lose one of them; all are read. A line without stamp, host and process,
-  `Account Notice: ...`, is what stands in a syslog message of a server that logs there; the syslog header has the rest.
-- A line is of this format when it begins with such a stamp, or with a category and a level that the product knows. What follows a stamp and
-  cannot be read makes it `Unparsed`.
+- The console's views leave the brackets of the stamp out, copies lose one of them; all are read. A server that logs to syslog leaves the
+  stamp, the host and the process to the syslog header: `parse_body` reads the rest.
+- A line is of this format when it begins with such a stamp. What follows the stamp and cannot be read makes it `Unparsed`.
 - `message` is all that stands after the level, also where fields were taken from it. A message that begins like one of the events above and
   goes on otherwise is just a message.
 - Addresses are `ip:port`. In an IPv6 address the last group is the port when what is left is an address without it: the product always
@@ -41,15 +40,15 @@ from shipper.stamps import MONTH_NAMES
 
 _STAMP = re.compile(r"\[?([0-9]{1,2}/[A-Za-z]{3}/[0-9]{4}:[0-9:]{1,8}(?: [-+][0-9]{2}:?[0-9]{2})?)\]?(?: |$)")
 _PIECES = (
-    ("a host name", r" {0,8}(\S{1,255}) {1,8}"),
-    ("process[pid]:", r"([^\s\[\]:]{1,64})(?:\[([0-9]{1,10})\])?: {0,8}"),
-    ("a category", r"([A-Za-z][A-Za-z0-9_-]{0,31}) {1,8}"),
-    ("a level and ':'", r"([A-Za-z][A-Za-z0-9_-]{0,31}):"),
+    ("a host name", re.compile(r" {0,8}(\S{1,255})(?: {1,8}|$)")),
+    ("process[pid]:", re.compile(r"([^\s\[\]:]{1,64})(?:\[([0-9]{1,10})\])?: {0,8}")),
+    ("a category", re.compile(r"([A-Za-z][A-Za-z0-9_-]{0,31})(?: {1,8}|$)")),
+    ("a level and ':'", re.compile(r"([A-Za-z][A-Za-z0-9_-]{0,31}):")),
 )
 """What stands between the stamp and the message, in order."""
-_HEAD = re.compile("".join(pattern for _, pattern in _PIECES))
+_HEAD = re.compile("".join(piece.pattern for _, piece in _PIECES))
 _CATEGORIES = "General LDAP Network Account Protocol Statistics Stats Store".split()
-_BARE = re.compile(rf"({'|'.join(_CATEGORIES)}) ({'|'.join(events.LEVELS)}):(?= {{0,8}}\S)", re.IGNORECASE | re.ASCII)
+_BODY = re.compile(rf"({'|'.join(_CATEGORIES)}) ({'|'.join(events.LEVELS)}):(?= {{0,8}}\S)", re.IGNORECASE | re.ASCII)
 
 _SESSION = re.compile(
     r"([0-9]{4}/[0-9]{1,2}/[0-9]{1,2}) {1,8}((?:[01]?[0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]) {1,8}"
@@ -77,15 +76,11 @@ def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> 
         if not line.startswith(opening):
             stamp = _STAMP.match(line)
             if stamp is None:
-                record = _bare(line, log)
-                if record is None:
-                    return position
-                out.append(record)
-                continue
+                return position
             opening = stamp[0]
             size = len(opening)
             time = log.clock.nslog(stamp[1])
-            wrong = "" if time else stopped(stamp.start(1) + 1, "a date, a time of day and a zone", line)
+            wrong = "" if time else f"column {stamp.start(1) + 1}: expected a date, a time of day and a zone, found {stamp[1]!r}"
         # Few different heads stand in a log, so where one ends is guessed and what it says looked up: 1.5 µs less than the pattern.
         colon = line.find(":", line.find("]: ", size) + 3)
         head = _head(line[size : colon + 1], log.service) if size < colon < size + 200 else None
@@ -106,20 +101,29 @@ def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> 
     return len(lines)
 
 
-def render(record: Service) -> str:
-    """The line of a record, in the form with both brackets: parsed again it is the same record.
+def is_body(text: str) -> bool:
+    """Whether a text begins as the line does after its process, with a category and a level that the product knows."""
+    return _BODY.match(text) is not None
 
-    A record without a time becomes the line without stamp, host and process. `message` is written as it is: the fields that were, or would
-    be, taken from it are not looked at.
+
+def parse_body(text: str, time: str, time_zone_source: str, process: str, pid: int | None, log: Log) -> Record:
+    """`Account Notice: ...`, as a syslog message has it whose header says the rest -> its record. `text` is one that `is_body`."""
+    match = _BODY.match(text)
+    assert match is not None, "is_body was asked"
+    category, level = match.groups()
+    head = _templates(process, log.service, time_zone_source=time_zone_source, pid=pid, category=category, level=level)
+    return _read(head, time, text[match.end() :].removeprefix(" "))
+
+
+def render(record: Service) -> str:
+    """The line of a record that has a time, in the form with both brackets: parsed again it is the same record.
+
+    `message` is written as it is; the fields that were taken from it are not looked at.
     """
-    tail = f"{record.category} {record.level}: {record.message}"
     time = record.time
-    if not time:
-        return tail
+    stamp = f"{time[8:10]}/{MONTH_NAMES[int(time[5:7]) - 1]}/{time[:4]}:{time[11:19]} {time[-6:-3]}{time[-2:]}"
     pid = "" if record.pid is None else f"[{record.pid}]"
-    month = MONTH_NAMES[int(time[5:7]) - 1]
-    zone = time[-6:-3] + time[-2:]
-    return f"[{time[8:10]}/{month}/{time[:4]}:{time[11:19]} {zone}] {record.host} {record.process}{pid}: {tail}"
+    return f"[{stamp}] {record.host} {record.process}{pid}: {record.category} {record.level}: {record.message}"
 
 
 class Head(NamedTuple):
@@ -137,28 +141,16 @@ def _head(text: str, log_service: str) -> Head | None:
     if match is None:
         return None
     host, process, pid, category, level = match.groups()
-    service = service_of_process(process) or log_service or "default"
-    if process in DEBUG_LOGS:
-        service = process
     return _templates(
-        time_zone_source="record", severity=events.LEVELS.get(level.lower(), "info"), host=host, process=process,
-        pid=int(pid) if pid else None, service=service, category=category, level=level,
+        process, log_service, time_zone_source="record", host=host, pid=int(pid) if pid else None, category=category, level=level
     )  # fmt: skip
 
 
-def _templates(**known: Any) -> Head:
-    debug = Debug(event=events.DEBUG.name, **known) if known["service"] in DEBUG_LOGS else None
+def _templates(process: str, log_service: str, *, level: str, **known: Any) -> Head:
+    service = process if process in DEBUG_LOGS else service_of_process(process) or log_service or "default"
+    known |= {"process": process, "service": service, "level": level, "severity": events.LEVELS.get(level.lower(), "info")}
+    debug = Debug(event=events.DEBUG.name, **known) if service in DEBUG_LOGS else None
     return Head(Service(event=_MESSAGE, **known), Store(**known), debug)
-
-
-def _bare(line: str, log: Log) -> Record | None:
-    """A line that begins with category and level."""
-    match = _BARE.match(line)
-    if match is None:
-        return None
-    category, level = match.groups()
-    head = _templates(severity=events.LEVELS[level.lower()], service=log.service, category=category, level=level)
-    return _read(head, "", line[match.end() :].removeprefix(" "))
 
 
 def _read(head: Head, time: str, text: str) -> Record:
@@ -171,8 +163,8 @@ def _read(head: Head, time: str, text: str) -> Record:
 def _unparsed(line: str, at: int) -> Unparsed:
     """A line that goes on after its stamp as no service log does: where, and what should stand there."""
     expected = "a service log's line"
-    for what, pattern in _PIECES:
-        match = re.compile(pattern).match(line, at)
+    for what, piece in _PIECES:
+        match = piece.match(line, at)
         if match is None:
             expected = what
             break
@@ -238,7 +230,7 @@ def _close(head: Head, time: str, text: str) -> Record:
     began = _iso_date(day)
     return replace(
         head.service, time=time, event=_CLOSE, message=text, client_ip=ip, client_port=port, user="" if user == "[unauthenticated]" else user,
-        session_start=f"{began}T{clock if len(clock) == 8 else '0' + clock}{time[19:]}" if began and time else "",
+        session_start=f"{began}T{clock if len(clock) == 8 else '0' + clock}{time[-6:]}" if began and time else "",
         session_seconds=_seconds(length),
         bytes_from_client=int(from_client) if from_client else None,
         bytes_to_client=int(to_client) if to_client else None,
@@ -329,7 +321,8 @@ def _peer(text: str, start: int) -> tuple[str, int | None, int]:
         return "", None, -1
     address = text[start:end]
     ip, _, port = address.rpartition(":")
-    if ip[:1] == "[":
+    if address[:1] == "[":
+        address = address[1:-1]
         ip = ip[1:-1]
     if port.isdecimal() and len(port) < 6 and _is_ip(ip):
         return ip, int(port), end
@@ -378,7 +371,7 @@ def _attributes(text: str) -> dict[str, str] | None:
 
     Keys may have blanks and parentheses; a piece without a key belongs to the value before it.
     """
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     key = ""
     for piece in text.rstrip().split("|"):
         name, equals, value = piece.partition("=")
@@ -386,10 +379,10 @@ def _attributes(text: str) -> dict[str, str] | None:
             return None
         if equals and name:
             key = name
-            found[key] = value
+            found.setdefault(key, []).append(value)
         else:
-            found[key] += "|" + piece
-    return found
+            found[key].append(piece)
+    return {key: "|".join(values) for key, values in found.items()}
 
 
 FORMAT = Format("service", "service logs (nslog): imap, pop, http, admin, default, imta, proxies, message trace", parse_run)
