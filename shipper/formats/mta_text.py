@@ -20,7 +20,7 @@ Rules:
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from shipper import events
 from shipper.formats import mta_fields as fields
@@ -55,6 +55,19 @@ _ACCOUNTS = frozenset(("mailsrv", "inetmail", "inetuser", "mailuser", "mailadmin
 """Executing accounts that installations use: what tells a user name from the first word of a diagnostic."""
 _SENSITIVITIES = frozenset(("personal", "private", "company-confidential"))
 _PRIORITIES = frozenset(("nonurgent", "non-urgent", "normal", "urgent"))
+_NUMBERS = frozenset(("notary", "sensitivity", "priority", "queue_time"))
+"""Optional fields that LOG_FORMAT 3 writes without a count."""
+_READERS: dict[str, Callable[[Mta, str], object]] = {
+    "filename": fields.queue_file,
+    "message_id": fields.message_id,
+    "username": fields.username,
+    "connection": fields.source_system,
+    "diagnostic": fields.diagnostic,
+    "transport": fields.transport,
+    "application": fields.application,
+}
+_DEQUEUES = frozenset("DKQRWZ")
+"""Codes of records that can have a time in the queue."""
 _UPPER = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _NOT_CHANNELS = _UPPER | {"+", "-"}
 _NOT_STRAIGHT = frozenset("<0123456789")
@@ -66,7 +79,7 @@ _straight = re.compile(
     r"(?:([0-9a-f]{1,16})\.(?:([0-9a-f]{1,16})\.)?([0-9a-f]{1,16}) )?"  # process
     r"([^ ].{11}) (.{12}) ([ACDEF-Z][A-Z]{0,7}) ([0-9]{1,18}) "  # channels, code, size
     r"([^ \"]*) rfc822;([^ \"]*) ([^ \"]*)"  # addresses
-    r"(?: ([0-9]{1,18})(?= /))?(?: (/[^ :]+))?(?: <([^<> ]*)>(?:,<([^<> ]*)>)?)?"  # notary flags, queue file, message ids
+    r"(?: ([0-9]{1,18})(?= /))?(?: (/(?:[^ :]*/)?(?:Z([A-Z]))?([^ :/]+)))?(?: <([^<> ]*)>(?:,<([^<> ]*)>)?)?"  # notary flags, queue file, message ids
     rf"(?: (\*[^ ]+|{_ACCOUNT}))?"  # user name
     r"(?: ([^ ();]+) \((?:([^ ()\[\]]+) )?\[([0-9A-Fa-f.:]*)\]\))?"  # source system
     r"(?: ((?:dns;|\(TCP\||smtp;).*[^ ]))?\Z"  # delivery
@@ -112,8 +125,8 @@ def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> 
             append(_connection(line, end + 1, time, zone_source) or _record(line, end + 1, time, zone_source, named))
             continue
         (
-            pid, thread, sequence, source, destination, code, size, sender, original, recipient, notary, file, message_id, related,
-            user, name, dns, ip, delivery,
+            pid, thread, sequence, source, destination, code, size, sender, original, recipient, notary, file, attempt, queue_id,
+            message_id, related, user, name, dns, ip, delivery,
         ) = match.groups()  # fmt: skip
         source = source.rstrip(" ")
         destination = destination.rstrip(" ")
@@ -147,7 +160,10 @@ def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> 
         if notary:
             record.notary_flags = int(notary)
         if file:
-            fields.queue_file(record, file)
+            record.queue_file = file
+            record.queue_id = queue_id
+            if attempt:
+                record.attempt = 91 - ord(attempt)
         if message_id:
             record.message_id = message_id
             if related:
@@ -266,12 +282,14 @@ def _record(line: str, first: int, time: str, zone_source: str, named: tuple[str
     if before:
         _before(record, before, named)
     tail = line[sized + 1 :]
-    if tail[:1].isdecimal() and (counted := _counted(tail)) is not None:
-        items, reached = counted
-        _from_counted(record, items)
-        if reached < len(tail):
-            record.error = stopped(sized + 2 + reached, "a counted field (length, colon, text)", line)
-        return record
+    if tail[:1].isdecimal():
+        items, reached = _counted(tail)
+        addresses = tuple(item for item in items[:3] if isinstance(item, str))
+        if len(addresses) == 3:  # else it is another format's line
+            _from_counted(record, addresses, items[3:], named)
+            if reached < len(tail):
+                record.error = stopped(sized + 2 + reached, "a counted field (length, colon, text)", line)
+            return record
     sender, kind, original, recipient, rest = _addresses(tail)
     if sender and sender != "<>":
         record.sender = sender
@@ -471,7 +489,9 @@ def _is_number(text: str) -> bool:
 
 def _is_queue_file(word: str) -> bool:
     """A path as the queue has them: absolute, or with a `queue` directory in it."""
-    return ("/" in word and "://" not in word and (word[:1] == "/" or "queue/" in word)) or (word[1:3] == ":\\" and "\\queue\\" in word)
+    if word[:1] == "/":
+        return "://" not in word
+    return ("queue/" in word and ";" not in word and "://" not in word) or (word[1:3] == ":\\" and "\\queue\\" in word)
 
 
 def _message_id_end(text: str) -> int:
@@ -487,21 +507,22 @@ def _message_id_end(text: str) -> int:
 def _by_shape(record: Mta, rest: str) -> None:
     """The optional fields of a line whose server's options are not known: each is told by its shape, in the order of `OPTIONAL`."""
     plain = record.action in ("E", "D")  # these have no free text but a diagnostic that can be told by its beginning
+    rest = rest.lstrip(" ")  # a field that the record has no value for is nothing between two blanks
     word, after = _word(rest)
     if _is_number(word) and (plain or not _is_reply(rest) or _optional_follows(after)):
         record.notary_flags = int(word)
-        rest = after
+        rest = after.lstrip(" ")
         word, after = _word(rest)
     if "/" in word and _is_queue_file(word):
         fields.queue_file(record, word)
-        rest = after
+        rest = after.lstrip(" ")
         word, after = _word(rest)
     if word and word[0] != "<" and after[:1] == "<" and (plain or record.queue_file) and _is_opaque(word) and _message_id_end(after):
         record.envelope_id = word
         rest = after
     if rest[:1] == "<" and (end := _message_id_end(rest)):
         fields.message_id(record, rest[:end])
-        rest = rest[end + 1 :]
+        rest = rest[end + 1 :].lstrip(" ")
     if rest:
         rest = _username(record, rest, plain)
     if rest and (end := _source_system_end(rest)):
@@ -558,8 +579,9 @@ def _source_system_end(rest: str) -> int:
         return 0
     if open_ < 0:
         name, after = _word(rest)
-        if not after and "." in name and "@" not in name and ";" not in name and name[-1:] != ".":
-            return len(rest)
+        last = not after or (_is_number(_word(after)[0]) and not _is_reply(after))  # what may follow are sensitivity and priority
+        if last and "." in name and "@" not in name and ";" not in name and name[-1:] != ".":
+            return len(name)
         return 0
     if open_ and (rest[open_ - 1] != " " or " " in rest[: open_ - 1] or ";" in rest[:open_]):
         return 0
@@ -644,6 +666,11 @@ def _by_name(record: Mta, rest: str, named: tuple[str, ...]) -> None:
         if end or rest[:1] == " ":
             rest = rest[end + 1 :]
     rest = rest.lstrip(" ")
+    if "queue_time" in named and record.action in _DEQUEUES:
+        before, _, word = rest.rpartition(" ")
+        if _is_number(word):
+            record.queue_seconds = int(word)
+            rest = before.rstrip(" ")
     if rest:
         _tail(record, rest)
 
@@ -678,6 +705,8 @@ def _takes(record: Mta, name: str, word: str, plain: bool) -> bool:
             return False
         setattr(record, name, word)
     elif name in ("intermediate", "initial"):
+        if word == "<>":
+            return True
         if "@" not in word:
             return False
         setattr(record, f"{name}_address", word)
@@ -688,38 +717,32 @@ def _takes(record: Mta, name: str, word: str, plain: bool) -> bool:
     return True
 
 
-def _counted(text: str) -> tuple[list[str], int] | None:
-    """LOG_FORMAT 3: `16:adam@example.com 22:rfc822;bob@example.org …` -> the fields; a number without a colon is kept as `=number`.
+def _counted(text: str) -> tuple[list[str | int], int]:
+    """LOG_FORMAT 3: `16:adam@example.com 22:rfc822;bob@example.org 276 …` -> the fields, a number without a count as an int.
 
-    Also the index where reading stopped. None when not even the three addresses are counted: then it is another format's line.
+    Also the index where reading stopped: the end, when the text is counted through and through.
     """
-    items: list[str] = []
+    items: list[str | int] = []
     position = 0
     while position < len(text):
         colon = position
         while colon < position + 10 and text[colon : colon + 1].isdecimal():
             colon += 1
-        mark = text[colon : colon + 1]
         if colon == position:
             break
-        if mark == ":":
-            end = colon + 1 + int(text[position:colon])
-            item = text[colon + 1 : end]
-        else:
-            end = colon
-            item = "=" + text[position:colon]
+        number = int(text[position:colon])
+        counts = text[colon : colon + 1] == ":"
+        end = colon + 1 + number if counts else colon
         if end > len(text) or text[end : end + 1] not in ("", " "):
             break
-        items.append(item)
+        items.append(text[colon + 1 : end] if counts else number)
         position = end + 1
-    if len(items) < 3 or any(item[:1] == "=" for item in items[:3]):
-        return None
     return items, position
 
 
-def _from_counted(record: Mta, items: list[str]) -> None:
-    """The counted fields: three addresses, then the optional ones, told by their shape in the order of `OPTIONAL`."""
-    sender, typed, recipient = items[:3]
+def _from_counted(record: Mta, addresses: tuple[str, str, str], items: list[str | int], named: tuple[str, ...] | None) -> None:
+    """The counted fields: three addresses, then the optional ones, by name or told by their shape."""
+    sender, typed, recipient = addresses
     if sender and sender != "<>":
         record.sender = sender
     else:
@@ -732,18 +755,64 @@ def _from_counted(record: Mta, items: list[str]) -> None:
         record.bad_command = recipient
     elif recipient != "<>":
         record.recipient = recipient
-    numbers: list[str] = []
-    texts: list[str] = []
-    for item in items[3:]:
-        if item[:1] == "=":
-            if record.notary_flags is None and not texts and not numbers and not record.queue_file and not record.message_id:
-                record.notary_flags = int(item[1:])
+    if named is None or not _counted_by_name(record, items, named):
+        _counted_by_shape(record, items)
+
+
+def _counted_by_name(record: Mta, items: list[str | int], named: tuple[str, ...]) -> bool:
+    """The optional fields of a server whose options are known: an absent text is counted as 0, an absent number is left out.
+
+    False, and nothing changed, when the fields are not those.
+    """
+    taken: dict[str, str | int] = {}
+    position = 0
+    for name in OPTIONAL[2:]:
+        if name in named and name != "remote_mta" and position < len(items):
+            item = items[position]
+            if isinstance(item, int) == (name in _NUMBERS):
+                taken[name] = item
+                position += 1
+            elif isinstance(item, int):
+                return False
+    if position < len(items):
+        return False
+    for name, item in taken.items():
+        if isinstance(item, int):
+            if name == "notary":
+                record.notary_flags = item
+            elif name == "queue_time":
+                record.queue_seconds = item
             else:
-                numbers.append(item[1:])
-        elif not item:
+                setattr(record, name, str(item))
+        elif item:
+            if name in _READERS:
+                _READERS[name](record, item)
+            elif name in ("intermediate", "initial"):
+                setattr(record, f"{name}_address", "" if item == "<>" else item)
+            else:
+                setattr(record, name, item)
+    return True
+
+
+def _counted_by_shape(record: Mta, items: list[str | int]) -> None:
+    """The optional fields, told by their shape in the order of `OPTIONAL`."""
+    numbers: list[int] = []
+    texts: list[str] = []
+    for number, item in enumerate(items):
+        if isinstance(item, int):
+            if record.notary_flags is None and not texts and not numbers and not record.queue_file and not record.message_id:
+                record.notary_flags = item
+            else:
+                numbers.append(item)
             continue
-        elif not texts and not record.queue_file and not record.message_id and " " not in item and _is_queue_file(item):
+        following = items[number + 1] if number + 1 < len(items) else ""
+        plain = not texts and " " not in item
+        if not item:
+            continue
+        if plain and not record.queue_file and not record.message_id and _is_queue_file(item):
             fields.queue_file(record, item)
+        elif plain and not record.message_id and not record.envelope_id and isinstance(following, str) and following[:1] == "<":
+            record.envelope_id = item
         elif not texts and not record.message_id and item[0] == "<" and _message_id_end(item) == len(item):
             fields.message_id(record, item)
         elif item[:4] == "TCP|" and fields.transport(record, item):
@@ -752,7 +821,7 @@ def _from_counted(record: Mta, items: list[str]) -> None:
             fields.application(record, item)
         elif not record.remote_name and not record.remote_ip and _source_system_end(item) == len(item) and not _diagnoses(item):
             fields.source_system(record, item)
-        elif not record.username and not texts and " " not in item and not _diagnoses(item) and (record.message_id or "@" not in item):
+        elif not record.username and plain and not _diagnoses(item) and (record.message_id or "@" not in item):
             if record.message_id or item[0] == "*" or item in _ACCOUNTS or record.envelope_id or not record.queue_file:
                 fields.username(record, item)
             else:
@@ -770,11 +839,11 @@ def _from_counted(record: Mta, items: list[str]) -> None:
         else:
             record.reason = f"{record.reason}; {text}" if record.reason else text
     if len(numbers) > 2:
-        record.queue_seconds = int(numbers.pop())
+        record.queue_seconds = numbers.pop()
     if numbers:
-        record.priority = numbers[-1]
+        record.priority = str(numbers[-1])
         if len(numbers) == 2:
-            record.sensitivity = numbers[0]
+            record.sensitivity = str(numbers[0])
 
 
 def _diagnoses(text: str) -> bool:
@@ -783,7 +852,25 @@ def _diagnoses(text: str) -> bool:
 
 
 def _connection_tail(record: Connection, rest: str, named: tuple[str, ...] | None) -> None:
-    """`TCP|…|…|…|… SMTP/… diagnostic`; of a record whose connection was never opened the first part can be missing."""
+    """`TCP|…|…|…|… SMTP/… diagnostic`; of a record whose connection was never opened the first part can be missing.
+
+    In LOG_FORMAT 3 transport, application, user name and diagnostic are counted, an absent one as 0.
+    """
+    if rest[:1].isdecimal():
+        items, reached = _counted(rest)
+        texts = [item for item in items if isinstance(item, str)]
+        if texts and reached >= len(rest):
+            if len(texts) == 4 and (fields.transport(record, texts[0]) or not texts[0]):
+                if texts[1]:
+                    fields.application(record, texts[1])
+                if texts[2]:
+                    fields.username(record, texts[2])
+                if texts[3]:
+                    fields.status(record, texts[3])
+                if record.action == "U" and _failed_auth(texts[3]):
+                    record.severity = events.AUTH_FAILED.severity
+                return
+            rest = " ".join(text for text in texts if text)
     word, after = _word(rest)
     if word.count("|") == 4 and fields.transport(record, word):
         rest = after.lstrip(" ")
