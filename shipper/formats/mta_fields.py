@@ -51,7 +51,7 @@ def queue_file(record: Mta, text: str) -> None:
     """`/imta/queue/l/ZZ01IWFY9ELGWM00094D.00` -> the file, its id without the prefix, and the attempt that ZZ, ZY, ZX … count."""
     record.queue_file = text
     name = text[text.rfind("/") + 1 :]
-    if name[:1] == "Z" and "A" <= name[1:2] <= "Z":
+    if name[:1] == "Z" and "A" <= name[1:2] <= "Z" and len(name) > 2:
         record.attempt = 91 - ord(name[1])
         name = name[2:]
     record.queue_id = name
