@@ -1,0 +1,119 @@
+"""The logs of a mail server that does not exist: any size, any LOG_FORMAT, every time the same for the same seed.
+
+    dice      chance                       settings  what the server logs, and its configuration files
+    cast      who takes part               logs      the files and how they roll over
+    server    clock, lives, writing        volume    how much happens when
+    mail, access, chores                   the lives: what happens
+
+The way: lives of messages, readers and of the server itself write records; `formats` makes them lines; `logs` puts these into files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from shipper.generate import access, chores, mail
+from shipper.generate.cast import invent
+from shipper.generate.dice import Dice
+from shipper.generate.logs import DebugLog, MtaFamily, ServiceLog
+from shipper.generate.server import Line, Server, line_of
+from shipper.generate.settings import Settings, write_config
+from shipper.generate.volume import arrivals
+
+START = date(2005, 3, 7)
+"""A Monday, some weeks after the guide's release; so that the same command makes the same logs on every day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be generated. `rate`: messages a day, in the mean of a week. `lines` ends it after about so many, `days` at a midnight;
+    whichever is met first, one of them has to be given. `zone`: IANA name, the server's own."""
+
+    settings: Settings
+    days: int | None = 1
+    lines: int | None = None
+    rate: float = 2000.0
+    seed: int = 1
+    start: date = START
+    zone: str = "UTC"
+    users: int = 200
+    domains: int = 60
+    compress: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What was generated: lines and octets in each log (a name for each family of files), and the time of the last line."""
+
+    lines: dict[str, int]
+    octets: dict[str, int]
+    deleted: int
+    """Service log files that the server's own limits removed again; their lines are in the counts."""
+    end: datetime
+
+
+def generate(plan: Plan, out: Path, passed: Callable[[float], None] = lambda share: None) -> Account:
+    """Writes `out/log` and `out/config`; both must not have files of that name. `passed` is told the share done, 0 to 1, now and then."""
+    assert plan.days is not None or plan.lines is not None
+    logs = out / "log"
+    logs.mkdir(parents=True, exist_ok=True)
+    write_config(plan.settings, out / "config", plan.zone)
+    server = serve(plan, logs, line_of(plan.settings))
+    began = server.now
+    until = None if plan.days is None else midnight(plan.start + timedelta(days=plan.days), server.zone)
+
+    def tell(now: int) -> None:
+        shares = [(now - began) / (until - began)] if until is not None else []
+        if plan.lines:
+            shares.append(server.lines / plan.lines)
+        passed(min(1.0, max(shares)))
+
+    server.run(until, plan.lines, tell)
+    server.close()
+    written: dict[str, MtaFamily | ServiceLog | DebugLog] = {"mail.log": server.messages}
+    if plan.settings.separate:
+        written["connection.log"] = server.connections
+    written |= server.services
+    written |= server.debugs
+    return Account(
+        lines={name: log.lines for name, log in written.items()},
+        octets={name: log.octets for name, log in written.items()},
+        deleted=sum(log.deleted for log in server.services.values()),
+        end=server.local(),
+    )
+
+
+def serve(plan: Plan, logs: Path, line: Line) -> Server:
+    """The server at its first moment, with all that goes on there, each as often as it should. `logs`: an empty directory."""
+    zone = ZoneInfo(plan.zone)
+    dice = Dice(plan.seed)
+    cast = invent(dice, plan.users, plan.domains)
+    server = Server(logs, plan.settings, line, cast, dice, zone, midnight(plan.start, zone))
+    rate = plan.rate
+    for life in (chores.return_job(server, plan.compress), mail.backlog(server, 2 + int(rate / 400))):
+        server.begin(life)
+    for endless in (chores.nightly, chores.probe, chores.dispatch, mail.outages):
+        server.begin(endless(server))
+    for per_day, begin, steady in (
+        (rate * 0.42, mail.receive, 0.3),
+        (rate * 0.36, mail.submit, 0.05),
+        (rate * 0.02, mail.submit_to_list, 0.05),
+        (rate * 0.02, mail.report, 0.9),
+        (rate * 0.04, mail.relay_attempt, 0.9),
+        (rate * 0.05, mail.rejected, 0.9),
+        (rate * 0.002, mail.guess_passwords, 0.9),
+        (rate * 0.9, access.read_mail, 0.1),
+        (rate * 0.002, access.guess_passwords, 0.9),
+        (6 + rate * 0.002, chores.administer, 0.0),
+    ):
+        server.begin(arrivals(server, per_day, begin, steady))
+    return server
+
+
+def midnight(day: date, zone: ZoneInfo) -> int:
+    """When a day begins in a zone, in hundredths of a second since 1970."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) * 100
