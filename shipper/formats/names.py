@@ -52,12 +52,15 @@ def debug_date(modified: float, zone: tzinfo, time_of_day: str) -> tuple[int, in
     `modified`: when the file was last written to, seconds since 1970; `time_of_day`: `hh:mm:ss` of its first line (`debug.time_of_day`).
     The day is that of the last change where the log's clock stands; the day before when the line is later in the day than the change. A log
     that was written to for more than a day gets a date that is too late by the days it was open for: its header line knows better.
+    None: the file's date is none of the calendar.
     """
-    last = datetime.fromtimestamp(modified, zone)
-    day = last.date()
-    if time_of_day[:8] > last.strftime("%H:%M:%S"):
-        day -= timedelta(days=1)
-    return day.year, day.month, day.day
+    try:
+        last = datetime.fromtimestamp(modified, zone)
+        if time_of_day[:8] > last.strftime("%H:%M:%S"):
+            last -= timedelta(days=1)
+    except (OverflowError, ValueError, OSError):
+        return None
+    return last.year, last.month, last.day
 
 
 _PROCESSES = {

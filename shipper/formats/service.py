@@ -48,7 +48,7 @@ _PIECES = (
 """What stands between the stamp and the message, in order."""
 _HEAD = re.compile("".join(piece.pattern for _, piece in _PIECES))
 _CATEGORIES = "General LDAP Network Account Protocol Statistics Stats Store".split()
-_BODY = re.compile(rf"({'|'.join(_CATEGORIES)}) ({'|'.join(events.LEVELS)}):(?= {{0,8}}\S)", re.IGNORECASE | re.ASCII)
+_BODY = re.compile(rf"({'|'.join(_CATEGORIES)}) ({'|'.join(events.LEVELS)}):", re.IGNORECASE | re.ASCII)
 
 _SESSION = re.compile(
     r"([0-9]{4}/[0-9]{1,2}/[0-9]{1,2}) {1,8}((?:[01]?[0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]) {1,8}"
@@ -70,16 +70,16 @@ _MESSAGE = events.SERVICE_EVENTS["message"].name
 
 def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> int:
     """Reads service log lines from `start` on; see `base.ParseRun`."""
-    opening, size, time, wrong = "\n", 0, "", ""  # the stamp of the line before, with its brackets and blank, and what it says
+    opening, size, time, wrong = "\n", 0, "", ""  # the stamp of the line before with its brackets and blank (no line has an LF), and so on
     for position in range(start, len(lines)):
         line = lines[position]
         if not line.startswith(opening):
             stamp = _STAMP.match(line)
             if stamp is None:
                 return position
-            opening = stamp[0]
-            size = len(opening)
+            size = stamp.end()
             time = log.clock.nslog(stamp[1])
+            opening = stamp[0] if time and line[size - 1] == " " else "\n"  # half a stamp may be the beginning of the next one
             wrong = "" if time else f"column {stamp.start(1) + 1}: expected a date, a time of day and a zone, found {stamp[1]!r}"
         # Few different heads stand in a log, so where one ends is guessed and what it says looked up: 1.5 µs less than the pattern.
         colon = line.find(":", line.find("]: ", size) + 3)
