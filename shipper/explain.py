@@ -47,7 +47,10 @@ def as_text(meanings: Sequence[Meaning], width: int = 80, emphasis: Emphasis = p
 
 
 def _lines(meaning: Meaning, width: int, emphasis: Emphasis) -> list[str]:
-    lines = [f"{emphasis(escaped(meaning.word))}  ({meaning.kind})"]
+    word, room = escaped(meaning.word), max(width - len(meaning.kind) - 4, 8)
+    if len(word) > room:
+        word = word[: room - 3] + "..."
+    lines = [f"{emphasis(word)}  ({meaning.kind})"]
     lines += _wrapped(escaped(meaning.title), width, "  ")
     if meaning.parts:
         lines.append("")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from typing import Annotated, Any
 
@@ -33,16 +32,16 @@ def explain(
     """
     import msgspec
 
+    from shipper.cli import terminal
     from shipper.explain import as_data, as_text, nearest, overview
     from shipper.explain import explain as meanings_of
-    from shipper.screen import bold, escaped, plain
+    from shipper.screen import escaped
 
     for word in words or ():
         if word.startswith("--"):
             raise typer.BadParameter(f"no such option: {escaped(word)}")
-    width = shutil.get_terminal_size((80, 24)).columns
-    emphasis = bold if sys.stdout.isatty() else plain
-    _be_lenient()
+    terminal.be_lenient()
+    width, emphasis = terminal.width(), terminal.emphasis()
     if not words:
         sys.stdout.write(overview(width, emphasis))
         return
@@ -66,9 +65,3 @@ def explain(
             sys.stderr.write("  = help: shipper explain, without a word, shows what can be asked\n")
     if unknown:
         raise typer.Exit(1)
-
-
-def _be_lenient() -> None:
-    """A terminal that cannot show a character gets its escape instead of an error of ours."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

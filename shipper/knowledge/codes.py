@@ -12,6 +12,8 @@ from shipper import events
 from shipper.knowledge.base import CERTAIN, LIKELY, POSSIBLE, Meaning, Subject
 
 _LONGEST = 8
+_MEANINGS = {code: event.meaning for code, event in {**events.MTA_EVENTS, **events.CONNECTION_EVENTS}.items()}
+_MEANINGS["U"] = "SMTP authentication succeeded, or failed, as the record's text says"
 _NOTES: dict[str, tuple[str, ...]] = {
     "B": (
         "The recipient's place in the record holds the command that was refused, the diagnostic the answer that the server gave.",
@@ -72,16 +74,16 @@ def _entry_code(word: str) -> Meaning | None:
     if unknown:
         notes += (f"No manual lists the modifier {unknown[0]}. It is kept as written, in `modifiers`.",)
     if code[0] == "U":
-        notes += (f"A failure: outcome failure, severity {events.AUTH_FAILED.severity}; the record's text decides.",)
+        notes += (f"Below is a success; a failure has outcome failure and severity {events.AUTH_FAILED.severity}.",)
     parts = []
     if len(code) > 1:
-        parts = [(code[0], event.meaning)]
+        parts = [(code[0], _MEANINGS[code[0]])]
         parts += [(letter, events.MODIFIERS.get(letter, "not known")) for letter in code[1:]]
     where = "connection" if code[0] in events.CONNECTION_EVENTS else "message"
     return Meaning(
         f"entry code of a {where} record",
         code,
-        "; ".join([event.meaning, *known]),
+        "; ".join([_MEANINGS[code[0]], *known]),
         notes,
         tuple(parts),
         _facts(code, event),

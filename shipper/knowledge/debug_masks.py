@@ -31,7 +31,8 @@ BITS: dict[int, str] = {
     0x1000000: "connections that PORT_ACCESS refuses are written to dispatcher.log",
 }
 _ALL = 0xFFFFFFFF
-_WORD = re.compile(r"(?:0?x\s*)?([0-9a-f]+)", re.IGNORECASE)
+_WORD = re.compile(r"(?:0x|x ?(?=[0-9a-f]{5}))?([0-9a-f]+)", re.IGNORECASE)
+"""The table itself writes `x 00001`; a shorter `x401` is an error number of ours."""
 _SETTING = re.compile(r"(?:IMTA_DISPATCHER_DEBUG|DEBUG)\s*=\s*(.*)", re.IGNORECASE)
 
 

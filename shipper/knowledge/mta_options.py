@@ -14,6 +14,7 @@ from typing import NamedTuple
 from shipper import events
 from shipper.knowledge.base import CERTAIN, LIKELY, Meaning, Subject
 from shipper.knowledge.logfile_options import size_text
+from shipper.mailserver.optionfile import integer
 
 _OPTION_DAT = "the MTA option file (option.dat)"
 _CHANNEL = "the option file of a TCP/IP channel (tcp_local_option)"
@@ -350,9 +351,9 @@ def _with_value(option: _Option, value: str) -> tuple[list[str], list[tuple[str,
     """(sentences, the parts that the value consists of)."""
     if option.values and value.lower() in option.values and option.decode is None:
         return [], [(value, option.values[value.lower()])]
-    if not re.fullmatch(r"[-+]?[0-9]{1,10}", value) or not value.isascii():
-        return [f"'{value}' is not one of its values." if option.values else f"'{value}' is not a number."], []
-    number = int(value)
+    number = integer(value) if value.isascii() and len(value) < 20 else None
+    if number is None or abs(number) >= 1 << 32:
+        return [f"'{value}' is not one of its values." if option.values else f"'{value}' is not a number that it can have."], []
     if option.decode:
         return list(option.decode(number)), []
     if option.bits:

@@ -90,7 +90,9 @@ def meanings(word: str) -> list[Meaning]:
     if second in "xy":
         similar = [(known, text) for known, (text, _) in REPLIES.items() if known[0] == first]
         title = f"the class {first}xx: {name}"
-        return [Meaning("class of SMTP replies", f"{first}xx", title, (note,), tuple(similar), see=(f"{first}.x.x",))]
+        return [
+            Meaning("class of SMTP replies", f"{first}xx", title, (note,), tuple(similar), see=(f"{first}.x.x",) if first != "3" else ())
+        ]
     group = GROUPS.get(second, "of no group that RFC 5321 defines")
     if third in "xyz":
         similar = [(known, text) for known, (text, _) in REPLIES.items() if known[:2] == first + second]
