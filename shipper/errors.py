@@ -89,6 +89,19 @@ ERRORS: dict[str, ErrorKind] = {
         "Correct the line, or give the fields by --fields.",
         EX_USAGE,
     ),
+    "U121": ErrorKind(
+        "A setting of the server to be played cannot be.",
+        "`generate` takes the options of option.dat (LOG_FORMAT=4) and those of the service logs (logfile.imap.loglevel=Debug), with values "
+        "that the product knows.",
+        "Correct it; `shipper explain NAME` says what an option means.",
+        EX_USAGE,
+    ),
+    "U122": ErrorKind(
+        "There are files already where logs are to be generated.",
+        "`generate` makes DIR/log and DIR/config and never writes over files, nor among them.",
+        "Name another directory, or remove what is there.",
+        EX_USAGE,
+    ),
     "I201": ErrorKind(
         "There is no such file.",
         "A PATH names nothing, or a glob in quotes matches nothing; what else was named is read nevertheless.",

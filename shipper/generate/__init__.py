@@ -10,19 +10,23 @@ The way: lives of messages, readers and of the server itself write records; `for
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from shipper.errors import Failure
 from shipper.generate import access, chores, mail
 from shipper.generate.cast import invent
 from shipper.generate.dice import Dice
 from shipper.generate.logs import DebugLog, MtaFamily, ServiceLog
 from shipper.generate.server import Line, Server, line_of
-from shipper.generate.settings import Settings, write_config
+from shipper.generate.settings import Settings, settings, write_config
 from shipper.generate.volume import arrivals
+from shipper.mailserver import optionfile
+from shipper.sources import unopened
 
 START = date(2005, 3, 7)
 """A Monday, some weeks after the guide's release; so that the same command makes the same logs on every day."""
@@ -47,20 +51,74 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What was generated: lines and octets in each log (a name for each family of files), and the time of the last line."""
+    """What was generated: lines and octets in each log (a name for each family of files), and the time of the last line.
+
+    `deleted`: service log files that the server's own limits removed again; their lines are in the counts.
+    """
 
     lines: dict[str, int]
     octets: dict[str, int]
     deleted: int
-    """Service log files that the server's own limits removed again; their lines are in the counts."""
     end: datetime
+
+    def text(self, out: Path, plan: Plan) -> str:
+        """The account for a person, in 80 columns, and what to do next."""
+        rows = [(name, f"{count:,}", f"{self.octets[name] / 1e6:,.1f} MB") for name, count in self.lines.items()]
+        rows.append(("together", f"{sum(self.lines.values()):,}", f"{sum(self.octets.values()) / 1e6:,.1f} MB"))
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        lines = [f"{name:<{widths[0]}}  {count:>{widths[1]}} lines  {size:>{widths[2]}}" for name, count, size in rows]
+        if self.deleted:
+            lines.append(f"older files removed by the limits of the service logs: {self.deleted}")
+        lines.append(
+            f"{plan.start} 00:00 to {self.end:%Y-%m-%d %H:%M}, {plan.zone}; LOG_FORMAT={plan.settings.log_format}, seed {plan.seed}"
+        )
+        lines.append(f"logs in {out / 'log'}, settings in {out / 'config'}")
+        return "\n".join(lines) + "\n"
+
+
+def settings_of(option_file: Path | None, options: str, log_format: int | None) -> Settings:
+    """The settings of an option file, with `NAME=N,NAME=N` above them, and LOG_FORMAT above both. Raises `Failure`."""
+    text = options.replace(",", "\n")
+    if option_file is not None:
+        try:
+            text = option_file.read_text(encoding="utf-8", errors="replace") + "\n" + text
+        except OSError as error:
+            raise unopened(str(option_file), error) from error
+    if log_format is not None:
+        text += f"\nLOG_FORMAT={log_format}"
+    named, problems = optionfile.parse(text)
+    if problems:
+        raise Failure("U110", f"'{text.splitlines()[problems[0].line - 1]}': {problems[0].reason}")
+    try:
+        return settings(named)
+    except ValueError as error:
+        raise Failure("U121", str(error)) from None
 
 
 def generate(plan: Plan, out: Path, passed: Callable[[float], None] = lambda share: None) -> Account:
-    """Writes `out/log` and `out/config`; both must not have files of that name. `passed` is told the share done, 0 to 1, now and then."""
+    """Writes `out/log` and `out/config`, which must be empty. `passed` is told the share done, 0 to 1, now and then. Raises `Failure`."""
+    try:
+        ZoneInfo(plan.zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Failure("U102", f"there is no time zone '{plan.zone}'") from None
+    for directory in (out / "log", out / "config"):
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            taken = next(directory.iterdir(), None)
+        except OSError as error:
+            raise Failure("O302", f"'{directory}' cannot be made: {(error.strerror or str(error)).lower()}") from error
+        if taken is not None:
+            raise Failure("U122", f"'{directory}' is not empty")
+    try:
+        return _generate(plan, out, passed)
+    except OSError as error:
+        number = "O301" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "O303"
+        raise Failure(number, f"'{out}': {(error.strerror or str(error)).lower()}") from error
+
+
+def _generate(plan: Plan, out: Path, passed: Callable[[float], None]) -> Account:
     assert plan.days is not None or plan.lines is not None
     logs = out / "log"
-    logs.mkdir(parents=True, exist_ok=True)
     write_config(plan.settings, out / "config", plan.zone)
     server = serve(plan, logs, line_of(plan.settings))
     began = server.now

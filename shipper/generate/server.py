@@ -17,7 +17,7 @@ from shipper.formats.mta_text_render import renderer
 from shipper.generate.cast import HOST, NODE, Cast
 from shipper.generate.dice import Dice
 from shipper.generate.logs import DebugLog, MtaFamily, ServiceLog
-from shipper.generate.settings import LEVELS, SERVICES, Settings, conceal
+from shipper.generate.settings import LEVELS, SERVICES, Concealment, Settings
 from shipper.record import Connection, Header, Mta, Service
 from shipper.stamps import offset_text
 
@@ -88,18 +88,17 @@ class Server:
         self._directory = directory
         self._under_way: list[tuple[int, int, Life]] = []
         self._begun = 0
+        self._quarter = -1
         self._turn(self.now // 100)
         self.messages = MtaFamily(directory, "mail.log")
         self.connections = MtaFamily(directory, "connection.log") if settings.separate else self.messages
-        self._fields = frozenset(settings.fields)
         self._line = line
-        self._conceals = settings.log_format > 3
         self.services: dict[str, ServiceLog] = {}
-        self._levels: dict[str, int] = {}
+        self._levels: dict[str, frozenset[str]] = {}
         names = (*SERVICES, "msgtrace") if settings.trace == "msgtrace" else SERVICES
         for name in names:
             limits = settings.service(name)
-            self._levels[name] = limits.level
+            self._levels[name] = frozenset(level.capitalize() for level in LEVELS[: limits.level + 1])
             if not limits.to_syslog:
                 sequence = 20 + dice.below(400)
                 self.services[name] = ServiceLog(directory, name, sequence, limits, self.now // 100, self._created(name))
@@ -134,11 +133,18 @@ class Server:
         return f"{iso[:4]}/{int(iso[5:7])}/{int(iso[8:10])} {int(iso[11:13])}:{iso[14:19]}"
 
     def _turn(self, second: int) -> None:
-        local = datetime.fromtimestamp(second, self.zone)
+        """Makes the texts of another second. A zone changes its offset, and the day its date, at the beginning of a quarter of an hour."""
         self._second = second
-        self._iso = f"{local.year:04d}-{local.month:02d}-{local.day:02d}T{local.hour:02d}:{local.minute:02d}:{local.second:02d}"
-        offset = local.utcoffset()
-        self._offset = offset_text(int(offset.total_seconds()) if offset else 0)
+        quarter, rest = divmod(second, 900)
+        if quarter != self._quarter:
+            local = datetime.fromtimestamp(second - rest, self.zone)
+            offset = local.utcoffset()
+            self._quarter = quarter
+            self._offset = offset_text(int(offset.total_seconds()) if offset else 0)
+            self._date = f"{local.year:04d}-{local.month:02d}-{local.day:02d}T{local.hour:02d}:"
+            self._minute = local.minute
+        minute, rest = divmod(rest, 60)
+        self._iso = f"{self._date}{self._minute + minute:02d}:{rest:02d}"
 
     # Lives
 
@@ -179,25 +185,23 @@ class Server:
 
     def mta(self, record: Mta | Header) -> None:
         """Writes a record of the MTA, or a header line."""
-        if self._conceals and isinstance(record, Mta):
-            conceal(record, self._fields)
         self.lines += 1
         self.messages.current.write(self._line(record))
 
     def connection(self, record: Connection) -> None:
-        if self._conceals:
-            conceal(record, self._fields)
         self.lines += 1
         self.connections.current.write(self._line(record))
 
     def service(self, name: str, process: str, pid: int, category: str, level: str, message: str) -> None:
         """Writes an event of a service, unless its level is not logged or the service logs to syslog."""
         log = self.services.get(name)
-        if log is None or LEVELS.index(level.lower()) > self._levels[name]:
+        if log is None or level not in self._levels[name]:
             return
         self.lines += 1
-        record = Service(time=self.second(), host=NODE, process=process, pid=pid, category=category, level=level, message=message)
-        log.write(service.render(record), self.now // 100)
+        line = service.render(
+            Service(time=self.second(), host=NODE, process=process, pid=pid, category=category, level=level, message=message)
+        )
+        log.write(line, self._second)
 
     def trace(self, name: str, process: str, pid: int, message: str) -> None:
         """Writes what the message trace says of a store operation: in the service's own log, in that of the trace, or not at all."""
@@ -244,10 +248,14 @@ class Server:
 
 
 def line_of(settings: Settings) -> Line:
-    """How a server with these settings writes a record of the MTA: it must not have what the settings do not log."""
+    """How a server with these settings writes a record of the MTA. The record is its line's alone: it may lose what is not logged."""
     if settings.log_format < 4:
         return renderer(settings.log_format, settings.fields)
-    if settings.log_format == 4:
-        return mta_xml.render
+    conceal = Concealment(settings.fields)
     nested = settings.log_format == 5
-    return lambda record: mta_json.render(record, nested)
+
+    def line(record: Mta | Connection | Header) -> str:
+        conceal(record)
+        return mta_xml.render(record) if settings.log_format == 4 else mta_json.render(record, nested)
+
+    return line

@@ -6,14 +6,14 @@ MTA options have the names of `option.dat` (`LOG_FILENAME=1`), options of the se
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from shipper.events import FACILITIES
 from shipper.generate.cast import DOMAIN, HOST, HOSTED, SERVER_IP
 from shipper.mailserver import optionfile
-from shipper.record import Connection, Mta
+from shipper.record import Connection, Header, Mta
 
 ROOT = "/opt/SUNWmsgsr"
 QUEUE = f"{ROOT}/data/queue"
@@ -173,40 +173,45 @@ _ATTRIBUTES = {
     "reason": ("reason",),
     "diagnostic": ("diagnostic", "banner"),
     "remote_mta": ("remote_mta",),
-    "transport": (),
     "application": ("application",),
     "queue_time": ("queue_seconds",),
 }
 """Optional field -> what of a record says it."""
-
-
-def conceal(record: Mta | Connection, fields: frozenset[str]) -> None:
-    """Takes out of a record what this server does not log: for the formats that write all that a record has."""
-    connects = isinstance(record, Connection)
-    for name, attributes in _ATTRIBUTES.items():
-        if name not in fields and not (connects and name not in ("node", "process")):
-            for attribute in attributes:
-                if hasattr(record, attribute):
-                    setattr(record, attribute, _EMPTY.get(attribute, ""))
-    if not connects and record.action in "EJBV":
-        if "transport" not in fields:
-            record.transport = record.local_ip = ""
-            record.local_port = record.remote_port = None
-        if "connection" not in fields:
-            record.remote_dns = ""
-            if "transport" not in fields:
-                record.remote_ip = ""
-
-
-_EMPTY: dict[str, bool | None] = {
+_NONE: dict[str, bool | None] = {
     "authenticated": False,
-    **dict.fromkeys(("pid", "thread", "sequence", "notary_flags", "attempt", "queue_seconds")),
+    **dict.fromkeys(("pid", "thread", "sequence", "notary_flags", "attempt", "queue_seconds", "local_port", "remote_port")),
 }
+_SERVER_SIDE = frozenset("EJBV")
+
+
+class Concealment:
+    """Takes out of records what a server with these optional fields does not log: for the formats that write all that a record has."""
+
+    def __init__(self, fields: Sequence[str]) -> None:
+        def empty(*attributes: str) -> tuple[tuple[str, str | bool | None], ...]:
+            return tuple((attribute, _NONE.get(attribute, "")) for attribute in attributes)
+
+        self._anywhere = empty(*(name for field in ("node", "process") if field not in fields for name in _ATTRIBUTES[field]))
+        later = (names for field, names in _ATTRIBUTES.items() if field not in fields and field not in ("node", "process"))
+        self._message = empty(*(name for names in later for name in names))
+        ends = ("transport", "local_ip", "local_port", "remote_port") if "transport" not in fields else ()
+        peer = ("remote_dns",) if "connection" not in fields else ()
+        both = ("remote_ip",) if ends and peer else ()
+        self._server_side = empty(*ends, *peer, *both)
+
+    def __call__(self, record: Mta | Connection | Header) -> None:
+        for name, value in self._anywhere:
+            setattr(record, name, value)
+        if isinstance(record, Mta):
+            for name, value in self._message:
+                setattr(record, name, value)
+            if record.action in _SERVER_SIDE:
+                for name, value in self._server_side:
+                    setattr(record, name, value)
 
 
 def write_config(settings: Settings, directory: Path, zone: str) -> None:
     """The server's own configuration files, named as it has them, as far as they rule the logs."""
-    directory.mkdir(parents=True, exist_ok=True)
     options = "".join(f"{name}={value}\n" for name, value in settings.mta.items())
     dump = "".join(f"{name} = {value}\n" for name, value in sorted(settings.configutil.items()))
     texts = {
