@@ -97,26 +97,35 @@ _UNPACKERS: dict[str, Callable[[], _Unpacker]] = {
 _DAMAGE = (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError, EOFError, ValueError)
 
 
+def kind_of(begin: bytes) -> str:
+    """`gzip`, `bzip2`, `xz` or `zstd`, by the first octets of a file (10 are enough); `""` for anything else."""
+    found = _MAGIC.match(begin)
+    return str(found.lastgroup) if found else ""
+
+
 class Content:
-    """The content of one stream. `kind`: `""` for a plain one, known when the first chunk is; `position`: octets read of the stream."""
+    """The content of one stream. `kind`: `""` for a plain one, known when the first chunk is, as is `modified`: when what was packed had last
+    been written to, in seconds since 1970, 0 where that is not said. `position`: octets read of the stream."""
 
     def __init__(self, stream: Stream, name: str) -> None:
         self.name = name
         self.kind = ""
+        self.modified = 0
         self.position = 0
         self._stream = stream
 
     def chunks(self) -> Iterator[bytes]:
         """The content in pieces of up to 1 MiB and a little. Raises `ArchiveBroken`, after all that could be read, and OSError."""
         begin = self._begin(b"")
-        found = _MAGIC.match(begin)
-        if found is None:
+        self.kind = kind_of(begin)
+        if not self.kind:
             if begin:
                 yield begin
             while data := self._read(CHUNK):
                 yield data
             return
-        self.kind = str(found.lastgroup)
+        if self.kind == "gzip":
+            self.modified = int.from_bytes(begin[4:8], "little")
         pieces: list[bytes] = []
         size = 0
         broken: ArchiveBroken | None = None
@@ -144,7 +153,9 @@ class Content:
                 try:
                     piece = unpacker.decompress(data, _PIECE)
                 except _DAMAGE as damage:
-                    raise ArchiveBroken(self.name, f"the {kind} archive is damaged ({str(damage).rpartition(': ')[2]})", self.position) from damage
+                    raise ArchiveBroken(
+                        self.name, f"the {kind} archive is damaged ({str(damage).rpartition(': ')[2]})", self.position
+                    ) from damage
                 data = b""
                 if piece:
                     yield piece
@@ -154,10 +165,9 @@ class Content:
             data = self._begin(data)
             if not data:
                 return
-            found = _MAGIC.match(data)
-            if found is None:
-                raise ArchiveBroken(self.name, f"something else after the end of the {kind} archive", self.position - len(data))
-            kind = str(found.lastgroup)
+            kind = kind_of(data)
+            if not kind:
+                raise ArchiveBroken(self.name, "something else after the end of the archive", self.position - len(data))
 
     def _begin(self, data: bytes) -> bytes:
         """Enough octets to tell the kind by, or all there are. A stream that can be none of the archives is not waited for."""

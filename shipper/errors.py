@@ -50,13 +50,13 @@ ERRORS: dict[str, ErrorKind] = {
     "U104": ErrorKind(
         "A name in --fields is not an optional field of MTA records.",
         "The names are those of the LOG_ options of the MTA, in the order in which the fields stand in a record.",
-        "`shipper convert --help` lists the names; --option-file option.dat finds them by itself.",
+        "Take names from the list in the message; --option-file option.dat finds them by itself.",
         EX_USAGE,
     ),
     "U105": ErrorKind(
         "The format is not known.",
         "--format takes the name of one line format, and then reads nothing else.",
-        "Leave it out: the format is found for every line. `shipper convert --help` lists the names.",
+        "Leave it out: the format is found for every line. The message lists the names.",
         EX_USAGE,
     ),
     "U106": ErrorKind(

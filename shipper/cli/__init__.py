@@ -7,6 +7,8 @@ cannot do it raises as `errors.Failure`; `main` prints it.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,6 +17,7 @@ from typing import Annotated
 import typer
 
 from shipper import __version__
+from shipper.cli import messages
 from shipper.errors import EX_INTERRUPTED, Failure
 
 app = typer.Typer(
@@ -59,7 +62,21 @@ def main() -> None:
     try:
         app()
     except Failure as failure:
-        print(f"error[{failure.number}]: {failure.message}", file=sys.stderr)
+        messages.print_failure(failure)
         sys.exit(failure.exit)
     except KeyboardInterrupt:
         sys.exit(EX_INTERRUPTED)
+    except BrokenPipeError:  # whoever read our output has gone: end as other programs do then
+        die_of(signal.SIGPIPE)
+    except Exception as error:
+        if os.environ.get("SHIPPER_TRACEBACK"):
+            raise
+        ours = Failure("X499", f"{type(error).__name__}: {error}")
+        messages.print_failure(ours)
+        sys.exit(ours.exit)
+
+
+def die_of(number: signal.Signals) -> None:
+    """Ends this process by a signal, so that whoever started it sees that."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

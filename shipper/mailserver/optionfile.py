@@ -18,13 +18,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-_COMMENT = ("!", ";", "#")
+from shipper.formats.mta_text import OPTIONAL
 
-FIELDS: tuple[str, ...] = (
-    "node", "process", "notary", "filename", "envelope_id", "message_id", "username", "connection", "sensitivity", "priority",
-    "intermediate", "initial", "filter", "reason", "diagnostic", "remote_mta", "transport", "application", "queue_time",
-)  # fmt: skip
-"""The optional fields of a text record, in the order in which they stand in it. `--fields` takes these words."""
+_COMMENT = ("!", ";", "#")
 
 CONNECTION, TRANSPORT, APPLICATION = 1, 32, 64
 """Bits of LOG_CONNECTION that add fields to a record."""
@@ -112,4 +108,4 @@ def optional_fields(options: Mapping[str, str]) -> tuple[str, ...]:
     connection = number("LOG_CONNECTION")
     bits = ((CONNECTION, "connection"), (TRANSPORT, "transport"), (APPLICATION, "application"))
     on |= {field for bit, field in bits if connection & bit}
-    return tuple(field for field in FIELDS if field in on)
+    return tuple(field for field in OPTIONAL if field in on)

@@ -1,0 +1,326 @@
+"""Logs to lines of output: the engine of `shipper convert`, without a terminal.
+
+Each log is read on its own, in the order of the sources; what cannot be read is a `Failure` in the account, and the next log is read. Only
+what concerns the output itself is raised. The account balances: every line read is a record written, outside the wanted time, or a repeat.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from shipper.archives import ArchiveBroken, Content, kind_of
+from shipper.dedupe import Seen
+from shipper.errors import Failure
+from shipper.formats.debug import time_of_day
+from shipper.formats.names import debug_date
+from shipper.framing import Block, blocks
+from shipper.outfile import Output
+from shipper.passage import EXAMPLES, Options, Passage, Piece, Tally, drop_repeated, portions
+from shipper.record import Debug
+from shipper.sources import STDIN, LeftOut, Source, unopened
+from shipper.stamps import system_zone
+from shipper.workers import BEFORE, RANGE, Pool, Task, line_start
+
+PARALLEL_FROM = 32 << 20
+"""Octets from which the start of workers pays."""
+PACKED = 8
+"""How many times larger the content of an archive is, about."""
+BEGIN = 1 << 16
+"""Octets of a log by which it is judged."""
+DROPS, ALONE = 4, 16
+"""After so many dropped ranges of a log, one worker reads so many of them alone."""
+
+Watch = Callable[[int], None]
+"""Called now and then with the octets done so far, of all sources together, as they are stored."""
+
+
+@dataclass(slots=True)
+class Example:
+    """A line that could not be read: where, by file, line (from 1) and offset, and why."""
+
+    file: str
+    line: int
+    offset: int | None
+    reason: str
+
+
+@dataclass(slots=True)
+class Account:
+    """What became of all lines, and of all that was named."""
+
+    tally: Tally = field(default_factory=Tally)
+    logs: int = 0
+    empty: list[str] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    left: list[LeftOut] = field(default_factory=list)
+    jobs: int = 1
+
+
+@dataclass(slots=True)
+class _Log:
+    """One log while it is read."""
+
+    source: Source
+    number: int
+    before: int
+    """Octets of the sources before it."""
+    file: int
+    content: Content
+    tally: Tally = field(default_factory=Tally)
+    broken: tuple[int, str] | None = None
+    archive: str = ""
+    tasks: int = 0
+    done: int = 0
+    planned: bool = False
+
+    @property
+    def position(self) -> int:
+        return self.before + self.content.position
+
+
+def jobs_for(sources: Sequence[Source]) -> int:
+    """How many processes are worth it: all cores for much input, one for little, and for a pipe, whose lines should come out as they come in."""
+    size = 0
+    for source in sources:
+        packed = source.path.endswith((".gz", ".bz2", ".xz", ".zst"))
+        size += source.size * (PACKED if packed else 1)
+    if size <= PARALLEL_FROM:
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, size // RANGE))
+
+
+class Conversion:
+    """One run of the engine. `jobs` processes; `watch` is told how far it is."""
+
+    def __init__(self, options: Options, output: Output, jobs: int = 1, watch: Watch = lambda position: None) -> None:
+        self.account = Account(jobs=jobs)
+        self._options = options
+        self._output = output
+        self._watch = watch
+        self._seen = Seen() if options.dedupe else None
+        self._logs: dict[int, _Log] = {}
+        self._done = 0
+
+    def run(self, sources: Sequence[Source], left: Iterable[LeftOut] = ()) -> Account:
+        """Converts all sources. Raises `Failure` and `OutputClosed` where the output cannot go on, or a worker."""
+        self.account.left += left
+        self.account.failures += [one.failure for one in self.account.left if one.failure]
+        try:
+            if self.account.jobs > 1:
+                with Pool(self.account.jobs, self._options) as pool:
+                    pool.run(self._plan(sources, pool), self._write, self._range_done, lambda: self._watch(self._done))
+            else:
+                for log in self._opened(sources):
+                    self._alone(log)
+        except sqlite3.Error as error:
+            raise Failure("O301", f"no room for the temporary file of --dedupe: {error}") from error
+        finally:
+            if self._seen:
+                self._seen.close()
+        tally = self.account.tally
+        if tally.lines != tally.written + tally.outside + tally.repeated or tally.written != self._output.lines:
+            raise Failure(
+                "X402",
+                f"{tally.lines} lines read, {tally.written} written, {tally.outside} outside, {tally.repeated} repeated; "
+                f"the output has {self._output.lines}",
+            )
+        return self.account
+
+    def _opened(self, sources: Iterable[Source]) -> Iterator[_Log]:
+        """The sources that can be opened. A log is closed, and in the account, when `_close` is called."""
+        before = 0
+        for number, source in enumerate(sources):
+            try:
+                file = 0 if source.path == STDIN else os.open(source.path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                self.account.failures.append(unopened(source.path, error))
+                continue
+            log = _Log(source, number, before, file, Content(_Stream(file, os.fstat(file).st_size if source.size else 0), source.name))
+            self._logs[number] = log
+            before += source.size
+            yield log
+
+    def _alone(self, log: _Log) -> None:
+        """Reads one log in this process."""
+        passage = None
+        for block in self._blocks(log):
+            if passage is None:
+                passage = Passage(self._options, log.source.name, self._date(log, block.data))
+            self._write(passage.render(block), passage.tally)
+            self._watch(log.position)
+        if passage is not None:
+            log.tally.add(passage.take_tally())
+        self._close(log)
+
+    def _blocks(self, log: _Log) -> Iterator[Block]:
+        """All blocks of a log; where it breaks off, they end and `log.broken` says why."""
+
+        def chunks() -> Iterator[bytes]:
+            try:
+                yield from log.content.chunks()
+            except ArchiveBroken as broken:
+                log.archive = str(broken)
+            except OSError as error:
+                log.broken = (log.content.position, (error.strerror or str(error)).lower())
+            else:
+                if log.content.position < log.source.size:
+                    log.broken = (log.content.position, "it became shorter while it was read")
+
+        return portions(blocks(chunks(), max_line=self._options.max_line))
+
+    def _date(self, log: _Log, begin: bytes) -> tuple[int, int, int] | None:
+        """The date of a debug log's first line, by when the log was last written to."""
+        modified = log.content.modified or log.source.modified
+        if not modified:
+            return None
+        for line in begin[:65536].split(b"\n", 50)[:50]:
+            if clock := time_of_day(line.decode("latin-1")):
+                return debug_date(modified, self._options.zone or system_zone(), clock)
+        return None
+
+    def _plan(self, sources: Iterable[Source], pool: Pool) -> Iterator[Task]:
+        """The tasks of all logs in order: ranges of plain files, and blocks of what has to be unpacked or decoded here."""
+        for log in self._opened(sources):
+            begin = os.pread(log.file, BEGIN, 0) if log.source.size else b""
+            if begin and not kind_of(begin) and not begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                yield from self._ranges(log, begin, pool)
+            else:
+                yield from self._portions(log, pool)
+            log.planned = True
+            if not log.tasks:
+                self._close(log)
+
+    def _ranges(self, log: _Log, begin: bytes, pool: Pool) -> Iterator[Task]:
+        """A plain file, cut at ends of lines."""
+        name, size = log.source.name, log.source.size
+        date = self._date(log, begin)
+        pace = _Pace(pool, self._leans(begin))
+        start = 0
+        while start < size:
+            end = line_start(log.file, min(start + RANGE, size), size)
+            log.tasks += 1
+            yield Task(
+                log.number, name, date, start == 0, log.before + end, follows=pace.alone(), file=log.file, start=start, end=end
+            )  # fmt: skip
+            start = end
+
+    def _portions(self, log: _Log, pool: Pool) -> Iterator[Task]:
+        """A stream, some blocks a task, and with it those before that the next lines may depend on."""
+        given: list[Block] = []
+        before: list[Block] = []
+        task: Task | None = None
+        pace = None
+        date = None
+        size = 0
+        for block in chain(self._blocks(log), (None,)):
+            if block is not None:
+                if pace is None:
+                    date = self._date(log, block.data)
+                    pace = _Pace(pool, self._leans(block.data[:BEGIN]))
+                given.append(block)
+                size += len(block.data)
+            if pace is not None and given and (size >= RANGE or block is None):
+                task = Task(log.number, log.source.name, date, task is None, log.position, follows=pace.alone(), given=given, before=before)
+                log.tasks += 1
+                yield task
+                before = _last_lines(before + given, pace.before())
+                given, size = [], 0
+
+    def _leans(self, begin: bytes) -> bool:
+        """Whether the lines of a log lean on all those before them, by its beginning: they have no date, or no time at all."""
+        records = Passage(self._options, "").show(Block(begin[: begin.rfind(b"\n")] if b"\n" in begin else begin, 0))
+        return any(isinstance(record, Debug) for record in records) or not any(record.time for record in records)
+
+    def _range_done(self, task: Task, tally: Tally, broken: tuple[int, str] | None) -> None:
+        log = self._logs[task.log]
+        log.tally.add(tally)
+        log.broken = log.broken or broken
+        log.done += 1
+        self._done = task.position
+        if log.planned and log.done == log.tasks:
+            self._close(log)
+
+    def _write(self, piece: Piece, tally: Tally) -> None:
+        lines = piece.lines
+        if self._seen and piece.keys:
+            lines = drop_repeated(piece, self._seen.repeats(piece.keys), tally)
+        if lines:
+            self._output.write(lines)
+
+    def _close(self, log: _Log) -> None:
+        """The end of a log: into the account with it."""
+        account, name = self.account, log.source.name
+        if log.file:
+            os.close(log.file)
+        del self._logs[log.number]
+        account.logs += 1
+        if not log.tally.lines:
+            account.empty.append(name)
+        for example in log.tally.examples[: EXAMPLES - len(account.examples)]:
+            account.examples.append(Example(name, example.line + 1, example.offset, example.reason))
+        account.tally.add(log.tally)
+        notes = [f"its {log.tally.lines:,} lines before that were converted"]
+        if log.archive:
+            account.failures.append(Failure("I204", log.archive, notes=notes))
+        elif log.broken:
+            octet, why = log.broken
+            account.failures.append(Failure("I205", f"'{name}' could not be read after octet {octet:,}: {why}", notes=notes))
+
+
+class _Pace:
+    """How a log is given to workers: on their own; after some ranges that had to be dropped, one goes on alone for a while."""
+
+    def __init__(self, pool: Pool, leans: bool) -> None:
+        self._pool = pool
+        self._leans = leans
+        self._dropped = pool.dropped
+        self._alone = 0
+
+    def alone(self) -> bool:
+        """Whether the next range is only for who did the one before."""
+        if self._pool.dropped - self._dropped >= DROPS:
+            self._dropped = self._pool.dropped
+            self._alone = ALONE
+        self._alone -= 1
+        return self._leans or self._alone > 0
+
+    def before(self) -> int:
+        """Octets that a range of a stream is given of what is before it: more where less was not enough."""
+        return int(0 if self._leans else BEFORE << 2 * (1 + min(DROPS, self._pool.dropped - self._dropped)))
+
+
+def _last_lines(given: Sequence[Block], size: int) -> list[Block]:
+    """The last blocks of these that have some octets together; the first of them without the lines that are too many."""
+    kept: list[Block] = []
+    for block in reversed(given):
+        if size <= 0:
+            break
+        data = block.data
+        if len(data) > size and not block.encoding and (end := data.find(b"\n", len(data) - size)) >= 0:
+            block = block._replace(data=data[end + 1 :], offset=block.offset + end + 1)
+        kept.insert(0, block)
+        size -= len(block.data)
+    return kept
+
+
+class _Stream:
+    """A descriptor, read up to the size that the file had when it was opened; 0: to the end."""
+
+    def __init__(self, file: int, size: int) -> None:
+        self._file = file
+        self._rest = size
+        self._bounded = size > 0
+
+    def read(self, size: int) -> bytes:
+        if not self._bounded:
+            return os.read(self._file, size)
+        data = os.read(self._file, min(size, self._rest))
+        self._rest -= len(data)
+        return data

@@ -1,0 +1,147 @@
+"""Where converted lines go: standard output, or a file that has its name only when it is whole.
+
+A file is written beside its final name and takes it at the end, after fsync. If that end never comes, nothing stands under the final name;
+what was written by then can be kept as `NAME.partial`, whole lines only.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+import tempfile
+
+from shipper.errors import Failure
+from shipper.sources import path_text
+
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+
+
+class OutputClosed(Exception):
+    """Whoever read our standard output has gone (`| head`)."""
+
+
+class Output:
+    """An open descriptor, written to in whole lines. `lines`: how many of them are written."""
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        self.lines = 0
+        self.name = name
+        self._descriptor = descriptor
+
+    def write(self, data: bytes | bytearray) -> None:
+        """Writes whole lines. Raises `Failure` O301 or O303, or `OutputClosed`."""
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[os.write(self._descriptor, rest) :]
+            except BlockingIOError:
+                select.select([], [self._descriptor], [])
+            except BrokenPipeError as error:
+                raise OutputClosed from error
+            except OSError as error:
+                self._cut(bytes(data[: len(data) - len(rest)]))
+                raise self._failed(error) from error
+        self.lines += data.count(b"\n")
+
+    def finish(self) -> None:
+        """Everything is written: the file takes its name."""
+
+    def keep(self) -> str:
+        """The conversion failed: the name under which whole lines are kept, or `""`."""
+        return ""
+
+    def discard(self) -> None:
+        """The conversion was given up: nothing is kept."""
+
+    def _cut(self, written: bytes) -> None:
+        """A write failed after these octets: a file loses the half line at its end."""
+        self.lines += written.count(b"\n")
+        half = len(written) - (written.rfind(b"\n") + 1)
+        try:
+            if half and stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+                end = os.lseek(self._descriptor, -half, os.SEEK_CUR)
+                os.ftruncate(self._descriptor, end)
+        except OSError:
+            pass  # the failure that led here is told anyway
+
+    def _failed(self, error: OSError) -> Failure:
+        reason = (error.strerror or str(error)).lower()
+        if error.errno in _FULL:
+            return Failure("O301", f"'{self.name}': {reason}")
+        return Failure("O303", f"'{self.name}' could not be written: {reason}")
+
+
+class FileOutput(Output):
+    """A file that appears under its name when it is whole. Raises `Failure` O302 when it cannot be made."""
+
+    def __init__(self, path: str) -> None:
+        self._target = os.path.realpath(path)
+        directory, base = os.path.split(self._target)
+        try:
+            descriptor, self._temporary = tempfile.mkstemp(prefix=f".{base[:200]}.", suffix=".partial", dir=directory)
+        except OSError as error:
+            raise Failure("O302", f"'{path_text(path)}' cannot be made: {(error.strerror or str(error)).lower()}") from error
+        super().__init__(descriptor, path_text(path))
+
+    def finish(self) -> None:
+        try:
+            os.fchmod(self._descriptor, self._mode())
+            os.fsync(self._descriptor)
+            os.close(self._descriptor)
+            os.replace(self._temporary, self._target)
+            directory = os.open(os.path.dirname(self._target), os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def keep(self) -> str:
+        if not self.lines:
+            self.discard()
+            return ""
+        kept = f"{self._target}.partial"
+        try:
+            os.fchmod(self._descriptor, self._mode())
+            os.fsync(self._descriptor)
+        except OSError:
+            pass  # what the disk takes of it; the failure that led here is told anyway
+        try:
+            os.replace(self._temporary, kept)
+        except OSError:
+            kept = self._temporary
+        return path_text(kept)
+
+    def discard(self) -> None:
+        try:
+            os.unlink(self._temporary)
+        except OSError:
+            pass
+
+    def _mode(self) -> int:
+        """The permissions of the file that is replaced, or those that a new file gets."""
+        try:
+            return stat.S_IMODE(os.stat(self._target).st_mode)
+        except OSError:
+            mask = os.umask(0o077)
+            os.umask(mask)
+            return 0o666 & ~mask
+
+
+def open_output(path: str | None) -> Output:
+    """`None` and `-` are standard output; what exists and is no plain file (`/dev/null`, a named pipe) is written to as it is."""
+    if path is None or path == "-":
+        return Output(1, "standard output")
+    try:
+        special = not stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        special = False
+    if special:
+        try:
+            return Output(os.open(path, os.O_WRONLY), path_text(path))
+        except OSError as error:
+            raise Failure("O302", f"'{path_text(path)}' cannot be written to: {(error.strerror or str(error)).lower()}") from error
+    return FileOutput(path)

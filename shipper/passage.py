@@ -1,0 +1,289 @@
+"""One log's way from blocks to lines of output: read, chosen by time, counted, rendered.
+
+A `Passage` belongs to one log and is given all its blocks in order, or is first shown the blocks before those that it is to render
+(`show`): what the lines of a log leave behind for the next ones reaches back some seconds, and `state` says whether two passages would go on
+alike. Bytes in, bytes out: no file, no process, no clock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta, timezone, tzinfo
+from hashlib import blake2b
+from typing import NamedTuple
+
+from shipper.dedupe import Keys, Minutes
+from shipper.errors import Failure
+from shipper.formats import Format, Log
+from shipper.formats.names import service_of
+from shipper.framing import MAX_LINE, Block
+from shipper.profiles import Profile
+from shipper.reader import RawPolicy, Reader
+from shipper.record import KINDS, Record, Unparsed
+from shipper.stamps import Clock, epoch_ns
+
+EXAMPLES = 3
+LINES = 16_384
+"""Lines of a block at most: a megabyte of empty lines is a million records otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How logs are read and written.
+
+    `zone` None: the system's. `since` and `until`: nanoseconds since 1970; a record is inside when since <= its time < until. `observed`: the
+    time of reading in nanoseconds since 1970, for the profiles that write it. `max_line`: octets of a line that are read.
+    """
+
+    profile: Profile
+    zone: tzinfo | None = None
+    fields: tuple[str, ...] | None = None
+    only: Format | None = None
+    host: str = ""
+    raw: RawPolicy = "errors"
+    since: int | None = None
+    until: int | None = None
+    dedupe: bool = False
+    max_line: int = MAX_LINE
+    observed: int = 0
+
+
+class Example(NamedTuple):
+    """A line that could not be read: its number in what was tallied (from 0), its offset in the log, and why."""
+
+    line: int
+    offset: int | None
+    reason: str
+
+
+Instant = tuple[int, str]
+"""Nanoseconds since 1970, and the same as the record has it."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was read and what became of it. `kinds`, `first`, `last` and `errors` are of the records written."""
+
+    lines: int = 0
+    octets: int = 0
+    written: int = 0
+    outside: int = 0
+    repeated: int = 0
+    errors: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    first: Instant | None = None
+    last: Instant | None = None
+    examples: list[Example] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        """Takes in what came after. The lines of the examples are then counted from the beginning of this one."""
+        if len(self.examples) < EXAMPLES:
+            moved = [example._replace(line=example.line + self.lines) for example in other.examples]
+            self.examples = (self.examples + moved)[:EXAMPLES]
+        self.lines += other.lines
+        self.octets += other.octets
+        self.written += other.written
+        self.outside += other.outside
+        self.repeated += other.repeated
+        self.errors += other.errors
+        self.kinds.update(other.kinds)
+        self.first = min((instant for instant in (self.first, other.first) if instant), default=None)
+        self.last = max((instant for instant in (self.last, other.last) if instant), default=None)
+
+
+class Piece(NamedTuple):
+    """The output of one block: JSON lines, and of each what it is known by, its kind and whether it has an error, where repeats go out."""
+
+    lines: bytes | bytearray
+    keys: Keys | None = None
+    kinds: bytes = b""
+
+
+_KIND = {kind: number for number, kind in enumerate(KINDS)}
+_ERROR = 0x80
+
+
+class Passage:
+    """Renders one log. `date`: of the first line, where lines have only a time of day."""
+
+    def __init__(self, options: Options, file: str, date: tuple[int, int, int] | None = None) -> None:
+        self._options = options
+        log = Log(
+            clock=Clock(options.zone), fields=options.fields, service=service_of(file), host=options.host, date=date
+        )  # fmt: skip
+        self._reader = Reader(log, file=file, raw=options.raw, only=options.only)
+        self._minutes = Minutes()
+        self._inside = True  # whether the last record with a time was; those without one go with it
+        self.tally = Tally()
+
+    def show(self, block: Block) -> list[Record]:
+        """Reads lines that are rendered elsewhere, for what they leave behind."""
+        records = self._reader.read(block)
+        if self._options.dedupe:
+            self._minutes.keys(records)
+        if self._windowed():
+            self._choose(records, _span(records))
+        return records
+
+    def render(self, block: Block) -> Piece:
+        """The output of a block, and all of it in the tally."""
+        options, tally = self._options, self.tally
+        records: Sequence[Record] = self._reader.read(block)
+        count = block.data.count(b"\n") + 1
+        if len(records) != count:
+            raise Failure("X402", f"{count} lines gave {len(records)} records, at octet {block.offset:,}")
+        tally.octets += len(block.data) + block.cut + 1
+        span = _span(records)
+        keys = self._minutes.keys(records) if options.dedupe else None
+        numbers: Sequence[int] = range(count)
+        if self._windowed():
+            numbers = self._choose(records, span)
+            if len(numbers) != count:
+                records = [records[number] for number in numbers]
+                span = _span(records)
+                keys = keys and _chosen(keys, numbers)
+        self._count(records, numbers, span)
+        tally.lines += count
+        tally.outside += count - len(records)
+        if not records:
+            return Piece(b"", keys)
+        lines = options.profile.render(records, options.observed)
+        if (written := lines.count(b"\n")) != len(records):
+            raise Failure("X402", f"{len(records)} records gave {written} lines, at octet {block.offset:,}")
+        if keys is None:
+            return Piece(lines)
+        return Piece(lines, keys, bytes([_KIND[type(record)] | (_ERROR if record.error else 0) for record in records]))
+
+    def take_tally(self) -> Tally:
+        """What was rendered since this was last called."""
+        tally, self.tally = self.tally, Tally()
+        return tally
+
+    def state(self) -> bytes:
+        """A digest of all that the next lines can depend on; the same for passages that will go on alike."""
+        reader, log = self._reader, self._reader.log
+        digest = blake2b(digest_size=16)
+        plain = [getattr(log, slot.name) for slot in fields(log) if slot.name != "clock"]
+        stamps = _clock_state(log.clock)
+        digest.update(repr((plain, stamps, reader._latest.name, self._minutes.second, self._inside)).encode())
+        identity = reader._identity
+        digest.update(identity._second.encode())
+        for second, counts in identity._seconds.items():
+            digest.update(b"%b %d " % (second.encode(), len(counts)))
+            digest.update(b"\n".join(counts))
+            digest.update(repr([(line, number) for line, number in counts.items() if number > 1]).encode())
+        return digest.digest()
+
+    def _windowed(self) -> bool:
+        return self._options.since is not None or self._options.until is not None
+
+    def _count(self, records: Sequence[Record], numbers: Sequence[int], span: tuple[Instant, Instant] | None) -> None:
+        tally = self.tally
+        kinds: Counter[type[Record]] = Counter(map(type, records))
+        for kind, count in kinds.items():
+            tally.kinds[kind.kind] += count
+        tally.written += len(records)
+        if span is not None:
+            tally.first = min(tally.first or span[0], span[0])
+            tally.last = max(tally.last or span[1], span[1])
+        wrong = [(number, record) for number, record in zip(numbers, records, strict=True) if record.error]
+        tally.errors += len(wrong)
+        if kinds[Unparsed] and len(tally.examples) < EXAMPLES:
+            for number, record in wrong:
+                if isinstance(record, Unparsed):
+                    offset = record.source.offset if record.source else None
+                    tally.examples.append(Example(tally.lines + number, offset, record.error))
+            del tally.examples[EXAMPLES:]
+
+    def _choose(self, records: Sequence[Record], span: tuple[Instant, Instant] | None) -> Sequence[int]:
+        """The numbers of the records inside --since and --until; one without a time goes with the one before it."""
+        since, until = self._options.since, self._options.until
+        if span is None:
+            return range(len(records) if self._inside else 0)
+        first, last = span[0][0], span[1][0]
+        whole = (since is None or since <= first) and (until is None or last < until)
+        none = (since is not None and last < since) or (until is not None and until <= first)
+        if (whole or none) and (records[0].time or self._inside == whole):
+            self._inside = whole
+            return range(len(records) if whole else 0)
+        numbers = []
+        inside = self._inside
+        for number, record in enumerate(records):
+            if record.time:
+                at = epoch_ns(record.time)
+                inside = at is None or ((since is None or since <= at) and (until is None or at < until))
+            if inside:
+                numbers.append(number)
+        self._inside = inside
+        return numbers
+
+
+def drop_repeated(piece: Piece, repeated: Sequence[int], tally: Tally) -> bytes | bytearray:
+    """The lines of a piece without the repeated ones, which the tally had as written."""
+    if not repeated:
+        return piece.lines
+    lines = piece.lines.split(b"\n")
+    for number in repeated:
+        lines[number] = b""
+        code = piece.kinds[number]
+        kind = KINDS[code & ~_ERROR].kind
+        tally.kinds[kind] -= 1
+        tally.errors -= code >= _ERROR
+    tally.written -= len(repeated)
+    tally.repeated += len(repeated)
+    kept = [line for line in lines if line]
+    return b"\n".join(kept) + b"\n" if kept else b""
+
+
+def portions(blocks: Iterator[Block]) -> Iterator[Block]:
+    """The same blocks, none of more than some thousand lines."""
+    for block in blocks:
+        if len(block.data) < LINES or block.data.count(b"\n") < LINES:
+            yield block
+            continue
+        lines = block.data.split(b"\n")
+        offset = block.offset
+        for begin in range(0, len(lines), LINES):
+            data = b"\n".join(lines[begin : begin + LINES])
+            yield block._replace(data=data, offset=offset)
+            offset += len(data.decode(errors="replace").encode(block.encoding)) + 2 if block.encoding else len(data) + 1
+
+
+def _chosen(keys: Keys, numbers: Sequence[int]) -> Keys:
+    """The keys of some of the records."""
+    minutes = [minute for minute, count in keys.runs for _ in range(count)]
+    size = len(keys.ids) // len(minutes)
+    ids = b"".join([keys.ids[number * size : (number + 1) * size] for number in numbers])
+    return Keys(ids, [(minutes[number], 1) for number in numbers])
+
+
+def _span(records: Sequence[Record]) -> tuple[Instant, Instant] | None:
+    """The first and the last time of these records, None where none has one."""
+    times = [record.time for record in records if record.time]
+    if not times:
+        return None
+    zones = {time[-6:] for time in times}
+    if len(zones) == 1:
+        ends = [min(times), max(times)]
+    else:
+        groups = [[time for time in times if time[-6:] == zone] for zone in zones]
+        ends = [end for group in groups for end in (min(group), max(group))]
+    instants = [(at, end) for end in ends if (at := epoch_ns(end)) is not None]
+    return (min(instants), max(instants)) if instants else None
+
+
+def _clock_state(clock: Clock) -> object:
+    """What later stamps without a zone depend on: the stamp before, exactly in an hour that summer time repeats, else its hour."""
+    last = clock._last
+    if last is None or isinstance(clock.zone, timezone):
+        return None
+    try:
+        local = datetime.fromtimestamp(last, clock.zone)
+    except (ValueError, OverflowError, OSError):
+        return last
+    other = local.replace(fold=1 - local.fold)
+    if (clock.zone.utcoffset(local) or timedelta()) != (clock.zone.utcoffset(other) or timedelta()):
+        return last
+    return local.replace(minute=0, second=0).isoformat()
