@@ -314,16 +314,16 @@ def _record(line: str, first: int, time: str, zone_source: str, named: tuple[str
 def _columns(line: str, first: int) -> tuple[int, str, str, int, int] | None:
     """By columns: the source channel at `channel`, the destination 13 after it, the code 26 after it, with no, one or two words before.
 
-    Returns (channel, source, destination, index of the code, index after it). An empty node is one blank more before the next word.
+    A channel that needs more than its column pushes what follows. An empty node is one blank more before the next word.
+    Returns (channel, source, destination, index of the code, index after it).
     """
     channel = first
     for _ in range(3):
         while line[channel : channel + 1] == " ":
             channel += 1
-        at = channel + 26
-        source = line[channel : channel + 12].rstrip(" ")
-        destination = line[channel + 13 : channel + 25].rstrip(" ")
-        if line[channel + 12 : channel + 13] == line[at - 1 : at] == " " and " " not in source and " " not in destination:
+        source, start = _column(line, channel)
+        destination, at = _column(line, start) if source else ("", -1)
+        if at > 0:
             stop = line.find(" ", at)
             if stop < 0:
                 stop = len(line)
@@ -333,6 +333,15 @@ def _columns(line: str, first: int) -> tuple[int, str, str, int, int] | None:
         if not channel:
             break
     return None
+
+
+def _column(line: str, start: int) -> tuple[str, int]:
+    """A word, or none, padded to 12 columns, and the index after the blank that ends them; -1 where this is no such column."""
+    end = line.find(" ", start)
+    stop = max(end, start + 12)
+    if end < 0 or stop >= len(line) or line[end : stop + 1].strip(" "):
+        return "", -1
+    return line[start:end], stop + 1
 
 
 FORMAT = Format("mta_text", "MTA transaction and connection records, LOG_FORMAT 1 to 3", parse_run)
@@ -417,7 +426,7 @@ def _before(record: Mta | Connection, text: str, named: tuple[str, ...] | None) 
     if len(words) == 2:
         record.host = words[0]
         fields.process(record, words[1])
-    elif words and (fields.is_process(words[0]) if named is None else "node" not in named or not text.startswith(words[0])):
+    elif words and (fields.is_process(words[0]) if named is None or "node" in named else "process" in named):
         fields.process(record, words[0])
     elif words:
         record.host = words[0]
@@ -653,6 +662,8 @@ def _by_name(record: Mta, rest: str, named: tuple[str, ...]) -> None:
             break
         if not plain and _is_reply(rest.lstrip(" ")) and not _optional_follows(_word(rest)[1]):
             break
+        if name not in ("username", "connection") and rest[rest.find(" ") + 1 :][:4] == "dns;" and rest[:1] not in " <":
+            break  # the name of the host that follows once more
         if name == "connection":
             end = _source_system_end(rest)
             if end:
@@ -677,7 +688,7 @@ def _by_name(record: Mta, rest: str, named: tuple[str, ...]) -> None:
 
 def _takes(record: Mta, name: str, word: str, plain: bool) -> bool:
     """Puts a word into the field of this name; False when it cannot be that."""
-    if word[:4] == "dns;" or word[:5] in ("smtp;", "(TCP|"):
+    if word[:4] in ("dns;", "TCP|") or word[:5] in ("smtp;", "(TCP|"):
         return False
     if name == "application":
         if word[:4] not in ("SMTP", "LMTP"):
@@ -819,10 +830,12 @@ def _counted_by_shape(record: Mta, items: list[str | int]) -> None:
             pass
         elif record.transport and item[:4] == "SMTP" and " " not in item and not record.application:
             fields.application(record, item)
+        elif not record.username and plain and (item[0] == "*" or item in _ACCOUNTS):
+            fields.username(record, item)
         elif not record.remote_name and not record.remote_ip and _source_system_end(item) == len(item) and not _diagnoses(item):
             fields.source_system(record, item)
         elif not record.username and plain and not _diagnoses(item) and (record.message_id or "@" not in item):
-            if record.message_id or item[0] == "*" or item in _ACCOUNTS or record.envelope_id or not record.queue_file:
+            if record.message_id or record.envelope_id or not record.queue_file:
                 fields.username(record, item)
             else:
                 record.envelope_id = item
@@ -881,8 +894,10 @@ def _connection_tail(record: Connection, rest: str, named: tuple[str, ...] | Non
     if not rest:
         return
     word, after = _word(rest)
-    known = word[:1] == "*" or word in _ACCOUNTS or (named is not None and "username" in named)
-    if not _is_reply(rest) and (known or (record.action == "U" and (not after or _is_reply(after)))):
+    named_so = record.action == "U" and named is not None and "username" in named  # of the others hardly one has a user
+    if not _is_reply(rest) and (
+        word[:1] == "*" or word in _ACCOUNTS or named_so or (record.action == "U" and (not after or _is_reply(after)))
+    ):
         fields.username(record, word)
         rest = after
     if rest:

@@ -50,7 +50,8 @@ def renderer(log_format: int = 1, fields: Sequence[str] = ()) -> Line:
 
     def head(record: Mta | Connection) -> str:
         time = record.time
-        text = f"{time[8:10]}-{MONTHS.get(time[5:7], '')}-{time[:4]} {time[11:19]}{_fraction(time)} "
+        fraction = time[19:22] if time[22:23] in ("+", "-") else _fraction(time)
+        text = f"{time[8:10]}-{MONTHS.get(time[5:7], '')}-{time[:4]} {time[11:19]}{fraction} "
         if with_node:
             text += record.host + " "
         if with_process:
@@ -108,9 +109,7 @@ def process(record: Mta | Connection) -> str:
 
 def _fraction(time: str) -> str:
     """`2005-03-07T09:26:53.58-08:00` -> `.58`."""
-    if time[19:20] != ".":
-        return ""
-    return time[19:22] if time[22:23] in ("+", "-") else time[19:].partition("+")[0].partition("-")[0]
+    return time[19:].partition("+")[0].partition("-")[0] if time[19:20] == "." else ""
 
 
 def _pieces(fields: Sequence[str], counts: bool, empty: str) -> list[_Piece]:
