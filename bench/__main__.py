@@ -10,7 +10,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,12 +23,14 @@ REFERENCE = "shipper, native"
 
 
 class Contender(NamedTuple):
-    """One program at its work: `run(log, output, state, lines)`; `unread`: what a line of its output has that it could not read."""
+    """One program at its work: `run(log, output, state, lines)`; `unread`: what a line of its output has that it could not read;
+    `part`: of how many lines it gets one."""
 
     name: str
     how: str
     run: Callable[[Path, Path, Path, int], Cost]
     unread: tuple[bytes, ...] = ()
+    part: int = 1
 
 
 def convert(log: Path, output: Path, profile: str, jobs: int, cpus: set[int]) -> Cost:
@@ -51,7 +52,7 @@ def contenders(kind: str, cpus: set[int], found: list[peers.Peer]) -> list[Conte
             command = peer.command(kind, log, output, state)
             return until_written(command, cpus=cpus, output=output, lines=lines, env=peer.environment())
 
-        return Contender(f"{peer.name} {peer.version}", peer.how, run, (b"{}\n", b'"unparsed-data"'))
+        return Contender(peer.name, peer.how, run, (b"{}\n", b'"unparsed-data"', b'"time":""'), peer.part)
 
     def copy(log: Path, output: Path, state: Path, lines: int) -> Cost:
         return to_the_end(["cat", str(log)], cpus=cpus, output=output)
@@ -81,47 +82,48 @@ def race(kind: str, log: Path, lines: int, runs: int, cpus: set[int], found: lis
     costs: dict[str, list[Cost]] = {contender.name: [] for contender in field}
     shares: dict[str, float] = {}
     output = scratch / "output"
+    pieces = {part: (scratch / f"{kind}-{part}.log", lines // part) for part in {contender.part for contender in field}}
+    for piece, count in pieces.values():
+        corpus.head(log, piece, count)
     for turn in range(runs):
         for contender in field:
             report.progress(f"{KINDS[kind]}, run {turn + 1} of {runs}: {contender.name}")
             state = scratch / f"{kind}-{turn}-{contender.name}"
-            costs[contender.name].append(contender.run(log, output, state, lines))
+            piece, count = pieces[contender.part]
+            costs[contender.name].append(contender.run(piece, output, state, count))
             if contender.unread and not turn:
                 shares[contender.name] = share_read(output, contender.unread)
             output.unlink()
-    reference = middle(costs[REFERENCE])
+    reference = middle(costs[REFERENCE]).cpu / lines
     return [
-        report.Row(contender.name, contender.how, lines, middle(costs[contender.name]), reference, shares.get(contender.name))
+        report.Row(
+            contender.name, contender.how, lines // contender.part, middle(costs[contender.name]), reference, shares.get(contender.name)
+        )
         for contender in field
     ]
 
 
 def linearity(log: Path, lines: int, runs: int, cpus: set[int], scratch: Path) -> list[report.Row]:
-    """The same log at a quarter, a half and its full length."""
+    """The same log once, twice, and four times over."""
     rows = []
-    for part in (4, 2, 1):
-        piece = scratch / "piece"
-        head(log, piece, lines // part)
-        report.progress(f"{lines // part:,} lines")
-        cost = middle([convert(piece, scratch / "output", "native", 1, cpus) for _ in range(runs)])
-        rows.append(report.Row(f"{lines // part:,} lines", "", lines // part, cost, cost, None))
+    for times in (1, 2, 4):
+        many = corpus.repeated(log, scratch / "many", times)
+        report.progress(f"{lines * times:,} lines")
+        cost = middle([convert(many, scratch / "output", "native", 1, cpus) for _ in range(runs)])
+        rows.append(report.Row(f"{lines * times:,} lines", "", lines * times, cost, 0.0, None))
     return rows
 
 
-def all_cores(log: Path, lines: int, runs: int, scratch: Path) -> list[report.Row]:
-    """`--jobs` of 1 and of all CPUs that we may use."""
+def all_cpus(log: Path, lines: int, runs: int, scratch: Path) -> list[report.Row]:
+    """`--jobs` of 1, and of all CPUs that we may use, on a log four times as long."""
     available = os.sched_getaffinity(0)
+    many = corpus.repeated(log, scratch / "many", 4)
     rows = []
     for jobs in sorted({1, len(available)}):
         report.progress(f"--jobs {jobs}")
-        cost = middle([convert(log, scratch / "output", "native", jobs, available) for _ in range(runs)])
-        rows.append(report.Row(f"--jobs {jobs}", "", lines, cost, cost, None))
+        cost = middle([convert(many, scratch / "output", "native", jobs, available) for _ in range(runs)])
+        rows.append(report.Row(f"--jobs {jobs}", "", lines * 4, cost, 0.0, None))
     return rows
-
-
-def head(log: Path, target: Path, lines: int) -> None:
-    with log.open("rb") as source, target.open("wb") as sink:
-        sink.writelines(islice(source, lines))
 
 
 def main() -> None:
@@ -143,14 +145,17 @@ def main() -> None:
     document = report.Document(options.lines, options.runs, found, missing)
     with tempfile.TemporaryDirectory(prefix="shipper-bench-") as name:
         scratch = Path(name)
-        logs = corpus.logs(SHIPPER, scratch, options.lines * 4, {"mta": options.mta, "service": options.service})
+        report.progress("generating logs")
+        own = {"mta": options.mta, "service": options.service}
+        made = {} if all(own.values()) else corpus.generated(SHIPPER, scratch, options.lines)
+        logs: dict[str, tuple[Path, int]] = {}
         for kind, title in KINDS.items():
-            log = scratch / f"{kind}.log"
-            lines = corpus.cut(logs[kind], log, options.lines)
+            log = scratch / f"{kind}-cut.log"
+            lines = corpus.head(own[kind] or made[kind], log, options.lines)
+            logs[kind] = log, lines
             document.race(title, log, lines, race(kind, log, lines, options.runs, one, found, scratch))
-        lines = corpus.cut(logs["mta"], scratch / "long.log", options.lines * 4)
-        document.linearity(linearity(scratch / "long.log", lines, options.runs, one, scratch))
-        document.all_cores(all_cores(scratch / "long.log", lines, options.runs, scratch))
+        document.linearity(linearity(*logs["mta"], options.runs, one, scratch))
+        document.all_cpus(all_cpus(*logs["mta"], options.runs, scratch))
     document.save(options.output)
 
 

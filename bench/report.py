@@ -31,13 +31,14 @@ ratios**: they hold on other machines, the absolute figures do not.
 
 
 class Row(NamedTuple):
-    """One program on one log. `reference` is what the ratio is to; `read` the share of the lines that it could read, None where it reads none."""
+    """One program on one log. `reference`: CPU seconds a line that the ratio is to; `read`: the share of the lines that it could read, None
+    where it reads none."""
 
     name: str
     how: str
     lines: int
     cost: Cost
-    reference: Cost
+    reference: float
     read: float | None
 
     def per_second(self) -> str:
@@ -47,7 +48,7 @@ class Row(NamedTuple):
         return f"{self.cost.cpu / self.lines * 1e6:.2f}"
 
     def ratio(self) -> str:
-        return f"{self.cost.cpu / self.reference.cpu:.2f}"
+        return f"{(self.cost.cpu / self.lines) / self.reference:.2f}"
 
     def memory(self) -> str:
         return f"{self.cost.rss / 1e6:.0f}"
@@ -75,13 +76,11 @@ class Document:
         heads = ("MTA log to native", "CPU s", "CPU µs/line", "MB")
         self._add(f"## Twice the lines, twice the time\n\nOne CPU.\n\n{_table(heads, table)}")
 
-    def all_cores(self, rows: Sequence[Row]) -> None:
-        """One program, on one CPU and on all."""
+    def all_cpus(self, rows: Sequence[Row]) -> None:
+        """One program, on one CPU and on all; times are of the wall clock."""
         table = [(row.name, row.per_second(), row.per_line(), f"{rows[0].cost.wall / row.cost.wall:.2f}") for row in rows]
         heads = ("MTA log to native", "lines/s", "CPU µs/line", "times as fast")
-        self._add(
-            f"## All CPUs\n\n{rows[0].lines:,} lines; the order of the lines is kept. MB are of the largest process.\n\n{_table(heads, table)}"
-        )
+        self._add(f"## All CPUs\n\n{rows[0].lines:,} lines; the output's order of the lines is kept.\n\n{_table(heads, table)}")
 
     def save(self, path: Path) -> None:
         """Writes the whole report."""
@@ -107,11 +106,12 @@ def _surroundings(runs: int, peers: Sequence[Peer], missing: str) -> str:
     count = len(os.sched_getaffinity(0))
     optimised = "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
     python = f"{platform.python_implementation()} {platform.python_version()} ({'built with' if optimised else 'built without'} PGO)"
+    versions = sorted({f"{peer.name.partition(',')[0]} {peer.version}" for peer in peers})
     facts = [
         ("date", datetime.now(UTC).strftime("%Y-%m-%d")),
         ("shipper", f"{__version__} on {python}"),
         ("machine", f"{_processor()}, {count} CPUs, {platform.system()} {platform.release().split('-')[0]}"),
-        ("peers", ", ".join(f"{peer.name} {peer.version}" for peer in peers) or f"skipped: rsyslog, syslog-ng ({missing})"),
+        ("peers", ", ".join(versions) or f"skipped: rsyslog, syslog-ng ({missing})"),
         ("runs", str(runs)),
     ]
     return _table(("", "measured"), facts)

@@ -15,12 +15,16 @@ HERE = Path(__file__).resolve().parent
 
 
 class Peer(NamedTuple):
-    """One installed peer. `how` says in a few words by what means it reads a line."""
+    """One installed peer and a way to use it. `template`: its configuration; `how`: by what means it reads a line, in a few words; `part`: of
+    how many lines it is given one, as it would take minutes for all."""
 
     name: str
-    version: str
+    program: str
+    template: str
     how: str
     unpacked: Path
+    version: str = ""
+    part: int = 1
 
     def environment(self) -> dict[str, str]:
         lib = self.unpacked / "usr/lib"
@@ -40,14 +44,15 @@ class Peer(NamedTuple):
             "VERSION": ".".join(self.version.split(".")[:2]),
             "PATTERNS": "\n".join(f"      '{pattern}'" for pattern in patterns),
         }
-        config = state / f"{self.name}.conf"
-        config.write_text(re.sub("@([A-Z]+)@", lambda match: words[match[1]], (HERE / f"{self.name}.conf").read_text()))
-        if self.name == "rsyslog":
+        config = state / self.template
+        config.write_text(re.sub("@([A-Z]+)@", lambda match: words[match[1]], (HERE / self.template).read_text()))
+        program = str(self.unpacked / "usr/sbin" / self.program)
+        if self.program == "rsyslogd":
             modules = next(self.unpacked.glob("usr/lib/*/rsyslog"))
-            return [str(_program(self.unpacked, self.name)), "-n", "-f", str(config), "-i", str(state / "pid"), "-M", str(modules)]
+            return [program, "-n", "-f", str(config), "-i", str(state / "pid"), "-M", str(modules)]
         modules = next(self.unpacked.glob("usr/lib/syslog-ng/[0-9]*"))
         files = ["-R", str(state / "persist"), "-p", str(state / "pid"), "-c", str(state / "control")]
-        return [str(_program(self.unpacked, self.name)), "-F", "--no-caps", "-f", str(config), f"--module-path={modules}", *files]
+        return [program, "-F", "--no-caps", "-f", str(config), f"--module-path={modules}", *files]
 
 
 def cache() -> Path:
@@ -62,21 +67,20 @@ def installed() -> tuple[list[Peer], str]:
     if found.returncode:
         return [], (found.stderr.strip().splitlines() or ["they could not be unpacked"])[-1]
     root = cache() / "root"
-    ways = {"rsyslog": "imfile and mmnormalize rules", "syslog-ng": "regexp-parser, PCRE"}
-    peers = [Peer(name, "", how, root) for name, how in ways.items()]
+    peers = [
+        Peer("rsyslog, rules", "rsyslogd", "rsyslog-rules.conf", "mmnormalize", root),
+        Peer("rsyslog, regex", "rsyslogd", "rsyslog-expressions.conf", "re_extract, once for each field", root, part=20),
+        Peer("syslog-ng, regex", "syslog-ng", "syslog-ng.conf", "regexp-parser", root),
+    ]
     return [peer._replace(version=_version(peer)) for peer in peers], ""
 
 
 def _version(peer: Peer) -> str:
-    flag = "-v" if peer.name == "rsyslog" else "-V"
+    command = [str(peer.unpacked / "usr/sbin" / peer.program), "-v" if peer.program == "rsyslogd" else "-V"]
     environment = {**os.environ, **peer.environment()}
-    said = subprocess.run([str(_program(peer.unpacked, peer.name)), flag], capture_output=True, text=True, check=False, env=environment)
+    said = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     match = re.search(r"\d+\.\d+\.\d+", said.stdout + said.stderr)
     return match[0] if match else "?"
-
-
-def _program(unpacked: Path, name: str) -> Path:
-    return unpacked / "usr/sbin" / {"rsyslog": "rsyslogd"}.get(name, name)
 
 
 def _machines(lib: Path) -> list[str]:
