@@ -27,8 +27,8 @@ import msgspec
 from shipper import events
 from shipper.formats import service, syslog
 from shipper.formats.base import Log
-from shipper.record import Record, Syslog
-from shipper.stamps import MONTH_NAMES
+from shipper.record import Envelope, Record, Service, Syslog
+from shipper.stamps import MONTH_NAMES, epoch_ns
 
 
 class Opened(Protocol):
@@ -49,43 +49,49 @@ class Opened(Protocol):
 
 
 _RECORD_BEGINS = (
-    r"[ 0-9]?[0-9]-[A-Za-z]{3}-[0-9]{4} [0-9]{2}:[0-9]{2}"  # MTA text
+    r"(?:[ 0-9]?[0-9]-[A-Za-z]{3}-[0-9]{4} [0-9]{2}:[0-9]{2}"  # MTA text
     r"|\[?[0-9]{1,2}/[A-Za-z]{3}/[0-9]{4}:[0-9]{2}"  # service log
-    r"|<[a-z]{2} [a-z]{2}=|\{\""  # XML, JSON
-    r"|[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]"  # debug log
+    r"|<[A-Za-z_][A-Za-z0-9_.-]{0,31} [a-z]{2}=|\{\")"  # XML, JSON
 )
-_SYSLOG_BEGINS = r"<[0-9]{1,3}>|[A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2} |[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}"
-_PREFIX = re.compile(rf"[^\s{{}}<>\"'=,;|()\[\]]{{1,400}}?[:-](?={_RECORD_BEGINS}|{_SYSLOG_BEGINS})")
+_DEBUG_BEGINS = r"[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]"
+_SYSLOG_BEGINS = (
+    r"<[0-9]{1,3}>|[A-Z][a-z]{2} [ 0-9][0-9] (?:[0-9]{4} )?[0-9]{2}:[0-9]{2}:[0-9]{2} |[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}"
+)
+_PREFIX = re.compile(rf"[^\s{{}}<>\"'=,;|()\[\]]{{1,400}}?[:-](?={_RECORD_BEGINS}|{_DEBUG_BEGINS}|{_SYSLOG_BEGINS})")
 _PREFIX_LENGTH = 400
-_TAG_WITHOUT_COLON = re.compile(rf"([\w%/.][^\s:\[]{{0,254}}) +(?={_RECORD_BEGINS})")
+_TAG_WITHOUT_COLON = re.compile(rf"(?!{_RECORD_BEGINS})([\w%/.][^\s:\[]{{0,254}}) +(?={_RECORD_BEGINS})")
 
-_MONTHS = frozenset(name for month in MONTH_NAMES for name in (month, month.upper(), month.lower()))
+_SYSLOG_BEGINNINGS = frozenset(
+    (
+        *(name for month in MONTH_NAMES for name in (month, month.upper(), month.lower())),
+        *(f"<{digit}{after}" for digit in "0123456789" for after in ">0123456789"),
+        *(f"{number:03d}" for number in range(1000)),  # of a year
+        "1 1",
+        "1 2",
+    )
+)
+"""The first three characters of every line that may have a syslog header: one look, because most lines have none."""
 _LEVEL_WORDS = frozenset("trace debug info information notice warn warning error err fatal critical crit severe fine config".split())
 """What other programs write after an ISO stamp, in the place of a syslog host."""
 
 
 def open_envelope(line: str, log: Log) -> Opened | None:
     """The outermost envelope of a line, or None. Never raises."""
-    begin = line[:3]
-    if begin[:1] == "<":
-        return SyslogHeader(syslog.parse(line), log) if begin[1:2].isdigit() else None
-    if begin in _MONTHS or (line[4:5] == "-" and line[7:8] == "-") or begin[:2] == "1 ":
+    if line[:3] in _SYSLOG_BEGINNINGS:
         message = syslog.parse(line)
         if _is_syslog(message):
             return SyslogHeader(message, log)
-    end = line.find(" ", 0, _PREFIX_LENGTH)
-    if end < 0:
-        end = _PREFIX_LENGTH
-    if line.find(":", 0, end) > 0 or line.find("-", 0, end) > 0:
-        prefix = _PREFIX.match(line)
-        if prefix is not None:
-            return FilePrefix(line[prefix.end() :])
+    word = line[: line.find(" ", 0, _PREFIX_LENGTH)]
+    if (":" in word or "-" in word) and (prefix := _PREFIX.match(line)):
+        return FilePrefix(line[prefix.end() :])
     return None
 
 
 def _is_syslog(message: syslog.Message) -> bool:
-    """Whether a line without a PRI is a syslog message, and not one of a program that begins its lines with a stamp as well."""
+    """Whether it has a PRI, or without one is more than a line of a program that begins its lines with a stamp as well."""
     envelope = message.envelope
+    if envelope.facility or message.error:
+        return True
     stamp = envelope.timestamp
     if not stamp[:1].isdigit() or envelope.version is not None:
         return bool(stamp)
@@ -113,7 +119,18 @@ class SyslogHeader:
             return None
         envelope = self._envelope
         time, zone_source = self._time("")
-        return service.parse_body(self.inner, time, zone_source, envelope.app_name, _number(envelope.proc_id), self._log)
+        record = service.parse_body(self.inner, time, zone_source, envelope.app_name, _number(envelope.proc_id), self._log)
+        if isinstance(record, Service) and record.session_start:
+            self._set_session_zone(record)
+        return record
+
+    def _set_session_zone(self, record: Service) -> None:
+        """A session's start names no zone: it is the server's, and so the log's or the header's (a relay may have made that UTC). It is the
+        one by which the session ends, after its seconds, when the record was written.
+        """
+        starts = (record.session_start, self._log.clock.iso(record.session_start[:19])[0])
+        end = (epoch_ns(record.time) or 0) - (record.session_seconds or 0) * 1_000_000_000
+        record.session_start = min(starts, key=lambda start: abs((epoch_ns(start) or 0) - end))
 
     def attach(self, record: Record) -> None:
         envelope = self._envelope
@@ -143,7 +160,7 @@ class SyslogHeader:
             host=envelope.hostname,
             process=envelope.app_name,
             pid=_number(envelope.proc_id),
-            syslog=envelope,
+            syslog=envelope if envelope != Envelope() else None,
             error=error,
             message=self._message,
         )
