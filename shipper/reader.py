@@ -101,12 +101,12 @@ class Reader:
         opened: list[Opened] = []
         while len(opened) < _MAX_ENVELOPES and (envelope := open_envelope(inner, log)) is not None:
             opened.append(envelope)
-            inner = envelope.inner
+            whole, inner = inner, envelope.inner
             found: list[Record] = []
-            if any(self._run(form, (inner,), 0, found) for form in (self._latest, *self._formats)) or self._body(envelope, found):
-                for outer in reversed(opened):
-                    outer.attach(found[0])
-                return found[0], inner
+            if any(self._run(form, (inner,), 0, found) for form in (self._latest, *self._formats)):
+                return _attached(found[0], opened), inner
+            if (self._forced is None or self._forced.name == "service") and (body := envelope.body()):
+                return _attached(body, opened), whole  # without its header it has no time, and its id would be that of others
         if self._forced:
             return _unparsed(f"column 1: not a line of format '{self._forced.name}'"), line
         inner = line
@@ -115,13 +115,6 @@ class Reader:
                 return record, inner
             inner = envelope.inner
         return Text(event=events.TEXT.name, severity=events.TEXT.severity, message=line), line
-
-    def _body(self, envelope: Opened, found: list[Record]) -> bool:
-        """Whether the envelope has a body that is a record only together with it; that record."""
-        body = envelope.body() if self._forced is None or self._forced.name == "service" else None
-        if body is not None:
-            found.append(body)
-        return body is not None
 
     def _finish(
         self, records: list[Record], contents: Sequence[str], raws: Sequence[str], starts: Sequence[int], wrong: dict[int, str]
@@ -151,6 +144,13 @@ class Reader:
 def octets(record: Record) -> bytes:
     """The octets of a record's line, from a record that has `raw`: the LF at the end (and, of a UTF-16 file, the encoding) is not in it."""
     return record.raw.encode("latin-1" if NOT_UTF8 in record.error else "utf-8")
+
+
+def _attached(record: Record, opened: Sequence[Opened]) -> Record:
+    """The record with what its envelopes say; the inmost first, as that is the nearest to the line."""
+    for envelope in reversed(opened):
+        envelope.attach(record)
+    return record
 
 
 def _decode(frame: bytes, wrong: dict[int, str], number: int) -> str:
