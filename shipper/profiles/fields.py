@@ -1,0 +1,263 @@
+"""Every field of the schema: what it says, and where ECS and OpenTelemetry have it.
+
+A row is a fact, used by the JSON Schema (`native`), by the OTel profile, by docs/schema.md, and by the tests that hold the ECS profile to it.
+
+- `ecs`: paths; `[]` after one means a value among others in an array. `@local` and `@remote` are the two ends of the connection: the remote
+  end is `source` and `client`, the local one `destination` and `server`, or the other way round when the mail server is the one that called.
+- `otel`: attribute names; `<…>` is a field of the log record itself.
+- A value stands in each of its places as it is, unless `written` says how.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from shipper.record import Connection, Debug, Envelope, Header, Mta, Record, Service, Source, Syslog, Text
+
+WIRE = (Mta, Connection)
+DEPLOYED = (Service, Debug)
+
+
+class Field(NamedTuple):
+    """A field of some types of record (their subclasses included), or of the two objects inside a record."""
+
+    of: tuple[type, ...]
+    name: str
+    text: str
+    ecs: tuple[str, ...] = ()
+    otel: tuple[str, ...] = ()
+    written: str = ""
+
+
+def _field(of: tuple[type, ...] | type, name: str, text: str, ecs: str = "", otel: str = "", written: str = "") -> Field:
+    return Field(of if isinstance(of, tuple) else (of,), name, text, tuple(ecs.split()), tuple(otel.split()), written)
+
+
+# fmt: off
+FIELDS: tuple[Field, ...] = (
+    _field(Record, "time", "When it happened: ISO 8601 with a UTC offset and the fraction as the log has it",
+           "@timestamp", "<timeUnixNano>",
+           "without one, ECS has the time of reading and the tag `time_unknown`, OTel `0`"),
+    _field(Record, "time_zone_source", "Where the offset of `time` is from: the record itself, the configuration, or the system's zone",
+           "sunmsg.time.zone_source", "sunmsg.time.zone_source",
+           "unless it is `record`, `event.timezone` has the offset"),
+    _field(Record, "event", "What happened, by name",
+           "sunmsg.event", "<eventName>",
+           "the OTel name begins with `sunmsg.`; the event decides the ECS `event.category`, `.type`, `.action` and `.outcome`"),
+    _field(Record, "severity", "syslog severity keyword. Of MTA records it is ours, as the MTA writes none",
+           "log.level event.severity", "<severityNumber>",
+           "`log.level`: the keyword, unless the record has a `level`; `event.severity`: 0 (emerg) to 7 (debug)"),
+    _field(Record, "id", "32 hex digits: the same for the same record in every copy of its log",
+           "event.id", "log.record.uid"),
+    _field(Source, "file", "File that the line was read from",
+           "log.file.path", "log.file.path",
+           "OTel has the name without directory too, as `log.file.name`"),
+    _field(Source, "offset", "Octets in the file before the line",
+           "log.offset", "sunmsg.log.offset"),
+    _field(Source, "peer", "Address of the sender that the line came from",
+           "log.source.address", "sunmsg.log.source.address"),
+    _field(Record, "host", "Host that wrote the record",
+           "host.name host.hostname related.hosts[]", "host.name"),
+    _field(Record, "process", "Program that wrote the record",
+           "process.name service.name", "process.executable.name service.name"),
+    _field(Record, "pid", "Process id, decimal also where the log has it in hex",
+           "process.pid", "process.pid"),
+    _field(Record, "thread", "Thread id",
+           "process.thread.id", "thread.id"),
+    _field(Record, "sequence", "Counter of the records of one process or thread",
+           "sunmsg.mta.process.counter", "sunmsg.mta.process.counter"),
+    _field(Envelope, "facility", "syslog facility keyword",
+           "log.syslog.facility.name", "syslog.facility",
+           "with `log.syslog.facility.code`, and `log.syslog.priority` where both codes are known"),
+    _field(Envelope, "severity", "syslog severity keyword of the envelope",
+           "log.syslog.severity.name", "sunmsg.syslog.severity",
+           "with `log.syslog.severity.code`"),
+    _field(Envelope, "version", "Version in an RFC 5424 header",
+           "log.syslog.version", "syslog.version",
+           "in ECS a string"),
+    _field(Envelope, "timestamp", "When the envelope was written, ISO 8601 where it could be read",
+           "sunmsg.syslog.timestamp", "sunmsg.syslog.timestamp"),
+    _field(Envelope, "hostname", "Host in the header",
+           "log.syslog.hostname", "sunmsg.syslog.hostname"),
+    _field(Envelope, "app_name", "APP-NAME or tag in the header",
+           "log.syslog.appname", "sunmsg.syslog.app_name"),
+    _field(Envelope, "proc_id", "PROCID in the header, as written",
+           "log.syslog.procid", "syslog.procid"),
+    _field(Envelope, "msg_id", "MSGID in the header",
+           "log.syslog.msgid", "syslog.msgid"),
+    _field(Envelope, "structured_data", "STRUCTURED-DATA: {SD-ID: {name: value, or list of values}}",
+           "log.syslog.structured_data", "sunmsg.syslog.structured_data"),
+    _field(Envelope, "peer", "Address of the machine that sent the message",
+           "sunmsg.syslog.peer", "sunmsg.syslog.peer",
+           "also `log.source.address`, where the record's source names no peer"),
+    _field(Record, "error", "Why the line is unparsed, or what could not be read in an otherwise good record",
+           "error.message", "sunmsg.parse.error",
+           "with `event.kind: pipeline_error` and the tag `parse_error`"),
+    _field(Record, "raw", "The line itself",
+           "event.original", "log.record.original",
+           "in OTel it is the body instead, where the record has no message of its own"),
+    _field(Record, "extra", "What the log names that the schema does not know, under the log's names",
+           "sunmsg.extra", "sunmsg.extra"),
+
+    _field(WIRE, "code", "Entry code with its modifiers, as written: `EEQ`",
+           "event.code", "sunmsg.mta.entry.code"),
+    _field(WIRE, "action", "First letter of the code",
+           "sunmsg.mta.entry.action", "sunmsg.mta.entry.action"),
+    _field(WIRE, "modifiers", "The other letters of the code, in the order written",
+           "sunmsg.mta.entry.modifiers", "sunmsg.mta.entry.modifiers",
+           "`A` also sets `sunmsg.mta.entry.sasl`, `S` also sets `tls.established`"),
+    _field(WIRE, "source_channel", "Channel that wrote the record",
+           "sunmsg.mta.channel.source", "sunmsg.mta.channel.source"),
+    _field(WIRE, "diagnostic", "Status text alone, or why the connection ended",
+           "event.reason", "sunmsg.mta.diagnostic",
+           "where it begins with `smtp;` or `dns;`, that word is `sunmsg.mta.diagnostic_type`"),
+    _field(WIRE, "smtp_code", "SMTP reply code: 250",
+           "sunmsg.smtp.response.code", "sunmsg.smtp.response.code"),
+    _field(WIRE, "enhanced_status", "Enhanced status code: 2.1.5",
+           "sunmsg.smtp.enhanced_code", "sunmsg.smtp.enhanced_code",
+           "of a failure also `error.code` in ECS, `error.type` in OTel"),
+    _field(WIRE, "username", "Account that submitted, without the `*` of an authenticated one",
+           "user.name related.user[]", "user.name"),
+    _field(WIRE, "authenticated", "The user was authenticated by SASL",
+           "sunmsg.auth.authenticated", "sunmsg.auth.authenticated"),
+    _field(WIRE, "transport", "Transport protocol",
+           "network.transport", "network.transport"),
+    _field(WIRE, "local_ip", "This server's end of the connection: IP address",
+           "@local.ip related.ip[]", "network.local.address",
+           "what is no IP address is `.address` in ECS; `network.type` says `ipv4` or `ipv6`"),
+    _field(WIRE, "local_port", "... and port",
+           "@local.port", "network.local.port"),
+    _field(WIRE, "remote_ip", "The other end of the connection: IP address",
+           "@remote.ip related.ip[]", "network.peer.address @remote.address",
+           "what is no IP address is `.address` in ECS; OTel's client or server address is `remote_dns`, if there is one"),
+    _field(WIRE, "remote_port", "... and port",
+           "@remote.port", "network.peer.port @remote.port"),
+    _field(WIRE, "remote_name", "What the other side called itself (HELO, EHLO): a claim",
+           "sunmsg.smtp.helo", "sunmsg.smtp.helo"),
+    _field(WIRE, "remote_dns", "The other side's name in the DNS",
+           "@remote.domain related.hosts[]", "@remote.address"),
+    _field(WIRE, "application", "Application information as written: `SMTP/initial-host/dns-host`",
+           "sunmsg.app", "sunmsg.app",
+           "its first part, in lower case, is `network.protocol` (OTel: `network.protocol.name`)"),
+    _field(WIRE, "initial_host", "Host that the message was to go to, before MX records were looked up",
+           "sunmsg.mta.initial_host", "sunmsg.mta.initial_host"),
+    _field(WIRE, "dns_host", "Host that the DNS named for it",
+           "sunmsg.mta.dns_host related.hosts[]", "sunmsg.mta.dns_host",
+           "also the remote end's `.domain`, where `remote_dns` is not known"),
+    _field(WIRE, "tls_cipher", "TLS cipher",
+           "tls.cipher", "tls.cipher",
+           "also sets `tls.established`"),
+    _field(WIRE, "tag", "Free text of a connection record's `mi` attribute",
+           "sunmsg.mta.tag", "sunmsg.mta.tag"),
+    _field(WIRE, "reason", "Reason given with LOG_REASON",
+           "sunmsg.mta.reason", "sunmsg.mta.reason",
+           "also `event.reason`, where there is no `diagnostic`"),
+    _field(Connection, "direction", "`in`: the other side called; `out`: this server did",
+           "network.direction", "sunmsg.connection.direction",
+           "in ECS `inbound` or `outbound`; message records have it there too, by their action"),
+
+    _field(Mta, "destination_channel", "Channel that the message was written to",
+           "sunmsg.mta.channel.destination", "sunmsg.mta.channel.destination"),
+    _field(Mta, "size_blocks", "Size in blocks (1024 octets, if BLOCK_SIZE does not say otherwise), rounded up",
+           "sunmsg.mta.size.blocks", "sunmsg.mta.size.blocks"),
+    _field(Mta, "sender", "Envelope sender",
+           "email.from.address[] email.sender.address related.user[]", "email.from.address"),
+    _field(Mta, "null_sender", "The envelope sender is empty, as that of a notification",
+           "sunmsg.mta.null_sender", "sunmsg.mta.null_sender"),
+    _field(Mta, "original_recipient", "Recipient as the sender gave it, without its type",
+           "sunmsg.mta.recipient.original", "sunmsg.mta.recipient.original"),
+    _field(Mta, "original_recipient_type", "Type of that address: rfc822",
+           "sunmsg.mta.recipient.type", "sunmsg.mta.recipient.type"),
+    _field(Mta, "recipient", "Envelope recipient as it is now",
+           "email.to.address[] related.user[]", "email.to.address"),
+    _field(Mta, "notary_flags", "NOTARY flags, a bit mask",
+           "sunmsg.mta.notary_flags", "sunmsg.mta.notary_flags"),
+    _field(Mta, "queue_file", "Message file in the queue, as written",
+           "file.path", "file.path"),
+    _field(Mta, "queue_id", "Its name without directory and retry prefix: the same over all attempts",
+           "email.local_id", "email.local_id"),
+    _field(Mta, "attempt", "Number of the delivery attempt, from 1",
+           "sunmsg.mta.attempt", "sunmsg.mta.attempt"),
+    _field(Mta, "envelope_id", "Envelope id",
+           "sunmsg.mta.envelope_id", "sunmsg.mta.envelope_id"),
+    _field((Mta, Service), "message_id", "Message id without `<` and `>`",
+           "email.message_id", "email.message_id"),
+    _field(Mta, "related_message_id", "Message id of the message that this one is about: the bounced one",
+           "sunmsg.mta.related_message_id", "sunmsg.mta.related_message_id"),
+    _field(Mta, "intermediate_address", "Recipient address between original and current form",
+           "sunmsg.mta.intermediate_address", "sunmsg.mta.intermediate_address"),
+    _field(Mta, "initial_address", "Recipient address that the MTA began with",
+           "sunmsg.mta.initial_address", "sunmsg.mta.initial_address"),
+    _field(Mta, "filter", "Sieve filter that acted, and what it did",
+           "sunmsg.mta.filter", "sunmsg.mta.filter"),
+    _field(Mta, "priority", "Priority of the message",
+           "sunmsg.mta.priority", "sunmsg.mta.priority"),
+    _field(Mta, "sensitivity", "Sensitivity of the message",
+           "sunmsg.mta.sensitivity", "sunmsg.mta.sensitivity"),
+    _field(Mta, "queue_seconds", "Seconds in the queue",
+           "sunmsg.mta.queue_seconds", "sunmsg.mta.queue_seconds"),
+    _field(Mta, "remote_mta", "Remote MTA that gave the diagnostic",
+           "sunmsg.mta.remote_mta", "sunmsg.mta.remote_mta"),
+    _field(Mta, "banner", "SMTP greeting of the other side",
+           "sunmsg.smtp.banner", "sunmsg.smtp.banner"),
+    _field(Mta, "bad_command", "Command that the server did not take (B records; they have no recipient)",
+           "sunmsg.smtp.bad_command", "sunmsg.smtp.bad_command"),
+
+    _field(Header, "header_name", "Name of the header line",
+           "sunmsg.mta.header.name", "sunmsg.mta.header.name"),
+    _field(Header, "header_value", "Its value",
+           "sunmsg.mta.header.value", "sunmsg.mta.header.value"),
+
+    _field(DEPLOYED, "service", "Service or component whose log this is: imap, pop, http, admin, default, imta, dispatcher …",
+           "service.type", "sunmsg.service.type",
+           "also the service name, where the record names no process; `network.protocol` of imap, pop and http clients"),
+    _field(DEPLOYED, "category", "Category: General, LDAP, Network, Account, Protocol, Statistics, Store",
+           "log.logger", "sunmsg.service.category"),
+    _field(DEPLOYED, "level", "Level as written: Notice",
+           "log.level", "<severityText>"),
+    _field((Service, Debug, Syslog, Text), "message", "The text: of a service record what follows the level",
+           "message", "<body>",
+           "other kinds have a short summary there"),
+    _field(Service, "client_ip", "Client: IP address",
+           "source.ip client.ip related.ip[]", "client.address",
+           "what is no IP address is `.address` in ECS"),
+    _field(Service, "client_port", "... and port",
+           "source.port client.port", "client.port"),
+    _field(Service, "user", "Account: who logged in, or whose folder it is",
+           "user.name related.user[]", "user.name"),
+    _field(Service, "auth_method", "Authentication method: plaintext, cram-md5",
+           "sunmsg.auth.method", "sunmsg.auth.method"),
+    _field(Service, "reason", "Why the login failed",
+           "event.reason error.message", "sunmsg.auth.reason error.type",
+           "the error fields only of a failure; `error` comes first in `error.message`"),
+    _field(Service, "account_state", "State of a disabled account: hold, inactive",
+           "sunmsg.auth.account_state", "sunmsg.auth.account_state"),
+    _field(Service, "session_start", "When the session began, ISO 8601",
+           "event.start", "sunmsg.session.start",
+           "what is no date is `sunmsg.session.start` in ECS"),
+    _field(Service, "session_seconds", "Seconds that the session lasted",
+           "event.duration", "sunmsg.session.duration",
+           "in ECS nanoseconds"),
+    _field(Service, "bytes_from_client", "Octets that the client sent",
+           "source.bytes", "sunmsg.session.bytes_received",
+           "with the other direction summed up in `network.bytes`"),
+    _field(Service, "bytes_to_client", "Octets that the server sent",
+           "destination.bytes", "sunmsg.session.bytes_sent"),
+    _field(Service, "mailboxes", "Mailboxes selected in the session",
+           "sunmsg.session.mailboxes", "sunmsg.session.mailboxes"),
+    _field(Service, "folder", "Folder",
+           "sunmsg.store.folder", "sunmsg.store.folder"),
+    _field(Service, "size_bytes", "Size of the message in octets",
+           "sunmsg.store.size", "sunmsg.store.size"),
+    _field(Service, "attributes", "Values of a `k=v|k=v` message",
+           "sunmsg.service.attributes", "sunmsg.service.attributes"),
+)
+# fmt: on
+
+
+def field_of(record_type: type, name: str) -> Field:
+    """The row of a field of this type of record (or of `Source`, `Envelope`). Raises KeyError where there is none."""
+    for field in FIELDS:
+        if field.name == name and issubclass(record_type, field.of):
+            return field
+    raise KeyError(f"{record_type.__name__}.{name}")
