@@ -12,12 +12,13 @@ which their kind of record has them, each from the end of the one before, so tha
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from html import unescape
 from typing import Any, NamedTuple
 
-from shipper.record import Connection, Debug, Envelope, Header, Mta, Record, Service, Syslog, Text
+from shipper.formats import store_xml, xml_element
+from shipper.record import Connection, Debug, Envelope, Header, Mta, Record, Service, Syslog, Text, Unparsed
 
 LONGEST = 1 << 14
 """Characters of a line in which fields are looked for; nobody reads the columns of what is behind."""
@@ -33,33 +34,54 @@ class Span(NamedTuple):
     inside: bool = False
 
 
+def _literal(text: str) -> str:
+    """The pattern of a text; of one that is longer than any field is, a pattern that fits nowhere: compiling it would take seconds."""
+    return re.escape(text) if len(text) <= _LONG else "(?!)"
+
+
+_LONG = 2000
+_NO_WORD = "()[]<>|,;" + "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 _COUNT = r"(?:[0-9]{1,9}:)?"
 """The length before a field in LOG_FORMAT 3."""
 
 
-def locate(line: str, record: Record, start: int = 0) -> tuple[list[Span], list[tuple[int, int]]]:
+class Before(NamedTuple):
+    """`line[start:end]` is what the record's own line stands behind: a syslog `header`, or else a `file:` prefix."""
+
+    header: bool
+    start: int
+    end: int
+
+
+def locate(line: str, record: Record, before: Sequence[Before] = ()) -> tuple[list[Span], list[tuple[int, int]]]:
     """(the spans of a record's fields in the order of the line, the stretches that no field claims).
 
-    `start`: where the record's own line begins, behind its envelopes. Never raises; linear in the line's length for each field.
+    `before`: from the outermost to the innermost. Of two syslog headers the inner one is the record's. Never raises; linear in the line's
+    length for each field.
     """
     shown = line[:LONGEST]
     tape = _Tape(shown, range(len(shown) + 1), {}, bytearray(len(shown)))
-    if start:
-        _envelopes(tape.part(0, start), record)
-    inner = tape.part(start, len(shown))
-    if isinstance(record, Syslog):
-        if not start:
-            _envelopes(inner, record)
-        inner.rest("message", record.message)
-    else:
-        _inner(inner, record)
+    headers = [stretch for stretch in before if stretch.header]
+    for stretch in before:
+        part = tape.part(stretch.start, min(stretch.end, len(shown)))
+        text = part.text.rstrip()
+        if stretch.header and stretch is headers[-1] and record.syslog:
+            _header(part, record.syslog)
+        elif text:
+            part.claim("extra.relay" if stretch.header else "prefix", 0, len(text))
+    start = before[-1].end if before else 0
+    inner = tape.part(min(start, len(shown)), len(shown))
+    if isinstance(record, Syslog) and record.syslog and not headers and not inner.text.lstrip().startswith("{"):
+        message = inner.text.rfind(record.message) if record.message else len(inner.text)
+        _header(inner.part(0, max(message, 0)), record.syslog)
+    _inner(inner, record)
     return tape.found(), list(tape.unread())
 
 
 class _Tape:
     """A stretch of the line, its escapes undone, in which fields are looked for from left to right.
 
-    `_places[i]` is the index in the line of character i. `_spans` and `_taken` belong to the whole line; `_free` says which characters of this
+    `_places[i]` is the index in the line of character i. `spans` and `_taken` belong to the whole line; `_free` says which characters of this
     stretch nobody claimed yet: those of a field are free again for the fields inside it.
     """
 
@@ -67,13 +89,13 @@ class _Tape:
         self.text = text
         self.cursor = 0
         self._places = places
-        self._spans = spans
+        self.spans = spans
         self._taken = taken
         self._free = bytearray(len(text))
         self._inside = inside
 
     def part(self, start: int, end: int, inside: bool = False) -> _Tape:
-        return _Tape(self.text[start:end], self._places[start : end + 1], self._spans, self._taken, inside)
+        return _Tape(self.text[start:end], self._places[start : end + 1], self.spans, self._taken, inside)
 
     def decoded(self, start: int, end: int, escape: re.Pattern[str], decode: Callable[[str], str]) -> _Tape:
         """A part in which escapes stand for characters: `&lt;`."""
@@ -88,13 +110,13 @@ class _Tape:
             places += [self._places[position]] * len(signs)
             position = after
         places.append(self._places[end])
-        return _Tape("".join(text), places, self._spans, self._taken)
+        return _Tape("".join(text), places, self.spans, self._taken)
 
     def claim(self, field: str, start: int, end: int, value: object = None) -> _Tape:
         """Sets down that the field stands here; returns its stretch, for what is inside it."""
         first, last = self._places[start], self._places[end]
         exact = value is None or (self.text[start:end] == str(value) and last - first == end - start)
-        self._spans.setdefault(field, Span(field, first, last, exact, self._inside))
+        self.spans.setdefault(field, Span(field, first, last, exact, self._inside))
         self.mark(start, end)
         self.cursor = max(self.cursor, end)
         return self.part(start, end, inside=True)
@@ -104,6 +126,15 @@ class _Tape:
         self._free[start:end] = b"\1" * (end - start)
         first, last = self._places[start], self._places[end]
         self._taken[first:last] = b"\1" * (last - first)
+
+    @property
+    def start(self) -> int:
+        """Where in the line the stretch begins."""
+        return self._places[0]
+
+    def claimed(self) -> bool:
+        """Whether anything of this stretch belongs to a field, or is accounted for."""
+        return 1 in self._free
 
     def skip(self, pattern: str) -> bool:
         """Goes over a mark of the format that stands at the cursor."""
@@ -128,9 +159,11 @@ class _Tape:
         `before` and `after` are what must stand around it; `here`: nowhere but at the cursor; `shown`: a pattern, where the line does not have
         the value itself. A field that was found already, or that is empty, is not looked for.
         """
-        if value in ("", None) or field in self._spans:
+        if value in ("", None) or field in self.spans:
             return None
-        core = f"{re.escape(before)}({shown or re.escape(str(value))}){re.escape(after)}"
+        if len(str(value)) > _LONG:
+            return self._take_long(field, before + str(value), len(before))
+        core = f"{_literal(before)}({shown or _literal(str(value))}){_literal(after)}"
         left = "" if before else rf"(?<![^\s]){_COUNT}"
         right = "" if after else r"(?![^\s])"
         found = re.compile(rf"\s*{_COUNT}{core}{right}").match(self.text, self.cursor)
@@ -144,9 +177,16 @@ class _Tape:
         self.cursor = max(self.cursor, found.end())
         return self.claim(field, found.start(1), found.end(1), value)
 
+    def _take_long(self, field: str, text: str, skipped: int) -> _Tape | None:
+        """A value of thousands of characters; of one that goes on behind what is looked at, as much as there is."""
+        at = self.text.find(text, self.cursor)
+        if at < 0 and (at := self.text.find(text[:_LONG], self.cursor)) >= 0 and not text.startswith(self.text[at:]):
+            at = -1
+        return None if at < 0 else self.claim(field, at + skipped, min(at + len(text), len(self.text)), text[skipped:])
+
     def rest(self, field: str, value: str) -> _Tape | None:
         """Claims a text that goes to the end of the stretch, or the last place where it stands."""
-        if not value or field in self._spans:
+        if not value or field in self.spans:
             return None
         at = self.text.rfind(value)
         if at < 0 and len(self.text) == LONGEST and (cut := self.text.find(value[:64], self.cursor)) >= 0:
@@ -157,18 +197,18 @@ class _Tape:
         """Claims the groups of a match, one for each field. The whole match is accounted for."""
         self.mark(found.start(), found.end())
         for number, (field, value) in enumerate(fields, 1):
-            if value not in ("", None) and found.start(number) < found.end(number) and field not in self._spans:
+            if value not in ("", None) and found.start(number) < found.end(number) and field not in self.spans:
                 self.claim(field, found.start(number), found.end(number), value)
         self.cursor = max(self.cursor, found.end())
 
     def found(self) -> list[Span]:
-        return sorted(self._spans.values(), key=lambda span: (span.start, span.inside, -span.end))
+        return sorted(self.spans.values(), key=lambda span: (span.start, span.end > span.start, span.inside, -span.end))
 
     def unread(self) -> Iterator[tuple[int, int]]:
         """Stretches that nobody claimed, from word to word; brackets and other marks alone are none."""
         for stretch in re.finditer(rb"\0+", bytes(self._taken)):
             text = self.text[stretch.start() : stretch.end()]
-            words = text.strip(" \t\r()[]<>|,;")
+            words = text.strip(_NO_WORD)
             if words:
                 start = stretch.start() + text.find(words)
                 yield start, start + len(words)
@@ -178,18 +218,18 @@ def _inner(tape: _Tape, record: Record) -> None:
     """The fields of a record in its own line, by the kind of record and the form of the line."""
     text = tape.text
     first = text.lstrip()[:1]
-    if first == "<" and re.match(r"\s*<[A-Za-z_]", text):
-        _attributes(tape, record, _XML, r"\s*</?[\w.:-]+|\s*/?>\s*$", _ENTITY, unescape)
-    elif first == "{":
-        _attributes(tape, record, _JSON, r"[\s{}\[\],]+", _ESCAPE, _json_character)
+    if isinstance(record, Unparsed):
+        _stamp(tape, record)
+    elif first == "{" and not (isinstance(record, Text | Syslog) and record.message == text):
+        _json(tape, record)
+    elif isinstance(record, Text | Syslog):
+        tape.rest("message", record.message)
+    elif first == "<":
+        _xml(tape, record)
     elif isinstance(record, Mta | Connection | Header):
         _mta_text(tape, record)
     elif isinstance(record, Service | Debug):
         _service(tape, record)
-    elif isinstance(record, Text):
-        tape.rest("message", record.message)
-    else:
-        _stamp(tape, record)
 
 
 _STAMPS = re.compile(
@@ -204,7 +244,7 @@ def _stamp(tape: _Tape, record: Record) -> None:
     """The time stamp at the cursor."""
     tape.skip(r"\[")
     found = _STAMPS.match(tape.text, tape.cursor)
-    if found and record.time:
+    if found and record.time and record.time[11:19] in found[0]:
         start = found.end() - len(found[0].lstrip())
         tape.claim("time", start, found.end(), record.time)
     elif found:
@@ -238,7 +278,7 @@ def _code(tape: _Tape, record: Mta | Connection) -> None:
 
 def _direction(tape: _Tape, record: Mta | Connection) -> None:
     sign = {"in": "+", "out": "-"}.get(record.direction, "")
-    tape.take("direction", record.direction, shown=re.escape(sign))
+    tape.take("direction", record.direction, shown=_literal(sign))
 
 
 def _original(tape: _Tape, record: Mta) -> None:
@@ -263,7 +303,7 @@ def _queue_file(tape: _Tape, record: Mta) -> None:
 def _message_ids(tape: _Tape, record: Mta) -> None:
     """`<id>`, `<new>,<original>`, or an id without brackets."""
     if record.related_message_id:
-        found = tape.match(rf"<({re.escape(record.message_id)})>,<({re.escape(record.related_message_id)})>")
+        found = tape.match(rf"<({_literal(record.message_id)})>,<({_literal(record.related_message_id)})>")
         if found:
             tape.groups(found, (("message_id", record.message_id), ("related_message_id", record.related_message_id)))
             return
@@ -284,8 +324,8 @@ def _username(tape: _Tape, record: Mta | Connection) -> None:
 def _source_system(tape: _Tape, record: Mta | Connection) -> None:
     """`helo (dns [ip])`, `helo ([ip])`, `([ip])`, or a name alone. What the delivery part names too is left to that."""
     tape.take("remote_name", record.remote_name)
-    known = (("remote_dns", record.remote_dns, rf"\(({re.escape(record.remote_dns)})(?= \[|\))"),
-             ("remote_ip", record.remote_ip, rf"\[(?:IPv6:)?({re.escape(record.remote_ip)})\]"))  # fmt: skip
+    known = (("remote_dns", record.remote_dns, rf"\(({_literal(record.remote_dns)})(?= \[|\))"),
+             ("remote_ip", record.remote_ip, rf"\[(?:IPv6:)?({_literal(record.remote_ip)})\]"))  # fmt: skip
     for field, value, pattern in known:
         found = tape.match(pattern) if value else None
         if found and (record.transport if field == "remote_ip" else f"dns;{value}" in tape.text):
@@ -299,8 +339,8 @@ def _transport(tape: _Tape, record: Mta | Connection) -> None:
     if not record.transport:
         return
     ports = ["" if port is None else f"0*{port}" for port in (record.local_port, record.remote_port)]
-    addresses = [re.escape(address) for address in (record.local_ip, record.remote_ip)]
-    pattern = rf"({re.escape(record.transport)})\|({addresses[0]})\|({ports[0]})\|({addresses[1]})\|({ports[1]})"
+    addresses = [_literal(address) for address in (record.local_ip, record.remote_ip)]
+    pattern = rf"({_literal(record.transport)})\|({addresses[0]})\|({ports[0]})\|({addresses[1]})\|({ports[1]})"
     found = tape.match(pattern, re.IGNORECASE)
     if found:
         names = ("transport", "local_ip", "local_port", "remote_ip", "remote_port")
@@ -330,7 +370,7 @@ def _delivery(tape: _Tape, record: Mta | Connection) -> None:
     if isinstance(record, Mta):
         tape.take("remote_mta", record.remote_mta)
     if record.remote_dns:
-        found = tape.match(rf"dns;({re.escape(record.remote_dns)})(?![^\s])")
+        found = tape.match(rf"dns;({_literal(record.remote_dns)})(?![^\s])")
         if found:
             tape.groups(found, (("remote_dns", record.remote_dns),))
     _transport(tape, record)
@@ -397,8 +437,10 @@ def _sender(tape: _Tape, record: Mta) -> None:
 
 
 _XML = re.compile(r"([^\s=<>\"'/&]++)[ \t]*+=[ \t]*+(?:\"([^\"]*+)\"|'([^']*+)')")
-_JSON = re.compile(r"\"([^\"\\]{1,64})\"\s*+:\s*+(?:\"((?:[^\"\\]++|\\.)*+)\"|([^\s\"{}\[\],]++))")
+_XML_MARKS = re.compile(r"\s*</?[\w.:-]+|\s*/?>\s*$")
 _ENTITY = re.compile(r"&(?:#x?[0-9A-Fa-f]{1,8}|lt|gt|amp|quot|apos);")
+_JSON = re.compile(r"\"([^\"\\]{0,64})\"\s*+:\s*+\[?\s*+(?:\"((?:[^\"\\]++|\\.)*+)\"|([^\s\"{}\[\],]++))")
+_JSON_MARKS = re.compile(r"[\s{}\[\],]++|\"[^\"\\]{0,64}\"\s*+:\s*+(?=[{\[])|(?<![^\s,:\[])null(?![^\s,}\]])")
 _ESCAPE = re.compile(r"\\(?:u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|.)")
 _JSON_SIGNS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
@@ -410,52 +452,98 @@ def _json_character(text: str) -> str:
     return chr(0x10000 + ((first & 0x3FF) << 10) + (int(text[8:], 16) & 0x3FF)) if len(text) > 6 else chr(first)
 
 
-def _attributes(
-    tape: _Tape, record: Record, pair: re.Pattern[str], marks: str, escape: re.Pattern[str], decode: Callable[[str], str]
-) -> None:
-    """Names and values, of an XML element or a JSON object: each value is a stretch of its own."""
-    expression = re.compile(marks)
-    for mark in expression.finditer(tape.text):
+def _pairs(
+    tape: _Tape, pair: re.Pattern[str], marks: re.Pattern[str], escape: re.Pattern[str], decode: Callable[[str], str]
+) -> Iterator[tuple[str, _Tape]]:
+    """Names and values, of an XML element or a JSON object of any depth: each value is a stretch of its own."""
+    for mark in marks.finditer(tape.text):
         tape.mark(mark.start(), mark.end())
-    for element in re.finditer(r'"(?:en|co|he)"\s*:', tape.text):
-        tape.mark(element.start(), element.end())
-    later: list[tuple[str, _Tape]] = []
     for found in pair.finditer(tape.text):
-        name = found[1]
         group = 2 if found[2] is not None else 3
         tape.mark(found.start(), found.start(group))
         tape.mark(found.end(group), found.end())
-        value = tape.decoded(*found.span(group), escape, decode)
-        read = _ATTRIBUTES.get(name) if isinstance(record, Mta | Connection | Header) else None
-        if read is not None:
-            read(value, record)
+        yield found[1], tape.decoded(*found.span(group), escape, decode)
+
+
+def _xml(tape: _Tape, record: Record) -> None:
+    for name, value in _pairs(tape, _XML, _XML_MARKS, _ENTITY, xml_element.decode):
+        if isinstance(record, Mta | Connection | Header):
+            _mta_attribute(value, record, name)
         elif name == "ts":
             _stamp(value, record)
-        if record.extra and name in record.extra:
-            value.claim(f"extra.{name}", 0, len(value.text), record.extra[name])
-        elif read is None and name != "ts":
-            later.append((name, value))
-        elif not value.text:
-            tape.mark(*found.span())
-    if later:
-        _by_value(later, record)
+        elif field := store_xml.FIELDS.get(name):
+            value.take(
+                field, getattr(record, field, ""), before="<" if value.text[:1] == "<" else "", after=">" if value.text[-1:] == ">" else ""
+            )
+        _extra(value, record, name)
 
 
-def _by_value(attributes: list[tuple[str, _Tape]], record: Record) -> None:
-    """Attributes whose names are not the MTA's: each is the first field, not found yet, that has its value."""
-    for name, tape in attributes:
-        for field in record.__struct_fields__:
-            value = getattr(record, field)
-            if field in ("error", "raw", "id", "time", "severity", "event") or field in tape._spans or value in ("", None, False):
+def _json(tape: _Tape, record: Record) -> None:
+    """The MTA's JSON, or our own native profile, in which names are those of the fields."""
+    native = re.search(r'"kind"\s*:', tape.text) is not None
+    whole = _containers(tape, record)
+    for name, value in _pairs(tape, _JSON, _JSON_MARKS, _ESCAPE, _json_character):
+        if any(start <= value.start < end for start, end in whole):
+            continue
+        if native:
+            _native(value, record, name)
+        elif isinstance(record, Mta | Connection | Header):
+            _mta_attribute(value, record, name)
+        _extra(value, record, name)
+    for name, held in (record.extra or {}).items():
+        if name == "more":  # whole records, behind the first in the same line
+            tape.mark(0, len(tape.text))
+        elif isinstance(held, str):  # the second of two values
+            tape.take(f"extra.{name}", held, before='"', after='"')
+
+
+def _mta_attribute(value: _Tape, record: Mta | Connection | Header, name: str) -> None:
+    read = _ATTRIBUTES.get(name)
+    if read is not None:
+        read(value, record)
+
+
+def _native(value: _Tape, record: Record, name: str) -> None:
+    """A member of a native record, or of the objects in it."""
+    if name in ("id", "file", "offset", "peer", "source", "raw"):
+        value.mark(0, len(value.text))  # of the reading before this one
+        return
+    for prefix, holder in (("", record), ("syslog.", record.syslog)):
+        held = getattr(holder, name, None)
+        if held not in ("", None) and not isinstance(held, dict | Envelope) and prefix + name not in value.spans:
+            value.claim(prefix + name, 0, len(value.text), held)
+            return
+    attributes = getattr(record, "attributes", None) or {}
+    if name in attributes and not value.claimed():
+        value.claim(f"attributes.{name}", 0, len(value.text), attributes[name])
+
+
+def _extra(value: _Tape, record: Record, name: str) -> None:
+    """An attribute that has no field: it is in `extra`, the second of two with the same name among others in a list."""
+    if value.claimed() or not record.extra or name not in record.extra:
+        return
+    held = record.extra[name]
+    texts = [str(one) for one in held] if isinstance(held, list) else [str(held), str(held).lower()]
+    if value.text in texts:
+        value.claim(f"extra.{name}", 0, len(value.text), held)
+
+
+def _containers(tape: _Tape, record: Record) -> list[tuple[int, int]]:
+    """The objects and lists that one field has as a whole: their stretches."""
+    holders = {f"extra.{name}": held for name, held in (record.extra or {}).items() if isinstance(held, list | dict)}
+    if record.syslog and record.syslog.structured_data:
+        holders["syslog.structured_data"] = record.syslog.structured_data
+    found = []
+    for field, held in holders.items():
+        begun = re.search(rf'"{_literal(field.partition(".")[2])}"\s*:\s*(?=[\[{{])', tape.text)
+        if begun:
+            try:
+                end = json.JSONDecoder().raw_decode(tape.text, begun.end())[1]
+            except (ValueError, RecursionError):
                 continue
-            if str(value) == tape.text or f"<{value}>" == tape.text:
-                at = tape.text.find(str(value))
-                tape.mark(0, len(tape.text))
-                tape.claim(field, at, at + len(str(value)), value)
-                break
-        else:
-            if isinstance(record, Service) and record.attributes and record.attributes.get(name) == tape.text:
-                tape.claim(f"attributes.{name}", 0, len(tape.text), tape.text)
+            tape.claim(field, begun.end(), end, held)
+            found.append((begun.end(), end))
+    return found
 
 
 def _one(field: str) -> Callable[[_Tape, Any], None]:
@@ -542,7 +630,7 @@ def _service(tape: _Tape, record: Service | Debug) -> None:
         if record.pid is None:
             tape.take("process", record.process, here=True, after=":")
         else:
-            found = re.compile(rf"\s*({re.escape(record.process)})\[(0*{record.pid})\]:?").match(tape.text, tape.cursor)
+            found = re.compile(rf"\s*({_literal(record.process)})\[(0*{record.pid})\]:?").match(tape.text, tape.cursor)
             if found:
                 tape.groups(found, (("process", record.process), ("pid", record.pid)))
         tape.take("category", record.category, here=True)
@@ -564,7 +652,7 @@ def _service(tape: _Tape, record: Service | Debug) -> None:
 def _event(message: _Tape, record: Service) -> None:
     """`login [ip:port] user method`, `badlogin: [ip:port] method user reason (state)`, `close [ip:port] user start length n n n`."""
     port = rf":({record.client_port})" if record.client_port is not None else "()"
-    peer = rf"\[\[?({re.escape(record.client_ip)})\]?{port}\]"
+    peer = rf"\[\[?({_literal(record.client_ip)})\]?{port}\]"
     found = message.match(peer) if record.client_ip else None
     if found:
         if found.start():
@@ -585,7 +673,7 @@ def _event(message: _Tape, record: Service) -> None:
     message.take("account_state", record.account_state, before="(", after=")")
     message.take("message_id", record.message_id, before="<", after=">")
     for name, value in (record.attributes or {}).items():
-        pair = message.match(rf"(?<![^|\s(])({re.escape(name)})[= ]({re.escape(value)})(?![^|\s)])")
+        pair = message.match(rf"(?<![^|\s(])({_literal(name)})[= ]({_literal(value)})(?![^|\s)])")
         if pair:
             message.claim(f"attributes.{name}", *pair.span(2), value)
 
@@ -600,55 +688,46 @@ def _operation(message: _Tape, record: Service) -> None:
     message.take("message_id", record.message_id, before=":<")
 
 
-def _envelopes(tape: _Tape, record: Record) -> None:
-    """What stands before the record's own line: a syslog header, a `file:` prefix, or both."""
-    header = record.syslog
-    if header is None:
-        text = tape.text.rstrip()
-        if text:
-            tape.claim("prefix", 0, len(text))
-        return
-    pri = re.search(r"<([0-9]{1,3})>", tape.text)
-    if pri and header.facility:
-        tape.mark(*pri.span())
+_HEADER_STAMP = re.compile(
+    r"[A-Za-z]{3} [ 0-9]?[0-9] (?:[0-9]{4} )?[0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?(?: (?:19|20)[0-9]{2}(?= ))?"
+    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?(?:[Zz]|[-+][0-9]{2}(?::?[0-9]{2})?)?"
+)
+
+
+def _header(tape: _Tape, header: Envelope) -> None:
+    """`<22>1 STAMP HOST APP PROC MSGID [data]`, `<22>STAMP HOST APP[PROC]:`, `STAMP HOST APP[PROC]: [ID 702911 mail.notice]`."""
+    notice = re.search(r"\[ID ([0-9]+) ([a-z0-9]+)\.([a-z]+)\]", tape.text)
+    if header.facility and (pri := re.compile(r"<([0-9]{1,3})>").match(tape.text)):
         for name in ("facility", "severity"):
             tape.claim(f"syslog.{name}", *pri.span(1), getattr(header, name))
         tape.cursor = pri.end()
-    else:
-        notice = re.search(r"\[ID ([0-9]+) ([a-z0-9]+)\.([a-z]+)\]", tape.text)
-        if notice:
-            named = (("syslog.msg_id", header.msg_id), ("syslog.facility", header.facility), ("syslog.severity", header.severity))
-            tape.groups(notice, named)
-            tape.cursor = 0
+    if notice and notice[1] == header.msg_id:
+        at = tape.cursor
+        tape.groups(notice, [(f"syslog.{name}", getattr(header, name)) for name in ("msg_id", "facility", "severity")])
+        tape.cursor = at
     if header.version is not None:
         tape.take("syslog.version", header.version, here=True)
-    stamp = re.compile(
-        r"[A-Z][a-z]{2} [ 0-9]?[0-9] (?:[0-9]{4} )?[0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?"
-        r"|[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]+)?(?:[Zz]|[-+][0-9]{2}:?[0-9]{2})?"
-    ).search(tape.text, tape.cursor)
-    if stamp and header.timestamp:
-        if prefix := tape.text[: (pri or stamp).start()].strip():
-            tape.claim("prefix", 0, len(prefix))
+        tape.skip(r"\s+")
+    if header.timestamp and (stamp := _HEADER_STAMP.match(tape.text, tape.cursor)):
         tape.claim("syslog.timestamp", *stamp.span(), header.timestamp)
-        tape.cursor = stamp.end()
-    elif pri and (prefix := tape.text[: pri.start()].strip()):
-        tape.claim("prefix", 0, len(prefix))
-    _header_words(tape, header)
-
-
-def _header_words(tape: _Tape, header: Envelope) -> None:
-    tape.take("syslog.hostname", header.hostname, here=True)
+    nil = r"\s*-(?=\s|$)"
     if header.version is not None:
-        for name in ("app_name", "proc_id", "msg_id"):
-            tape.skip(r"\s+-(?=\s)")
-            tape.take(f"syslog.{name}", getattr(header, name), here=True)
-        if header.structured_data:
-            start = tape.text.find("[", tape.cursor)
-            end = tape.text.rfind("]") + 1
-            if 0 <= start < end:
-                tape.claim("syslog.structured_data", start, end, header.structured_data)
-        tape.skip(r"\s+-(?=\s|$)")
+        if not header.timestamp:
+            tape.skip(nil)
+        for name in ("hostname", "app_name", "proc_id", "msg_id"):
+            if tape.take(f"syslog.{name}", getattr(header, name), here=True) is None:
+                tape.skip(nil)
+        start = len(tape.text) - len(tape.text[tape.cursor :].lstrip())
+        if header.structured_data and (data := _DATA.match(tape.text, start)):
+            tape.claim("syslog.structured_data", *data.span(), header.structured_data)
+        else:
+            tape.skip(nil)
         return
-    found = re.compile(rf"\s*({re.escape(header.app_name)})(?:\[({re.escape(header.proc_id)})\])?:?").match(tape.text, tape.cursor)
+    tape.take("syslog.hostname", header.hostname, here=True)
+    process = rf"(?:\[({_literal(header.proc_id)})\])?" if header.proc_id else "()"
+    found = re.compile(rf"\s*({_literal(header.app_name)}){process}:?").match(tape.text, tape.cursor)
     if found and header.app_name:
         tape.groups(found, (("syslog.app_name", header.app_name), ("syslog.proc_id", header.proc_id)))
+
+
+_DATA = re.compile(r"(?:\[(?:[^\]\"\\]++|\"(?:[^\"\\]++|\\.)*+\")*+\])+")

@@ -26,7 +26,7 @@ from shipper.knowledge import enhanced, smtp
 from shipper.reader import Reader
 from shipper.record import Record, Syslog, Unparsed
 from shipper.screen import Emphasis, escaped, one_cell, plain
-from shipper.spans import Span
+from shipper.spans import Before, Span
 from shipper.stamps import Clock
 
 SHOWN = 4000
@@ -67,42 +67,39 @@ def _tried(number: int, record: Record, log: Log, only: Format | None) -> Tried:
     line = record.raw.rstrip("\r").removeprefix("\ufeff")
     if not isinstance(record, Unparsed) and not record.error:
         record.raw = ""
-    form, before, start = _format_of(line, log, (only,) if only else FORMATS)
-    found, unread = spans.locate(line, record, start)
+    form, before = _format_of(line, record, log, (only,) if only else FORMATS)
+    found, unread = spans.locate(line, record, before)
+    start = before[-1].end if before else 0
     stopped = re.search(r"column ([0-9]{1,9}):", record.error)
     column = int(stopped[1]) + start if stopped else 0
     if isinstance(record, Unparsed):
         unread = []
-    return Tried(
-        number,
-        line,
-        form.name if form else "",
-        form.title if form else "",
-        before,
-        start,
-        record,
-        found,
-        unread,
-        min(column, len(line) + 1),
-    )
+    behind = ["a syslog header" if stretch.header else "a file: prefix" for stretch in before]
+    if isinstance(record, Syslog) and not form and not any(stretch.header for stretch in before):
+        behind.append("a syslog header")
+    name, title = (form.name, form.title) if form else ("", "")
+    return Tried(number, line, name, title, tuple(behind), start, record, found, unread, min(column, len(line) + 1))
 
 
-def _format_of(line: str, log: Log, formats: tuple[Format, ...]) -> tuple[Format | None, tuple[str, ...], int]:
-    """(the format that takes this line, what it stands behind, where its own line begins), in the order in which the reader asks."""
+def _format_of(line: str, record: Record, log: Log, formats: tuple[Format, ...]) -> tuple[Format | None, list[Before]]:
+    """(the format that takes this line, what it stands behind, from the outermost on), asked in the order in which the reader asks."""
     inner = line
-    before: list[str] = []
+    before: list[Before] = []
     while True:
         for form in formats:
             if _takes(form, inner, log):
-                return form, tuple(before), len(line) - len(inner)
+                return form, before
         envelope = open_envelope(inner, log) if len(before) < _MAX_ENVELOPES else None
         if envelope is None:
-            return None, tuple(before), 0
-        before.append("a file: prefix" if isinstance(envelope, FilePrefix) else "a syslog header")
+            break
+        at = len(line) - len(inner)
+        before.append(Before(not isinstance(envelope, FilePrefix), at, len(line) - len(envelope.inner)))
         inner = envelope.inner
         if envelope.body() is not None:
-            service = next((form for form in formats if form.name == "service"), None)
-            return service, tuple(before), len(line) - len(inner)
+            return next((form for form in formats if form.name == "service"), None), before
+    if not isinstance(record, Syslog):
+        return None, []
+    return None, before[: next((number for number, stretch in enumerate(before) if stretch.header), 0)]
 
 
 def _takes(form: Format, line: str, log: Log) -> bool:
@@ -243,10 +240,12 @@ def _fields(tried: Tried, width: int, emphasis: Emphasis) -> list[str]:
     lines = [emphasis(f"{'columns':>9}   {'field':<{label}}  value")]
     for _, columns, name, (value, *notes) in rows:
         text = escaped(value) + (f"  ({escaped('; '.join(notes))})" if notes else "")
-        first = f"{columns:>9}   {name:<{label}}  "
-        pieces = textwrap.wrap(text, max(width - left, 16), break_on_hyphens=False) or [""]
-        lines.append(first + pieces[0])
-        lines += [" " * left + piece for piece in pieces[1:]]
+        first = f"{columns:>9}   {escaped(name)[: width - 12]:<{label}}  "
+        pieces = textwrap.wrap(text, max(width - left, 10), break_on_hyphens=False) or [""]
+        if len(first) <= left:
+            first += pieces.pop(0)
+        lines.append(first)
+        lines += [" " * left + piece for piece in pieces]
     return lines
 
 
