@@ -20,7 +20,8 @@ from shipper.formats import json_line
 from shipper.formats.base import Format, Log
 from shipper.record import KINDS, AnyRecord, Record, Unparsed
 
-_KIND = re.compile(rf'"kind"[ \t]*+:[ \t]*+"(?:{"|".join(sorted(record.kind for record in KINDS))})"')
+_KINDS = frozenset(record.kind for record in KINDS)
+_KIND = re.compile(rf'"kind"[ \t]*+:[ \t]*+"(?:{"|".join(sorted(_KINDS))})"')
 _FIELDS = {record: frozenset((*record.__struct_fields__, "kind")) for record in KINDS}
 
 
@@ -30,12 +31,16 @@ def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> 
     encode = msgspec.json.Encoder().encode
     for index in range(start, len(lines)):
         line = lines[index]
-        if not line.startswith('{"kind":"') and not _begins(line):
+        if not ((line.startswith("{") and _KIND.match(line, 1)) or _begins(line)):
             return index
+        if not json_line.shallow(line):
+            out.append(_unparsed(json_line.trouble(line)))
+            continue
+        record: Record
         try:
-            record: Record = decode(line) if json_line.shallow(line) else _unparsed(json_line.trouble(line))
+            record = decode(line)
         except ValueError as problem:
-            if not _KIND.search(line):
+            if not _ours(line):
                 return index
             record = _unparsed(_reason(line, problem))
         else:
@@ -51,7 +56,17 @@ FORMAT = Format("native", "native records as JSON, as this program writes them",
 
 
 def _begins(line: str) -> bool:
+    """Whether an object has a kind of the schema somewhere, where it is not its first member."""
     return line.lstrip(" \t").startswith("{") and _KIND.search(line) is not None
+
+
+def _ours(line: str) -> bool:
+    """Whether a line that cannot be read and has a kind of the schema in it has it in the right place, as far as can be told."""
+    try:
+        decoded = msgspec.json.decode(line)
+    except ValueError:
+        return True
+    return isinstance(decoded, dict) and decoded.get("kind") in _KINDS
 
 
 def _unparsed(reason: str) -> Unparsed:
