@@ -655,6 +655,11 @@ def _by_name(record: Mta, rest: str, named: tuple[str, ...]) -> None:
     """The optional fields of a server whose options are known, in their order. One that is empty stands as nothing between two blanks; one
     that the record does not have may be missing: a word that cannot be this field is left for the next."""
     plain = record.action in ("E", "D")
+    if "queue_time" in named and record.action in _DEQUEUES:
+        before, _, word = rest.rpartition(" ")
+        if _is_number(word):
+            record.queue_seconds = int(word)
+            rest = before
     for name in OPTIONAL[2:]:
         if name not in named:
             continue
@@ -662,7 +667,7 @@ def _by_name(record: Mta, rest: str, named: tuple[str, ...]) -> None:
             break
         if not plain and _is_reply(rest.lstrip(" ")) and not _optional_follows(_word(rest)[1]):
             break
-        if name not in ("username", "connection") and rest[rest.find(" ") + 1 :][:4] == "dns;" and rest[:1] not in " <":
+        if name == "filter" and _word(rest)[1][:4] == "dns;":
             break  # the name of the host that follows once more
         if name == "connection":
             end = _source_system_end(rest)
@@ -674,14 +679,9 @@ def _by_name(record: Mta, rest: str, named: tuple[str, ...]) -> None:
             end = _address_end(rest, 0)
             if end and not _takes(record, name, rest[:end], plain):
                 continue
-        if end or rest[:1] == " ":
+        if end or (rest[:1] == " " and name != "connection"):  # it stands only where there is something to say (seed example 21-9)
             rest = rest[end + 1 :]
     rest = rest.lstrip(" ")
-    if "queue_time" in named and record.action in _DEQUEUES:
-        before, _, word = rest.rpartition(" ")
-        if _is_number(word):
-            record.queue_seconds = int(word)
-            rest = before.rstrip(" ")
     if rest:
         _tail(record, rest)
 
