@@ -59,7 +59,7 @@ _SYSLOG_BEGINS = (
 )
 _PREFIX = re.compile(rf"[^\s{{}}<>\"'=,;|()\[\]]{{1,400}}?[:-](?={_RECORD_BEGINS}|{_DEBUG_BEGINS}|{_SYSLOG_BEGINS})")
 _PREFIX_LENGTH = 400
-_TAG_WITHOUT_COLON = re.compile(rf"(?!{_RECORD_BEGINS})([\w%/.][^\s:\[]{{0,254}}) +(?={_RECORD_BEGINS})")
+_TAG_WITHOUT_COLON = re.compile(rf"([\w%/.][^\s:\[]{{0,254}}) +(?={_RECORD_BEGINS})")
 
 _SYSLOG_BEGINNINGS = frozenset(
     (

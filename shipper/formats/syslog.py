@@ -59,7 +59,8 @@ _PARAM = re.compile(r' +([^\s=\]"]+)="([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
 _ESCAPED = re.compile(r'\\(["\\\]])')
 _BSD = re.compile(rf"([A-Za-z]{{3}}) ([ 0-9]?[0-9]) (?:([0-9]{{4}}) )?({_CLOCK})({_FRACTION})?(?: ((?:19|20)[0-9]{{2}})(?= ))?(?= |\Z)")
 _ISO = re.compile(rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})[T ]({_CLOCK})({_FRACTION})?([Zz]|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)?(?= |\Z)")
-_NO_HOST = r"(?!last message repeated |[0-9]{1,2}-[A-Za-z]{3}-[0-9]{4} )"
+_NO_HOST = r"(?!last message repeated |[0-9]{1,2}-[A-Za-z]{3}-[0-9]{4} |(?:19|20)[0-9]{2} )"
+"""What looks like a host behind a stamp, and is a message of syslogd, a record of the MTA, or a year."""
 _HOST = re.compile(rf" ++{_NO_HOST}([\w:][\w.:%@-]{{0,254}})(?<!:) ")
 _TAG = re.compile(
     r" *+(?:(?![\[<{\"(])([^\s:\[]{1,255})\[([^\s\[\]]{0,255})\](?::|(?=\s|\Z))|(?![0-9]+:)([\w%/.][^\s:\[]{0,254}):(?=\s|\Z))"

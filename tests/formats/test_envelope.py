@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shipper.formats import BY_NAME, Log, open_envelope
@@ -210,6 +210,8 @@ TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=8).map(
 
 
 @given(line=TEXTS)
+@example(line="<999>x")
+@example(line="<22>1 2004-08-30T16:53:05Z m")
 def test_what_is_inside_is_the_end_of_the_line(line: str) -> None:
     """Opening never raises and always comes to an end: what is inside is shorter, and stands in the line as it is."""
     log = log_of()

@@ -238,6 +238,7 @@ def test_hosts(tail: str, host: str, tag: str, message: str) -> None:
         ("Aug 30 2004 16:53:05", "2004-08-30T16:53:05"),
         ("Aug  3 2004 16:53:05,5", "2004-08-03T16:53:05.5"),
         ("Aug 30 16:53:05 2004", "2004-08-30T16:53:05"),
+        ("Aug  3 16:53:05.5 2004", "2004-08-03T16:53:05.5"),
         ("2004-08-30T16:53:05.123456-07:00", "2004-08-30T16:53:05.123456-07:00"),
         ("2004-08-30T16:53:05Z", "2004-08-30T16:53:05Z"),
         ("2004-08-30T16:53:05", "2004-08-30T16:53:05"),
@@ -361,7 +362,7 @@ def test_without_a_date_to_go_by_the_stamp_stays_as_written() -> None:
 PIECES = [
     "<22>", "<0>", "<191>", "<192>", "<", ">", "1 ", "2 ", "- ", "-", " ", "  ", ":", ": ", "[", "]", '"', "\\", "=", "\ufeff", "\n", "\0",
     "Aug 30 16:53:05", "Aug  3 16:53:05.12", "AUG 30 2004 16:53:05", "2004-08-30T16:53:05.5Z", "2004-08-30 16:53:05", "2004-13-30T16:53:05-07",
-    "mail", " mail ", "192.0.2.1 ", "2001:db8::4 ", "imapd", " imapd[4711]: ", "su: ", "[ID 7 mail.info] ", "[a]", '[a x="1"]', '[b y="\\]"] ',
+    "mail", " mail ", " 2004 ", "192.0.2.1 ", "2001:db8::4 ", "imapd", " imapd[4711]: ", "su: ", "[ID 7 mail.info] ", "[a]", '[a x="1"]', '[b y="\\]"] ',
     "last message repeated 2 times", "30-Aug-2004 16:53:05.12 ", "Account Notice: ", "\u00b2", "\u0661", "\u00a0",
 ]  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=14).map("".join)
@@ -392,6 +393,7 @@ def test_nothing_of_a_message_is_lost(text: str, received: date | None, assume_p
 
 
 @given(text=TEXTS, received=RECEIVED, assume_pri=st.booleans())
+@example(text="Aug 30 16:53:05 2004 su: x", received=None, assume_pri=False)
 def test_short_cut_changes_nothing(text: str, received: date | None, assume_pri: bool) -> None:
     """The one expression for the usual shape of RFC 3164 says what the pieces say."""
     assert parse(text, received, assume_pri=assume_pri) == syslog._any(text, received, assume_pri, False)
