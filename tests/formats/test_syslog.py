@@ -362,8 +362,8 @@ def test_without_a_date_to_go_by_the_stamp_stays_as_written() -> None:
 PIECES = [
     "<22>", "<0>", "<191>", "<192>", "<", ">", "1 ", "2 ", "- ", "-", " ", "  ", ":", ": ", "[", "]", '"', "\\", "=", "\ufeff", "\n", "\0",
     "Aug 30 16:53:05", "Aug  3 16:53:05.12", "AUG 30 2004 16:53:05", "2004-08-30T16:53:05.5Z", "2004-08-30 16:53:05", "2004-13-30T16:53:05-07",
-    "mail", " mail ", " 2004 ", "192.0.2.1 ", "2001:db8::4 ", "imapd", " imapd[4711]: ", "su: ", "[ID 7 mail.info] ", "[a]", '[a x="1"]', '[b y="\\]"] ',
-    "last message repeated 2 times", "30-Aug-2004 16:53:05.12 ", "Account Notice: ", "\u00b2", "\u0661", "\u00a0",
+    "mail", " mail ", " 2004 ", "192.0.2.1 ", "2001:db8::4 ", "imapd", " imapd[4711]: ", "su: ", "[ID 7 mail.info] ", "[a]", '[a x="1"]',
+    '[b y="\\]"] ', "last message repeated 2 times", "30-Aug-2004 16:53:05.12 ", "Account Notice: ", "\u00b2", "\u0661", "\u00a0",
 ]  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=14).map("".join)
 RECEIVED = st.none() | st.dates()
