@@ -510,7 +510,8 @@ def _native(value: _Tape, record: Record, name: str) -> None:
         return
     for prefix, holder in (("", record), ("syslog.", record.syslog)):
         held = getattr(holder, name, None)
-        if held not in ("", None) and not isinstance(held, dict | Envelope) and prefix + name not in value.spans:
+        said = not isinstance(held, str | bool | None) or value.text in (held, str(held).lower())
+        if held not in ("", None) and said and not isinstance(held, dict | Envelope) and prefix + name not in value.spans:
             value.claim(prefix + name, 0, len(value.text), held)
             return
     attributes = getattr(record, "attributes", None) or {}
