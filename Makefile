@@ -5,6 +5,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO   := demo
 
+# What was installed counts only as long as it can be imported: not after the checkout was moved, or its Python removed.
+STALE := $(shell $(CURDIR)/$(BIN)/python -I -c 'import shipper' 2>/dev/null || rm -f $(VENV)/installed $(VENV)/installed-test)
+
 .PHONY: help demo test check bench clean
 
 help:
@@ -15,7 +18,22 @@ help:
 	@echo "make clean   removes what these made, the virtual environment too"
 
 demo: $(VENV)/installed
-	@BIN=$(BIN) sh bench/demo.sh $(DEMO)
+	@rm -rf $(DEMO)
+	@echo && echo '$$ shipper generate --days 1 --seed 1 --out $(DEMO)'
+	@$(BIN)/shipper generate --days 1 --seed 1 --out $(DEMO)
+	@echo && echo '$$ shipper convert $(DEMO)/log --timezone UTC -o $(DEMO)/mail.jsonl'
+	@$(BIN)/shipper convert $(DEMO)/log --timezone UTC -o $(DEMO)/mail.jsonl
+	@$(call record,a delivery,smtp;250,$(DEMO)/log/mail.log_current)
+	@$(call record,a rejection,Relaying not permitted,$(DEMO)/log/mail.log_current)
+	@$(call record,a bad login,badlogin,$(DEMO)/log/imap)
+	@echo && echo 'The logs are in $(DEMO)/log, their records in $(DEMO)/mail.jsonl, one JSON object (ECS) a line.'
+	@echo 'Next: README.md, or $(BIN)/shipper --help'
+
+# $(call record,what,text,file): the first line of a log with this text, and its record.
+define record
+echo && echo '$(1):' && grep -m 1 -- '$(2)' $(3) && \
+  grep -m 1 -- '$(2)' $(3) | $(BIN)/shipper convert - --quiet --timezone UTC --profile native | $(BIN)/python -m json.tool
+endef
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest $(TESTS)
