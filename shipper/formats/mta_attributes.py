@@ -38,7 +38,7 @@ KNOWN: dict[str, frozenset[str]] = {
 _DIRECTIONS = {"+": "in", "-": "out"}
 _SIGNS = {"in": "+", "out": "-"}
 _SERVER_SIDE = frozenset("EJBV")
-_SECONDS = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?(e-?[0-9]{1,2})?")
+_SECONDS = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?(?:e-?[0-9]{1,2})?")
 _FAILED = ("fail", "bad password", "invalid", "denied", "reject", "no such user", "unknown", "disabled")
 
 
@@ -159,8 +159,10 @@ def _message(attributes: dict[str, str], clock: Clock) -> Mta:
     if text := get("mi", ""):
         fields.message_id(record, text)
     if text := get("qt", ""):
-        if seconds := _SECONDS.fullmatch(text):
-            record.queue_seconds = float(text) if seconds.lastindex else int(text)
+        if text.isdecimal() and text.isascii() and len(text) < 16:
+            record.queue_seconds = int(text)
+        elif _SECONDS.fullmatch(text):
+            record.queue_seconds = float(text)
         else:
             _unread(record, "qt", text, "seconds")
     if text := get("dr", ""):
@@ -235,9 +237,10 @@ def _wire(record: Mta | Connection, attributes: dict[str, str]) -> None:
     if text := get("ap", ""):
         fields.application(record, text)
     source, status = get("ss", ""), get("di", "")
+    dns = ip = ""
     if source:
         fields.source_system(record, source)
-    dns, ip = record.remote_dns, record.remote_ip
+        dns, ip = record.remote_dns, record.remote_ip
     if isinstance(record, Connection):
         if status:
             fields.status(record, status)
@@ -248,14 +251,20 @@ def _wire(record: Mta | Connection, attributes: dict[str, str]) -> None:
             _remote_mta(record, text)
     if text := get("tr", ""):
         _transport(record, text)
-    record.remote_dns = record.remote_dns or dns  # `dns;` alone names no host
+    if dns and not record.remote_dns:  # `dns;` alone names no host
+        record.remote_dns = dns
     if (dns and record.remote_dns != dns) or (ip and record.remote_ip != ip):
-        keep(record, "ss", source)
-        record.remote_name = ""
-        if record.remote_dns == dns and "dns;" not in status:
-            record.remote_dns = ""
-        if not record.transport:
-            record.remote_ip = ""
+        _other_host(record, source, dns, "dns;" in status)
+
+
+def _other_host(record: Mta | Connection, source: str, dns: str, told: bool) -> None:
+    """The source system (`source`, its DNS name `dns`) is another host than the one that status and transport name."""
+    keep(record, "ss", source)
+    record.remote_name = ""
+    if record.remote_dns == dns and not told:
+        record.remote_dns = ""
+    if not record.transport:
+        record.remote_ip = ""
 
 
 _ENDS = ("transport", "local_ip", "local_port", "remote_ip", "remote_port")

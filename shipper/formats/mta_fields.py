@@ -32,19 +32,23 @@ def is_process(text: str) -> bool:
     return 2 <= len(parts) <= 3 and all(part and len(part) < 17 and _HEX.issuperset(part) for part in parts)
 
 
+@lru_cache(maxsize=4096)
+def _hex(text: str) -> int:
+    """The number, -1 when it is none. Pids, threads and small sequence numbers come again and again."""
+    return int(text, 16) if text and len(text) < 17 and _HEX.issuperset(text) else -1
+
+
 def process(record: Record, text: str) -> None:
     """`pid.thread.sequence` or `pid.sequence` in hexadecimal -> decimal `pid`, `thread`, `sequence`; anything else -> `process`."""
-    if not is_process(text):
-        if text and _HEX.issuperset(text) and len(text) < 17:
-            record.pid = int(text, 16)
-        else:
-            record.process = text
+    numbers = [_hex(part) for part in text.split(".")] if len(text) < 52 else []
+    if not 0 < len(numbers) < 4 or -1 in numbers:
+        record.process = text
         return
-    parts = text.split(".")
-    record.pid = int(parts[0], 16)
-    record.sequence = int(parts[-1], 16)
-    if len(parts) == 3:
-        record.thread = int(parts[1], 16)
+    record.pid = numbers[0]
+    if len(numbers) > 1:
+        record.sequence = numbers[-1]
+    if len(numbers) == 3:
+        record.thread = numbers[1]
 
 
 def queue_file(record: Mta, text: str) -> None:

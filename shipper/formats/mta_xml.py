@@ -25,12 +25,16 @@ _AFTER = frozenset(("", " ", "\t", "/", ">"))
 
 def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> int:
     """Reads `en`, `co` and `he` elements; see `base`. Stops at the first line that does not begin as one."""
-    clock, scan, read = log.clock, xml_element.scan, mta_attributes.read
+    clock, straight, read = log.clock, xml_element.straight, mta_attributes.read
     for index in range(start, len(lines)):
         line = lines[index]
         if line[:4] not in _BEGIN and not begins(line):
             return index
-        element = scan(line)
+        found = straight(line)
+        if found:
+            out.append(read(*found, clock))
+            continue
+        element = xml_element.scan(line)
         if element is None:  # not for a line that begins so
             return index
         if element.column:

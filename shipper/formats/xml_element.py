@@ -39,21 +39,23 @@ class Element(NamedTuple):
     expected: str = ""
 
 
-def scan(line: str) -> Element | None:
-    """The element that is this line; None when the line does not begin with `<name` after blanks. Never raises; linear time."""
+def straight(line: str) -> tuple[str, tuple[str, ...], list[str]] | None:
+    """(name, names, values) of an element as the servers write it: `<name first="…" second="…"/>`, and no single blank more. None of any
+    other, which `scan` reads."""
     text = line
     if "&" in line and line.startswith("<"):  # these two make no other reference, and an id in each line has them
         text = line.replace("&lt;", "<").replace("&gt;", ">")
     pieces = text.split('"')
-    if pieces.pop() == "/>" and len(pieces) % 2 == 0:
-        around = '"'.join(pieces[::2])
-        shape = _shape(around) if len(around) < _SHAPE else None
-        if shape:
-            values = pieces[1::2]
-            if "&" in text:
-                values = [decode(value) for value in values]
-            return Element(shape[0], shape[1], values)
-    return _scan(line)
+    if pieces.pop() != "/>" or len(pieces) % 2:
+        return None
+    around = '"'.join(pieces[::2])
+    shape = _shape(around) if len(around) < _SHAPE else None
+    if shape is None:
+        return None
+    values = pieces[1::2]
+    if "&" in text:
+        values = [decode(value) for value in values]
+    return shape[0], shape[1], values
 
 
 @lru_cache(maxsize=1024)
@@ -66,7 +68,8 @@ def _shape(around: str) -> tuple[str, tuple[str, ...]] | None:
     return (found[1], tuple(found[2][1:-2].split('=" '))) if found else None
 
 
-def _scan(line: str) -> Element | None:
+def scan(line: str) -> Element | None:
+    """The element that is this line; None when the line does not begin with `<name` after blanks. Never raises; linear time."""
     position = _end(_BLANKS, line, 0)
     begun = _NAME.match(line, position)
     if begun is None:
