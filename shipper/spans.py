@@ -495,6 +495,10 @@ def _json(tape: _Tape, record: Record) -> None:
             tape.mark(0, len(tape.text))
         elif isinstance(held, str):  # the second of two values
             tape.take(f"extra.{name}", held, before='"', after='"')
+        elif isinstance(held, list):  # the second and those after it
+            for value in held:
+                if isinstance(value, str) and (found := tape.match(f'"({_literal(value)})"')):
+                    tape.groups(found, ((f"extra.{name}", held),))
 
 
 def _mta_attribute(value: _Tape, record: Mta | Connection | Header, name: str) -> None:
@@ -539,8 +543,10 @@ def _containers(tape: _Tape, record: Record) -> list[tuple[int, int]]:
         begun = re.search(rf'"{_literal(field.partition(".")[2])}"\s*:\s*(?=[\[{{])', tape.text)
         if begun:
             try:
-                end = json.JSONDecoder().raw_decode(tape.text, begun.end())[1]
+                value, end = json.JSONDecoder().raw_decode(tape.text, begun.end())
             except (ValueError, RecursionError):
+                continue
+            if value != held:
                 continue
             tape.claim(field, begun.end(), end, held)
             found.append((begun.end(), end))

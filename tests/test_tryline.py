@@ -160,6 +160,16 @@ def test_equal_words_everywhere() -> None:
     assert one.unread == []
 
 
+def test_no_two_fields_have_the_same_place() -> None:
+    """A field that stands nowhere in the line is not found where another one of the same text stands."""
+    line = b"21:15:00.12: Debug output enabled, system imap, process 1f.2"
+    (one,) = try_lines([line], Log(Clock(ZoneInfo("UTC")), service="imap", date=(2004, 8, 30)))
+    law(one)
+    assert columns(one)["host"] == (43, 46)
+    assert one.record.service == "imap"  # type: ignore[attr-defined]
+    assert "service" not in columns(one)
+
+
 def test_a_delivery_with_everything() -> None:
     """The parts of the diagnostic have columns; the codes are inside the status, not in the banner before it."""
     tail = "dns;mx.example.org (TCP|192.0.2.1|2788|198.51.100.7|25) (250 2.1.5 ESMTP [x]) smtp;250 2.1.5 bob@example.org OK"
