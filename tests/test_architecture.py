@@ -18,13 +18,14 @@ PACKAGE = ROOT / "shipper"
 
 WAY = (
     ("record", "events", "errors", "screen"),
-    ("stamps", "framing", "sources", "archives"),
+    ("stamps", "window", "framing", "sources", "archives"),
     ("identity", "dedupe", "window"),
     ("formats",),
     ("mailserver",),
     ("reader",),
     ("profiles",),
     ("passage", "outfile"),
+    ("workers",),
     ("workers",),
     ("convert",),
     ("knowledge",),
@@ -37,7 +38,8 @@ WAY = (
 """The rooms in the way of a record. A module imports from its own room and from those before it."""
 
 PURE = (
-    "record", "events", "screen", "framing", "identity", "spans", "formats", "reader", "profiles", "passage", "knowledge", "explain", "tryline",
+    "record", "events", "screen", "window", "framing", "identity", "spans", "formats", "reader", "profiles", "passage", "knowledge", "explain",
+    "tryline",
 )  # fmt: skip
 """Rooms that know no file, socket, process or clock."""
 

@@ -1,8 +1,8 @@
 """Every command that README.md and docs/ show is run, and prints what the page says it prints.
 
 A ```console block holds commands after `$ ` (a line that ends with a backslash goes on) and what they print, standard error too; `...` stands
-for anything, and how many blanks there are does not matter. A page's blocks run one after another in a directory of their own, which has the
-`logs/` of `shipper generate --days 1 --seed 1 --out logs`. A command ends with 0; one that is meant to fail is shown with `; echo $?`.
+for anything, and how many blanks there are does not matter. A page's blocks run one after another in an empty directory. A command ends with
+0; one that is meant to fail is shown with `; echo $?`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import doctest
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -42,19 +41,9 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PATH": path, "COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
 
 
-@pytest.fixture(scope="session")
-def logs(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Path:
-    """One generated day, made once."""
-    place = tmp_path_factory.mktemp("generated")
-    command = ["shipper", "generate", "--days", "1", "--seed", "1", "--out", "logs"]
-    subprocess.run(command, cwd=place, env=environment, check=True, capture_output=True)
-    return place / "logs"
-
-
 @pytest.mark.parametrize("page", [page for page in PAGES if any(console(page))], ids=lambda page: page.name)
-def test_what_a_page_shows_is_what_happens(page: Path, logs: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+def test_what_a_page_shows_is_what_happens(page: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     """The page's commands, in order, print what it says."""
-    shutil.copytree(logs, tmp_path / "logs")
     checker = doctest.OutputChecker()
     for line, command, expected in console(page):
         if command.split()[0] in OF_THE_CHECKOUT:
