@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from shipper.cli import terminal
+
 CONTEXT: dict[str, Any] = {"ignore_unknown_options": True}
 """`-1` is a debug mask and `-` a direction: words, not options."""
 
@@ -32,7 +34,6 @@ def explain(
     """
     import msgspec
 
-    from shipper.cli import terminal
     from shipper.explain import as_data, as_text, nearest, overview
     from shipper.explain import explain as meanings_of
     from shipper.screen import escaped

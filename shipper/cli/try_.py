@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shipper.cli import reading, terminal
 from shipper.errors import EX_STRICT, Failure
 
 if TYPE_CHECKING:
-    from datetime import tzinfo
-
-    from shipper.formats import Format
+    from shipper.formats import Log
 
 
 def try_(
@@ -44,7 +43,6 @@ def try_(
     """
     import msgspec
 
-    from shipper.cli import terminal
     from shipper.formats import Log
     from shipper.record import Unparsed
     from shipper.stamps import Clock
@@ -52,9 +50,8 @@ def try_(
 
     if bool(file) == (line is not None):
         raise typer.BadParameter("give a LINE, or --file FILE" if not file else "give a LINE or --file FILE, not both")
-    zone = _zone(timezone)
-    log = Log(Clock(zone), _fields(fields, option_file))
-    only = _format(format)
+    log = Log(Clock(reading.zone_of(timezone)), reading.fields_of(fields, option_file))
+    only = reading.format_of(format)
     chunks: Iterable[bytes]
     if file:
         chunks = _content(file, log)
@@ -79,56 +76,12 @@ def try_(
         raise typer.Exit(EX_STRICT)
 
 
-def _zone(name: str) -> tzinfo | None:
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    if not name:
-        return None
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise Failure("U102", f"there is no time zone '{name}'") from None
-
-
-def _fields(names: str, option_file: str) -> tuple[str, ...] | None:
-    """The optional fields that were named, or that an option file turns on; None when neither was given."""
-    from shipper.formats.mta_text import OPTIONAL
-    from shipper.mailserver import optionfile
-    from shipper.sources import path_text, unopened
-
-    if names:
-        chosen = tuple(name.strip() for name in names.split(",") if name.strip())
-        for name in chosen:
-            if name not in OPTIONAL:
-                raise Failure("U104", f"'{name}' is not an optional field", notes=[f"the names: {', '.join(OPTIONAL)}"])
-        return chosen
-    if not option_file:
-        return None
-    try:
-        options, problems = optionfile.parse(Path(option_file).read_bytes().decode(errors="replace"))
-    except OSError as error:
-        raise unopened(option_file, error) from None
-    if problems:
-        place = f"{path_text(option_file)}:{problems[0].line}"
-        raise Failure("U110", f"line {problems[0].line} cannot be read: {problems[0].reason}", place=place)
-    return optionfile.optional_fields(options)
-
-
-def _format(name: str) -> Format | None:
-    from shipper.formats import BY_NAME
-
-    if name and name not in BY_NAME:
-        raise Failure("U105", f"there is no format '{name}'", notes=[f"the formats: {', '.join(BY_NAME)}"])
-    return BY_NAME.get(name)
-
-
-def _content(path: str, log: object) -> Iterator[bytes]:
+def _content(path: str, log: Log) -> Iterator[bytes]:
     """A file's content, unpacked; what its name and date say of its lines goes into the log."""
     from shipper.archives import ArchiveBroken, Content
-    from shipper.formats import Log, debug, names
+    from shipper.formats import debug, names
     from shipper.sources import path_text, unopened
 
-    assert isinstance(log, Log)
     log.service = names.service_of(path_text(path))
     try:
         with Path(path).open("rb", buffering=0) as stream:
