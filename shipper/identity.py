@@ -4,7 +4,8 @@
 
 `line` is the line as UTF-8 without its envelope (syslog header, `file:` prefix) and without blanks and CR at its end; `host` is the
 record's host where it has one; `number` is how many lines of the same content and host came before it in the same second of the same log,
-left out when none did. No file name, inode or offset: `mail.log_current`, `mail.log_yesterday`, `mail.log`, its `.gz` and the syslog copy agree.
+left out when none did. A debug log's lines have only a time of day: there the date goes before the line. No file name, inode or offset:
+`mail.log_current`, `mail.log_yesterday`, `mail.log`, its `.gz` and the syslog copy agree.
 
 Two identical lines have the same time stamp, so only the last few seconds need remembering; the log's own disorder is far below that. A
 line without a time counts to the second of the line before it.
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from shipper.record import Record
+from shipper.record import Debug, Record
 
 SECONDS_KEPT = 8
 LINES_KEPT = 200_000
@@ -37,7 +38,11 @@ class Identity:
         """Gives each record its id; `lines` are their lines without envelopes. Records come in the order of the log."""
         second, counts = self._second, self._counts
         for record, line in zip(records, lines, strict=True):
+            if record.id:  # a native record that may keep its own
+                continue
             content = line.rstrip().encode()
+            if type(record) is Debug:
+                content = b"%b %b" % (record.time[:10].encode(), content)
             if record.host:
                 content = b"%b\0%b" % (content, record.host.encode())
             if record.time[:19] != second and record.time:

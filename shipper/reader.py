@@ -15,7 +15,7 @@ from itertools import accumulate
 from typing import Literal
 
 from shipper import events
-from shipper.formats import FORMATS, Format, Log, Opened, open_envelope
+from shipper.formats import FORMATS, Format, Log, Opened, begins_as_syslog, native, open_envelope
 from shipper.framing import Block
 from shipper.identity import Identity
 from shipper.record import Record, Source, Text, Unparsed
@@ -37,6 +37,7 @@ class Reader:
         self.raw = raw
         self._formats = (only,) if only else FORMATS
         self._forced = only
+        log.keeps_ids = only is native.FORMAT
         self._latest = self._formats[0]
         self._identity = Identity()
 
@@ -69,7 +70,7 @@ class Reader:
         position, count, log = 0, len(lines), self.log
         while position < count:
             reached = self._run(self._latest, lines, position, records)
-            if reached == position:
+            if reached == position and not begins_as_syslog(lines[position]):
                 for form in self._formats:
                     if form is not self._latest and (reached := self._run(form, lines, position, records)) > position:
                         self._latest = form
@@ -128,16 +129,15 @@ class Reader:
                 record.host = record.host or host
         self._identity.assign(records, contents)
         file, peer = self.file, self.peer
-        if file:
+        kept = self.log.keeps_ids
+        if file or peer:
             for record, start in zip(records, starts, strict=True):
-                record.source = Source(file, start, peer)
-        elif peer:
-            for record in records:
-                record.source = Source(peer=peer)
+                if not (kept and record.source):
+                    record.source = Source(file, start if file else None, peer)
         if self.raw != "never":
             always = self.raw == "always"
             for record, line in zip(records, raws, strict=True):
-                if record.error or always:
+                if (record.error or always) and not (kept and record.raw):
                     record.raw = line
 
 

@@ -122,3 +122,23 @@ def test_foreign_lines_are_text() -> None:
     one, two = records(b"hello world\n\n")
     assert isinstance(one, Text) and one.message == "hello world"
     assert isinstance(two, Text) and two.message == ""
+
+
+def test_native_records_keep_their_ids_only_when_nothing_else_is_expected() -> None:
+    """What we wrote is read back whole with the format forced; in a mixed log its id is made anew, so that no line can claim another's."""
+    (first,) = records(GOOD, file="mail.log")
+    line = msgspec.json.encode(first)
+    reader = Reader(Log(Clock(ZoneInfo("UTC"))), file="mail.jsonl", only=BY_NAME["native"])
+    kept, broken = reader.read(Block(line + b"\n{", 0))
+    assert kept == first
+    assert broken.error and broken.id and broken.source and broken.source.file == "mail.jsonl"
+    (anew,) = Reader(Log(Clock(ZoneInfo("UTC"))), file="mail.jsonl").read(Block(line, 0))
+    assert anew.id != first.id and anew.source and anew.source.file == "mail.jsonl"
+
+
+def test_a_debug_line_of_another_day_is_another_record() -> None:
+    """Debug logs write the time of day alone: the same text at the same time on two days has two ids."""
+    line = b"10:11:12.13: Debug output of a channel\n"
+    (one,) = Reader(Log(Clock(ZoneInfo("UTC")), date=(2005, 3, 1))).read(Block(line, 0))[:1]
+    (two,) = Reader(Log(Clock(ZoneInfo("UTC")), date=(2005, 3, 2))).read(Block(line, 0))[:1]
+    assert one.id != two.id

@@ -7,7 +7,7 @@ too.
 
 from shipper.formats import debug, mta_json, mta_text, mta_xml, native, service, store_xml
 from shipper.formats.base import Format, Log
-from shipper.formats.envelope import Opened, open_envelope
+from shipper.formats.envelope import Opened, begins_as_syslog, open_envelope
 
 FORMATS: tuple[Format, ...] = (
     mta_text.FORMAT,
@@ -21,4 +21,4 @@ FORMATS: tuple[Format, ...] = (
 
 BY_NAME = {form.name: form for form in FORMATS}
 
-__all__ = ["BY_NAME", "FORMATS", "Format", "Log", "Opened", "open_envelope"]
+__all__ = ["BY_NAME", "FORMATS", "Format", "Log", "Opened", "begins_as_syslog", "open_envelope"]

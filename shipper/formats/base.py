@@ -28,7 +28,7 @@ class Log:
     `clock`: the zone of stamps that name none. `fields`: the optional fields of MTA text records in order, when the user said which the
     server writes (None: told by their shape). `service`: what the file's name says (`imap`, `dispatcher`), or `""`. `host`: for lines that
     name none. `date`: (year, month, day) that lines with only a time of day belong to, and `time_of_day` the last such time, to see
-    midnight pass.
+    midnight pass. `keeps_ids`: nothing but our own native records is expected, and they keep the id, source and raw that they have.
     """
 
     clock: Clock = field(default_factory=Clock)
@@ -37,6 +37,7 @@ class Log:
     host: str = ""
     date: tuple[int, int, int] | None = None
     time_of_day: str = ""
+    keeps_ids: bool = False
 
 
 ParseRun = Callable[[Sequence[str], int, Log, list[Record]], int]

@@ -75,9 +75,14 @@ _LEVEL_WORDS = frozenset("trace debug info information notice warn warning error
 """What other programs write after an ISO stamp, in the place of a syslog host."""
 
 
+def begins_as_syslog(line: str) -> bool:
+    """Whether a syslog header may begin here: then no line format takes the line, which saves asking them all."""
+    return line[:3] in _SYSLOG_BEGINNINGS
+
+
 def open_envelope(line: str, log: Log) -> Opened | None:
     """The outermost envelope of a line, or None. Never raises."""
-    if line[:3] in _SYSLOG_BEGINNINGS:
+    if begins_as_syslog(line):
         message = syslog.parse(line)
         if _is_syslog(message):
             return SyslogHeader(message, log)

@@ -48,14 +48,21 @@ def renderer(log_format: int = 1, fields: Sequence[str] = ()) -> Line:
     pieces = _pieces(fields, counts, empty)
     reply_only = [_counted(_status)] if counts and "diagnostic" in fields else [_status] if "diagnostic" in fields else []
 
+    second = stamp = ""  # the last second, and how it is written: the same for many lines
+
     def head(record: Mta | Connection) -> str:
+        nonlocal second, stamp
         time = record.time
-        fraction = time[19:22] if time[22:23] in ("+", "-") else _fraction(time)
-        text = f"{time[8:10]}-{MONTHS.get(time[5:7], '')}-{time[:4]} {time[11:19]}{fraction} "
+        if time[:19] != second:
+            second, stamp = time[:19], f"{time[8:10]}-{MONTHS.get(time[5:7], '')}-{time[:4]} {time[11:19]}"
+        text = stamp + (time[19:22] if time[22:23] in ("+", "-") else _fraction(time)) + " "
         if with_node:
             text += record.host + " "
         if with_process:
-            text += process(record) + " "
+            if record.thread is not None and record.pid is not None and record.sequence is not None:
+                text += f"{record.pid:x}.{record.thread:x}.{record.sequence:x} "
+            else:
+                text += process(record) + " "
         return text
 
     def message(record: Mta) -> str:

@@ -2,9 +2,9 @@
 
     {"kind":"mta","time":"2014-06-02T22:02:13.94+02:00","time_zone_source":"config","event":"mta.enqueue","severity":"info", …}
 
-A line is ours when it is an object whose `kind` is one of the schema's. Every field comes back as it was written; the reader then gives the
-record its own `id`, `source` and `raw`, as it does to every record. A member that the schema has not (another program added it, or a later
-version of ours) goes to `extra` under its own name.
+A line is ours when it is an object whose `kind` is one of the schema's. Every field comes back as it was written; `id`, `source` and `raw`
+only where nothing but native records is expected (`log.keeps_ids`): among other lines none may claim to be another log's record. A member
+that the schema has not (another program added it, or a later version of ours) goes to `extra` under its own name.
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ from shipper.record import KINDS, AnyRecord, Record, Unparsed
 
 _KINDS = frozenset(record.kind for record in KINDS)
 _KIND = re.compile(rf'"kind"[ \t]*+:[ \t]*+"(?:{"|".join(sorted(_KINDS))})"')
+_decode = msgspec.json.Decoder(AnyRecord).decode
 _FIELDS = {record: frozenset((*record.__struct_fields__, "kind")) for record in KINDS}
 
 
 def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> int:
     """Reads native records; see `base`. Stops at the first line that is no object with a `kind` of the schema."""
-    decode = msgspec.json.Decoder(AnyRecord).decode
-    encode = msgspec.json.Encoder().encode
     for index in range(start, len(lines)):
         line = lines[index]
         if not ((line.startswith("{") and _KIND.match(line, 1)) or _begins(line)):
@@ -38,14 +37,17 @@ def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> 
             continue
         record: Record
         try:
-            record = decode(line)
+            record = _decode(line)
         except ValueError as problem:
             if not _ours(line):
                 return index
             record = _unparsed(_reason(line, problem))
         else:
-            if encode(record) != line.encode():  # written by another encoder, or with members that we have not
+            if msgspec.json.encode(record) != line.encode():  # written by another encoder, or with members that we have not
                 _strangers(record, line)
+            if not log.keeps_ids:
+                record.id = record.raw = ""
+                record.source = None
             if not record.error and isinstance(record, Unparsed):
                 record.error = "unparsed, and no reason given"
         out.append(record)

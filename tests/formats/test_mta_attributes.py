@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shipper.formats import FORMATS, Format, Log, mta_json, mta_xml, xml_element
+from shipper.formats import FORMATS, Format, Log, mta_json, mta_text, mta_xml, xml_element
 from shipper.record import Connection, Header, Mta, Record, Unparsed
 from shipper.stamps import Clock
 
@@ -238,6 +238,19 @@ def test_every_golden_line_comes_back(name: str) -> None:
             assert read(render(record), form) == record, line
             written += 1
     assert written > 3
+
+
+def test_a_record_of_the_text_format_is_the_same_in_xml_and_json() -> None:
+    """A server whose LOG_FORMAT is changed goes on writing the same records: text -> record -> XML or JSON -> the record."""
+    lines = [line for path in sorted(HERE.glob("mta_text/*/input.log")) for line in path.read_text("utf-8").split("\n")]
+    compared = 0
+    for line in lines:
+        record = read(line, mta_text.FORMAT)
+        if isinstance(record, Mta | Connection | Header) and not record.error:
+            for name, (form, render) in WAYS.items():
+                assert read(render(record), form) == record, (name, line)
+            compared += 1
+    assert compared > 80
 
 
 @given(st.sampled_from(["mta_xml", "mta_json"]).flatmap(lambda name: st.lists(st.sampled_from(LINES[name]), max_size=20)), st.data())

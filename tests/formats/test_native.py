@@ -57,7 +57,7 @@ def records_of(kind: type[Record]) -> st.SearchStrategy[Record]:
 def read(line: str) -> Record | None:
     """The one record of one line; None when the line is not the format's."""
     out: list[Record] = []
-    assert native.parse_run([line], 0, Log(), out) == len(out)
+    assert native.parse_run([line], 0, Log(keeps_ids=True), out) == len(out)
     return out[0] if out else None
 
 
@@ -86,6 +86,15 @@ def test_blanks_and_the_order_of_members_are_irrelevant(kind: type[Record]) -> N
         assert read(line) == record
 
     comes_back()
+
+
+def test_among_other_lines_no_record_brings_its_own_id() -> None:
+    """A line in a mail log that claims to be a record of another log gets the id, source and raw of where it stands."""
+    line = '{"kind":"text","id":"0123456789abcdef0123456789abcdef","source":{"file":"other"},"error":"x","raw":"y"}'
+    (record,) = Reader(Log(), file="mail.log").read(Block(line.encode(), 0))
+    assert record.source == Source("mail.log", 0)
+    assert record.raw == line
+    assert record.id != "0123456789abcdef0123456789abcdef"
 
 
 @given(st.sampled_from([line for line in EXPECTED if '"raw"' not in line and '"error"' not in line]))
