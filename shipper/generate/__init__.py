@@ -152,7 +152,7 @@ def serve(plan: Plan, logs: Path, line: Line) -> Server:
     cast = invent(dice, plan.users, plan.domains)
     server = Server(logs, plan.settings, line, cast, dice, zone, midnight(plan.start, zone))
     rate = plan.rate
-    for life in (chores.return_job(server, plan.compress), mail.backlog(server, 2 + int(rate / 400))):
+    for life in (chores.return_job(server, plan.compress), mail.backlog(server, 4 + int(rate / 100))):
         server.begin(life)
     for endless in (chores.nightly, chores.probe, chores.dispatch, mail.outages):
         server.begin(endless(server))

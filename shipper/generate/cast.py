@@ -89,7 +89,7 @@ class Remote:
 
 @dataclass(slots=True)
 class Cast:
-    """Everyone. `lists`: address -> its members' addresses."""
+    """Everyone. `lists`: (address, its members' addresses) of each; `list_addresses`: the addresses alone."""
 
     users: list[User]
     by_address: dict[str, User]
@@ -97,6 +97,7 @@ class Cast:
     remotes: list[Remote]
     by_domain: dict[str, Remote]
     lists: list[tuple[str, tuple[str, ...]]]
+    list_addresses: frozenset[str]
 
 
 def invent(dice: Dice, users: int, domains: int) -> Cast:
@@ -106,7 +107,8 @@ def invent(dice: Dice, users: int, domains: int) -> Cast:
     lists = []
     for number, name in enumerate(("staff", "announce", "dev-team", "lunch")):
         members = [dice.pick(people).address for _ in range(4 + 4 * number)]
-        members += [dice.pick(dice.pick(remotes).people) for _ in range(2 + number)]
+        partners = [dice.pick(remotes), dice.pick(remotes)]
+        members += [dice.pick(dice.pick(partners).people) for _ in range(2 + 2 * number)]
         lists.append((f"{name}@{DOMAIN}", tuple(dict.fromkeys(members))))
     return Cast(
         users=people,
@@ -115,6 +117,7 @@ def invent(dice: Dice, users: int, domains: int) -> Cast:
         remotes=remotes,
         by_domain={remote.domain: remote for remote in remotes},
         lists=lists,
+        list_addresses=frozenset(address for address, _ in lists),
     )
 
 

@@ -25,7 +25,7 @@ def return_job(server: Server, compress: bool) -> Life:
         yield midnight.timestamp() - server.now / 100 + server.dice.between(1, 50)
         families = {id(family): family for family in (server.messages, server.connections)}
         for family in families.values():
-            family.roll(server.now // 100)
+            family.roll()
             if compress and server.local().weekday() == 6:
                 family.archive(f"{server.local():%Y%m%d}")
         server.debug("job_controller", "job return: started, finished with status 0")

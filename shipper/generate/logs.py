@@ -55,18 +55,23 @@ class LogFile:
 
 
 class MtaFamily:
-    """`mail.log_current`, `mail.log_yesterday` and `mail.log`, or the same of `connection.log`."""
+    """`mail.log_current`, `mail.log_yesterday` and `mail.log`, or the same of `connection.log`. `last`: the time of the last line."""
 
     def __init__(self, directory: Path, name: str) -> None:
         self._directory = directory
         self._name = name
         self.current = LogFile(directory / f"{name}_current")
+        self.last = 0
         self.lines = 0
         self.octets = 0
 
-    def roll(self, now: int) -> None:
+    def write(self, line: str, now: int) -> None:
+        self.last = now
+        self.current.write(line)
+
+    def roll(self) -> None:
         """What the return job does about midnight."""
-        self.close(now)
+        self.close()
         yesterday, cumulative = self._path("_yesterday"), self._path("")
         if yesterday.exists():
             changed = yesterday.stat().st_mtime
@@ -87,8 +92,8 @@ class MtaFamily:
             os.utime(packed, (changed, changed))
             cumulative.unlink()
 
-    def close(self, now: int) -> None:
-        self.current.close(now)
+    def close(self) -> None:
+        self.current.close(self.last)
         self.lines += self.current.lines
         self.octets += self.current.octets
 

@@ -157,7 +157,7 @@ def record(server: Server, code: str, source: str, destination: str, copy: Copy,
         source_channel=source, destination_channel=destination, size_blocks=message.blocks, sender=sender, null_sender=not sender,
         original_recipient=to[0], original_recipient_type="rfc822", recipient=to[1], notary_flags=message.notary, queue_file=copy.file,
         envelope_id=message.envelope, message_id=message.id, related_message_id=message.related, username=_ACCOUNT, priority="2",
-        sensitivity="0",
+        sensitivity="0", intermediate_address=to[0] if code[0] in "ED" and to[0] in server.cast.list_addresses else "",
     )  # fmt: skip
 
 
@@ -198,7 +198,7 @@ def dequeue(
     line = record(server, code, copy.channel, "", copy, to, thread)
     line.diagnostic = diagnostic
     line.queue_seconds = max(0, server.now - copy.born) // 100
-    if code[0] in "QZW":
+    if code[0] in "QZ":
         line.size_blocks = 0 if session is None else line.size_blocks
     if session is not None and (remote := copy.remote) is not None:
         line.remote_dns, line.banner = remote.mx, remote.banner
@@ -452,8 +452,8 @@ def convert(server: Server, copy: Copy) -> Life:
         dequeue(server, "D", copy, to, thread)
 
 
-def bounce(server: Server, copy: Copy, failed: Sequence[Recipient]) -> None:
-    """A notification to the sender, with a copy to the postmaster, by the process channel."""
+def notify(server: Server, copy: Copy) -> None:
+    """A bounce, or a warning: a notification to the sender, with a copy to the postmaster, by the process channel."""
     message = Message(server, "", own_id(server), copy.message.octets + 2400)
     message.related = copy.message.id
     sender = copy.message.sender
@@ -505,7 +505,7 @@ def deliver_here(server: Server, copy: Copy) -> Life:
                 else:
                     dequeue(server, "K", copy, to, thread, "5.2.2 Over quota: the mailbox is full")
             if copy.message.sender:
-                bounce(server, copy, left)
+                notify(server, copy)
             return
         copy.recipients = left
         yield _WAITS[min(copy.attempt, len(_WAITS)) - 1] + dice.between(0, 300)
@@ -563,6 +563,8 @@ def deliver_away(server: Server, copy: Copy) -> Life:
         if warned < len(_WARNINGS) and age >= _WARNINGS[warned]:
             while warned < len(_WARNINGS) and age >= _WARNINGS[warned]:
                 warned += 1
+            if copy.message.sender:
+                notify(server, copy)
             for to in left:
                 dequeue(server, "W", copy, to, thread, f"Unable to deliver message for {age} day{'s' if age > 1 else ''}, still trying")
         yield _WAITS[min(copy.attempt, len(_WAITS)) - 1] * dice.between(0.95, 1.1)
@@ -605,7 +607,7 @@ def _fail(server: Server, copy: Copy, recipients: Sequence[Recipient], thread: T
     message = copy.message
     silent = not message.sender or message.notary == 1
     if not silent:
-        bounce(server, copy, recipients)
+        notify(server, copy)
     for to in recipients:
         dequeue(server, "K" if silent else "R", copy, to, thread, reason.format(to=to[1]), session)
 
@@ -628,12 +630,14 @@ def backlog(server: Server, messages: int) -> Life:
         user = dice.favourite(server.cast.users)
         remote = dice.pick(server.cast.remotes)
         age = dice.between(0.1, 3.2)
-        remote.down_until = max(remote.down_until, server.now + int(dice.between(0.2, 9) * 360_000))
+        hours = dice.between(12, 60) if age > 1.5 and dice.chance(0.6) else dice.between(0.2, 9)
+        remote.down_until = max(remote.down_until, server.now + int(hours * 360_000))
         remote.failing = remote.failing or dice.pick(_FAILED_OPENS)
-        message = Message(server, user.address, foreign_id(server, DOMAIN), dice.octets())
         to = dice.favourite(remote.people)
+        server.now, now = server.now - int(age * 8_640_000), server.now  # its names are of the time when it came
+        message = Message(server, user.address, foreign_id(server, DOMAIN), dice.octets())
         copy = Copy(server, message, remote.channel, [(to, to)], remote)
-        copy.born -= int(age * 8_640_000)
+        server.now = now
         copy.attempt = min(26, 3 + int(age * 6))
         server.begin(deliver_away(server, copy), dice.between(0, 14400))
         yield 0

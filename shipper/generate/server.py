@@ -153,6 +153,11 @@ class Server:
         self._begun += 1
         heappush(self._under_way, (self.now + int(after * 100), self._begun, life))
 
+    @property
+    def under_way(self) -> int:
+        """How many lives are under way: what the server's memory grows with."""
+        return len(self._under_way)
+
     def run(self, until: int | None, lines: int | None, passed: Callable[[int], None]) -> None:
         """Lets all lives go on until this time, or until so many lines are written. `passed` is told the time, now and then."""
         waiting = self._under_way
@@ -186,11 +191,11 @@ class Server:
     def mta(self, record: Mta | Header) -> None:
         """Writes a record of the MTA, or a header line."""
         self.lines += 1
-        self.messages.current.write(self._line(record))
+        self.messages.write(self._line(record), self._second)
 
     def connection(self, record: Connection) -> None:
         self.lines += 1
-        self.connections.current.write(self._line(record))
+        self.connections.write(self._line(record), self._second)
 
     def service(self, name: str, process: str, pid: int, category: str, level: str, message: str) -> None:
         """Writes an event of a service, unless its level is not logged or the service logs to syslog."""
@@ -237,10 +242,9 @@ class Server:
 
     def close(self) -> None:
         """Writes what is held, and gives the files their times."""
-        now = self.now // 100
-        self.messages.close(now)
+        self.messages.close()
         if self.connections is not self.messages:
-            self.connections.close(now)
+            self.connections.close()
         for log in self.services.values():
             log.close()
         for debug in self.debugs.values():

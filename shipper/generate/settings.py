@@ -1,7 +1,8 @@
 """The settings of the mail server that is played: what it logs, in which shape, and where; and its configuration files that say so.
 
 MTA options have the names of `option.dat` (`LOG_FILENAME=1`), options of the service logs those of `configutil` (`logfile.imap.loglevel`,
-`local.msgtrace.active`). Case does not matter. An option that rules nothing that is generated is written to `option.dat`, and else without effect.
+`local.msgtrace.active`; `logfile.*.loglevel` for all services). Case does not matter. An option that rules nothing that is generated is
+written to `option.dat`, and else without effect.
 """
 
 from __future__ import annotations
@@ -139,6 +140,10 @@ def _service_option(configutil: dict[str, str], name: str, value: str) -> None:
     first, _, rest = name.partition(".")
     if rest.startswith("logfile."):  # the later spelling: imap.logfile.loglevel
         name = f"logfile.{first}.{rest[8:]}"
+    if name.startswith("logfile.*."):
+        for service in (*SERVICES, "msgtrace"):
+            _service_option(configutil, name.replace("*", service), value)
+        return
     if name not in configutil:
         raise ValueError(f"{name}: no option of a service log that is generated")
     key = name.rpartition(".")[2]
