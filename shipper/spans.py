@@ -144,6 +144,13 @@ class _Tape:
             self.cursor = found.end()
         return bool(found)
 
+    def skip_counts(self) -> None:
+        """Goes over the lengths that LOG_FORMAT 3 writes before fields, those before empty ones (`0:`) too."""
+        for found in re.finditer(r"(?<![^\s])[0-9]{1,9}:", self.text):
+            after = found.end()
+            if self.text[after : after + 1].strip() == "" or self._free[after]:
+                self.mark(found.start(), after)
+
     def match(self, pattern: str, flags: int = 0) -> re.Match[str] | None:
         """The first place from the cursor on, else from the beginning, where the pattern fits what is unclaimed."""
         expression = re.compile(pattern, flags)
@@ -228,6 +235,7 @@ def _inner(tape: _Tape, record: Record) -> None:
         _xml(tape, record)
     elif isinstance(record, Mta | Connection | Header):
         _mta_text(tape, record)
+        tape.skip_counts()
     elif isinstance(record, Service | Debug):
         _service(tape, record)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -16,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipper.formats import BY_NAME, FORMATS, Log, xml_element
+from shipper.formats.names import service_of
 from shipper.framing import blocks
 from shipper.reader import Reader
 from shipper.spans import LONGEST
@@ -113,6 +116,22 @@ def test_every_field_of_golden_lines_is_found(path: Path) -> None:
             if name in found or name in NOWHERE or name.startswith(("attributes.", "extra.")):
                 continue
             assert one.record.syslog is not None, f"{name}={value!r} in {one.line!r}"
+
+
+@pytest.mark.parametrize("form", [1, 3, 4, 6])
+def test_nothing_of_a_server_s_log_is_left_unread(form: int, tmp_path: Path) -> None:
+    """Every word of every line of a generated server is some field's, whatever its LOG_FORMAT, and every field has its columns."""
+    options = "LOG_CONNECTION=255,LOG_NODE=1,LOG_NOTARY=1,LOG_PRIORITY=1,LOG_QUEUE_TIME=1,LOG_REASON=1,LOG_ENVELOPE_ID=1"
+    command = [sys.executable, "-m", "shipper", "generate", "--lines", "400", "--out", str(tmp_path), "--log-format", str(form), "--quiet"]
+    subprocess.run([*command, "--options", options], check=True, timeout=60)
+    for path in sorted(tmp_path.glob("log/*")):
+        log = Log(Clock(ZoneInfo("UTC")), service=service_of(path.name), date=(2005, 3, 7))
+        for one in try_lines([path.read_bytes()], log):
+            law(one)
+            assert one.unread == [], one.line
+            assert {name for name in values(one.record) if not name.startswith("extra.")} - NOWHERE == {
+                span.field for span in one.spans if not span.field.startswith("extra.")
+            } - NOWHERE, one.line
 
 
 def test_what_is_read_is_what_convert_reads() -> None:
