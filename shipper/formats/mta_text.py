@@ -361,11 +361,18 @@ def _unparsed(reason: str) -> Unparsed:
 def _failed(line: str, first: int, time: str, zone_source: str, *, column: int = 0, expected: str = "an entry code and a size") -> Unparsed:
     """The record of a line with a good time stamp and something wrong after it."""
     if not column:
-        words = line[first:].split(None, 3)
-        column = first + 1
-        if words:  # reading stopped after the source channel, as far as can be told
-            column = line.find(words[0], first) + len(words[0]) + 1
-            column += len(line[column - 1 :]) - len(line[column - 1 :].lstrip(" "))
+        channel = first
+        for _ in range(3):  # reading stopped where two columns were found, and no code after them
+            source, start = _column(line, channel)
+            at = _column(line, start)[1] if source else -1
+            channel = line.find(" ", channel) + 1
+            if at > 0 or not channel:
+                break
+        if at <= 0:  # ... or after the first word
+            word = line[first:].lstrip(" ").partition(" ")[0]
+            at = line.find(word, min(first, len(line))) + len(word)
+            at += len(line[at:]) - len(line[at:].lstrip(" "))
+        column = at + 1
     record = _unparsed(stopped(column, expected, line))
     record.time, record.time_zone_source = time, zone_source
     return record

@@ -85,6 +85,8 @@ def _option(line: str, number: int, options: dict[str, str], problems: list[Prob
 def integer(value: str) -> int | None:
     """`43`, `-1`, `8%43`, `0x23` -> the number; None when it is none."""
     digits = value.strip()
+    if not digits.isascii() or "_" in digits:  # Python's own liberties
+        return None
     sign = -1 if digits.startswith("-") else 1
     digits = digits.lstrip("+-")
     base, percent, rest = digits.partition("%")
