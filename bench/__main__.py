@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SHIPPER = [sys.executable, "-m", "shipper"]
 KINDS = {"mta": "MTA log", "service": "service log"}
 REFERENCE = "shipper, native"
+UNREAD = (b'"kind":"unparsed"', b'"kind":"text"')
+"""What a record of ours has, in any profile, whose line could not be read."""
 
 
 class Contender(NamedTuple):
@@ -45,7 +47,7 @@ def contenders(kind: str, cpus: set[int], found: list[peers.Peer]) -> list[Conte
         def run(log: Path, output: Path, state: Path, lines: int) -> Cost:
             return convert(log, output, profile, 1, cpus)
 
-        return Contender(f"shipper, {profile}", f"convert --profile {profile} --jobs 1", run, UNREAD[profile])
+        return Contender(f"shipper, {profile}", f"convert --profile {profile} --jobs 1", run, UNREAD)
 
     def theirs(peer: peers.Peer) -> Contender:
         def run(log: Path, output: Path, state: Path, lines: int) -> Cost:
@@ -58,12 +60,6 @@ def contenders(kind: str, cpus: set[int], found: list[peers.Peer]) -> list[Conte
         return to_the_end(["cat", str(log)], cpus=cpus, output=output)
 
     return [Contender("copying the bytes", "cat", copy), ours("native"), ours("ecs"), *map(theirs, found)]
-
-
-UNREAD = {
-    "native": (b'"kind":"unparsed"', b'"kind":"text"'),
-    "ecs": (b'"parse_error"', b'"action":"parse-error"'),
-}
 
 
 def share_read(output: Path, marks: tuple[bytes, ...]) -> float:
