@@ -16,9 +16,10 @@ from typing import Literal
 
 from shipper import events
 from shipper.formats import FORMATS, Format, Log, Opened, begins_as_syslog, native, open_envelope
+from shipper.formats.base import unparsed
 from shipper.framing import Block
 from shipper.identity import Identity
-from shipper.record import Record, Source, Text, Unparsed
+from shipper.record import Record, Source, Text
 
 RawPolicy = Literal["always", "errors", "never"]
 
@@ -93,7 +94,7 @@ class Reader:
             return form.parse_run(lines, start, self.log, records)
         except Exception as failure:
             reached = start + len(records) - done
-            records.append(_unparsed(f"internal error in format '{form.name}': {failure!r}"))
+            records.append(unparsed(f"internal error in format '{form.name}': {failure!r}"))
             return reached + 1
 
     def _enveloped(self, line: str, log: Log) -> tuple[Record, str]:
@@ -109,7 +110,7 @@ class Reader:
             if (self._forced is None or self._forced.name == "service") and (body := envelope.body()):
                 return _attached(body, opened), whole  # without its header it has no time, and its id would be that of others
         if self._forced:
-            return _unparsed(f"column 1: not a line of format '{self._forced.name}'"), line
+            return unparsed(f"column 1: not a line of format '{self._forced.name}'"), line
         inner = line
         for envelope in opened:  # the outermost that says something, so that nothing of the line is lost
             if record := envelope.record():
@@ -164,7 +165,3 @@ def _decode(frame: bytes, wrong: dict[int, str], number: int) -> str:
 def _offsets(lengths: Sequence[int], first: int, unit: int) -> list[int]:
     """Offsets of lines of these lengths, in units of so many octets, each with an LF of one unit after it."""
     return list(accumulate([(length + 1) * unit for length in lengths[:-1]], initial=first))
-
-
-def _unparsed(reason: str) -> Unparsed:
-    return Unparsed(event=events.UNPARSED.name, severity=events.UNPARSED.severity, error=reason)

@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from shipper.record import Record
+from shipper import events
+from shipper.record import Record, Unparsed
 from shipper.stamps import Clock
 
 
@@ -57,3 +58,8 @@ def stopped(column: int, expected: str, line: str) -> str:
     found = line[column - 1 : column + 23]
     what = f"found {found!r}" if found else "the line ends there"
     return f"column {column}: expected {expected}, {what}"
+
+
+def unparsed(reason: str) -> Unparsed:
+    """The record of a line that begins as a format does and cannot be read."""
+    return Unparsed(event=events.UNPARSED.name, severity=events.UNPARSED.severity, error=reason)

@@ -39,7 +39,6 @@ _DIRECTIONS = {"+": "in", "-": "out"}
 _SIGNS = {"in": "+", "out": "-"}
 _SERVER_SIDE = frozenset("EJBV")
 _SECONDS = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?(?:e-?[0-9]{1,2})?")
-_FAILED = ("fail", "bad password", "invalid", "denied", "reject", "no such user", "unknown", "disabled")
 
 
 def read(element: str, names: Sequence[str], values: Sequence[str], clock: Clock) -> Mta | Connection | Header:
@@ -179,7 +178,7 @@ def _connection(attributes: dict[str, str], clock: Clock) -> Connection:
     if text := get("dr", ""):
         _direction(record, text)
     _wire(record, attributes)
-    if record.action == "U" and _auth_failed(record):
+    if record.action == "U" and fields.auth_failed(record):
         record.severity = events.AUTH_FAILED.severity
     return record
 
@@ -219,14 +218,6 @@ def _direction(record: Mta | Connection, sign: str) -> None:
         record.direction = _DIRECTIONS[sign]
     else:
         _unread(record, "dr", sign, "'+' or '-'")
-
-
-def _auth_failed(record: Connection) -> bool:
-    """Whether a U record tells of a failure: by the server's reply, else by the words of its tag."""
-    if record.smtp_code is not None:
-        return record.smtp_code >= 400
-    words = f"{record.tag} {record.diagnostic}".lower()
-    return any(word in words for word in _FAILED)
 
 
 def _wire(record: Mta | Connection, attributes: dict[str, str]) -> None:

@@ -12,6 +12,7 @@ from shipper import events
 from shipper.record import Connection, Mta, Record
 
 _HEX = frozenset("0123456789abcdefABCDEF")
+_AUTH_FAILED = ("fail", "bad password", "invalid", "denied", "reject", "no such user", "unknown", "disabled")
 _IP = frozenset("0123456789abcdefABCDEF.:%")
 
 
@@ -93,7 +94,7 @@ def source_system(record: Mta | Connection, text: str) -> None:
         record.remote_name = text.strip()
         return
     record.remote_name = text[:open_].rstrip()
-    inner = text[open_ + 1 : -1]
+    inner = text[open_ + 1 : -1].strip(" ")
     bracket = inner.rfind("[")
     if bracket < 0 or inner[-1:] != "]" or not is_ip(inner[bracket + 1 : -1]):
         record.remote_dns = inner.strip()
@@ -206,3 +207,11 @@ def _balanced(text: str) -> int:
         position = close + 1
         if depth <= 0:
             return close
+
+
+def auth_failed(record: Connection) -> bool:
+    """Whether a U record tells of a failure: by the server's reply, else by the words of its text or tag."""
+    if record.smtp_code is not None:
+        return record.smtp_code >= 400
+    words = f"{record.tag} {record.diagnostic}".lower()
+    return any(word in words for word in _AUTH_FAILED)

@@ -24,7 +24,7 @@ import msgspec
 
 from shipper import events
 from shipper.formats import json_line, mta_attributes
-from shipper.formats.base import Format, Log
+from shipper.formats.base import Format, Log, unparsed
 from shipper.record import Connection, Header, Mta, Record, Unparsed
 
 _MORE = "more than one element in the line; the others are in extra.more"
@@ -58,11 +58,7 @@ def _broken(line: str) -> Unparsed | None:
     """A line that is no JSON: unparsed when it begins as ours, else not ours."""
     if not _NESTED.match(line) and not (_FLAT.match(line) and ('"ac"' in line or '"sc"' in line)):
         return None
-    return _unparsed(json_line.trouble(line))
-
-
-def _unparsed(reason: str) -> Unparsed:
-    return Unparsed(event=events.UNPARSED.name, severity=events.UNPARSED.severity, error=reason)
+    return unparsed(json_line.trouble(line))
 
 
 def _record(decoded: dict[str, Any], log: Log) -> Mta | Connection | Header | Unparsed | None:
@@ -79,7 +75,7 @@ def _record(decoded: dict[str, Any], log: Log) -> Mta | Connection | Header | Un
     elif isinstance(inner, dict):
         attributes = inner
     else:
-        return _unparsed(f'column 1: expected an object in "{element}", found {msgspec.json.encode(inner).decode()[:24]}')
+        return unparsed(f'column 1: expected an object in "{element}", found {msgspec.json.encode(inner).decode()[:24]}')
     record = _read(element, attributes, log)
     if decoded:
         mta_attributes.keep(record, "more", decoded)

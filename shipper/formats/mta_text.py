@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 
 from shipper import events
 from shipper.formats import mta_fields as fields
-from shipper.formats.base import Format, Log, stopped
+from shipper.formats.base import Format, Log, stopped, unparsed
 from shipper.record import Connection, Header, Mta, Record, Unparsed
 from shipper.stamps import MONTHS
 
@@ -118,7 +118,7 @@ def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> 
         if not time:
             if line[3:6].lower() not in MONTHS and not _odd_day(line):
                 return index
-            append(_unparsed(stopped(1, "a date and time dd-Mon-yyyy hh:mm:ss.cc", line)))
+            append(unparsed(stopped(1, "a date and time dd-Mon-yyyy hh:mm:ss.cc", line)))
             continue
         match = _straight(line, end + 1) if named is None else None
         if match is None:
@@ -354,10 +354,6 @@ def _odd_day(line: str) -> bool:
     )
 
 
-def _unparsed(reason: str) -> Unparsed:
-    return Unparsed(event=events.UNPARSED.name, severity=events.UNPARSED.severity, error=reason)
-
-
 def _failed(line: str, first: int, time: str, zone_source: str, *, column: int = 0, expected: str = "an entry code and a size") -> Unparsed:
     """The record of a line with a good time stamp and something wrong after it."""
     if not column:
@@ -373,7 +369,7 @@ def _failed(line: str, first: int, time: str, zone_source: str, *, column: int =
             at = line.find(word, min(first, len(line))) + len(word)
             at += len(line[at:]) - len(line[at:].lstrip(" "))
         column = at + 1
-    record = _unparsed(stopped(column, expected, line))
+    record = unparsed(stopped(column, expected, line))
     record.time, record.time_zone_source = time, zone_source
     return record
 
@@ -887,7 +883,7 @@ def _connection_tail(record: Connection, rest: str, named: tuple[str, ...] | Non
                     fields.username(record, texts[2])
                 if texts[3]:
                     fields.status(record, texts[3])
-                if record.action == "U" and _failed_auth(texts[3]):
+                if record.action == "U" and fields.auth_failed(record):
                     record.severity = events.AUTH_FAILED.severity
                 return
             rest = " ".join(text for text in texts if text)
@@ -909,13 +905,5 @@ def _connection_tail(record: Connection, rest: str, named: tuple[str, ...] | Non
         rest = after
     if rest:
         fields.status(record, rest)
-    if record.action == "U" and _failed_auth(rest):
+    if record.action == "U" and fields.auth_failed(record):
         record.severity = events.AUTH_FAILED.severity
-
-
-def _failed_auth(text: str) -> bool:
-    """Whether the text of a U record tells of a failure: a reply of 4xx or 5xx, or a word for it."""
-    if _is_reply(text) and text[0] in "45":
-        return True
-    lower = text.lower()
-    return any(word in lower for word in ("fail", "bad password", "invalid", "denied", "reject", "no such user", "unknown", "disabled"))

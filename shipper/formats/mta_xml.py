@@ -14,10 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shipper import events
 from shipper.formats import mta_attributes, xml_element
-from shipper.formats.base import Format, Log, stopped
-from shipper.record import Connection, Header, Mta, Record, Unparsed
+from shipper.formats.base import Format, Log, stopped, unparsed
+from shipper.record import Connection, Header, Mta, Record
 
 _BEGIN = frozenset(f"<{name} " for name in mta_attributes.ELEMENTS)
 _AFTER = frozenset(("", " ", "\t", "/", ">"))
@@ -39,7 +38,7 @@ def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> 
             return index
         if element.column:
             reason = stopped(element.column, element.expected, line)
-            out.append(Unparsed(event=events.UNPARSED.name, severity=events.UNPARSED.severity, error=reason))
+            out.append(unparsed(reason))
         else:
             out.append(read(element.name, element.names, element.values, clock))
     return len(lines)

@@ -15,9 +15,8 @@ from typing import Any
 
 import msgspec
 
-from shipper import events
 from shipper.formats import json_line
-from shipper.formats.base import Format, Log
+from shipper.formats.base import Format, Log, unparsed
 from shipper.record import KINDS, AnyRecord, Record, Unparsed
 
 _KINDS = frozenset(record.kind for record in KINDS)
@@ -33,7 +32,7 @@ def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> 
         if not ((line.startswith("{") and _KIND.match(line, 1)) or _begins(line)):
             return index
         if not json_line.shallow(line):
-            out.append(_unparsed(json_line.trouble(line)))
+            out.append(unparsed(json_line.trouble(line)))
             continue
         record: Record
         try:
@@ -41,7 +40,7 @@ def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> 
         except ValueError as problem:
             if not _ours(line):
                 return index
-            record = _unparsed(_reason(line, problem))
+            record = unparsed(_reason(line, problem))
         else:
             if msgspec.json.encode(record) != line.encode():  # written by another encoder, or with members that we have not
                 _strangers(record, line)
@@ -69,10 +68,6 @@ def _ours(line: str) -> bool:
     except ValueError:
         return True
     return isinstance(decoded, dict) and decoded.get("kind") in _KINDS
-
-
-def _unparsed(reason: str) -> Unparsed:
-    return Unparsed(event=events.UNPARSED.name, severity=events.UNPARSED.severity, error=reason)
 
 
 def _reason(line: str, problem: Exception) -> str:

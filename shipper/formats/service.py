@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from shipper import events
-from shipper.formats.base import Format, Log, stopped
+from shipper.formats.base import Format, Log, stopped, unparsed
 from shipper.formats.names import service_of_process
 from shipper.record import Debug, Record, Service, Store, Unparsed
 from shipper.stamps import MONTH_NAMES
@@ -170,7 +170,7 @@ def _unparsed(line: str, at: int) -> Unparsed:
             break
         at = match.end()
     at += len(line[at : at + 8]) - len(line[at : at + 8].lstrip(" "))
-    return Unparsed(event=events.UNPARSED.name, severity=events.UNPARSED.severity, error=stopped(at + 1, expected, line))
+    return unparsed(stopped(at + 1, expected, line))
 
 
 # The events. Each reads a message into a copy of the record that its head gave; a message of another form is left to `_other`.

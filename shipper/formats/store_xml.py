@@ -23,8 +23,8 @@ from typing import Any
 
 from shipper import events
 from shipper.formats import mta_attributes, mta_fields, xml_element
-from shipper.formats.base import Format, Log, stopped
-from shipper.record import Record, Store, Unparsed
+from shipper.formats.base import Format, Log, stopped, unparsed
+from shipper.record import Record, Store
 
 VERBS = {"append": "append", "ap": "append", "fetch": "fetch", "fe": "fetch", "expunge": "expunge", "ex": "expunge"}
 """Element -> what was done. The names of two letters are a guess."""
@@ -51,7 +51,7 @@ def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> 
             return index
         if element.column:
             reason = stopped(element.column, element.expected, line)
-            out.append(Unparsed(event=events.UNPARSED.name, severity=events.UNPARSED.severity, error=reason))
+            out.append(unparsed(reason))
         elif "ts" in element.names and len(_ALWAYS.intersection(element.names)) > 1:
             out.append(_record(element, log))
         else:
