@@ -24,10 +24,11 @@ from shipper.passage import EXAMPLES, Options, Passage, Piece, Tally, drop_repea
 from shipper.record import Debug
 from shipper.sources import STDIN, LeftOut, Source, unopened
 from shipper.stamps import system_zone
-from shipper.workers import BEFORE, RANGE, Pool, Task, line_start
+from shipper.workers import Pool, Sizes, Task, line_start
 
 PARALLEL_FROM = 32 << 20
 """Octets from which the start of workers pays."""
+SIZES = Sizes()
 PACKED = 8
 """How many times larger the content of an archive is, about."""
 BEGIN = 1 << 16
@@ -93,17 +94,18 @@ def jobs_for(sources: Sequence[Source]) -> int:
     if size <= PARALLEL_FROM:
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, size // RANGE))
+    return max(1, min(cores, size // SIZES.range))
 
 
 class Conversion:
     """One run of the engine. `jobs` processes; `watch` is told how far it is."""
 
-    def __init__(self, options: Options, output: Output, jobs: int = 1, watch: Watch = lambda position: None) -> None:
+    def __init__(self, options: Options, output: Output, jobs: int = 1, watch: Watch = lambda position: None, sizes: Sizes = SIZES) -> None:
         self.account = Account(jobs=jobs)
         self._options = options
         self._output = output
         self._watch = watch
+        self._sizes = sizes
         self._seen = Seen() if options.dedupe else None
         self._logs: dict[int, _Log] = {}
         self._done = 0
@@ -114,7 +116,7 @@ class Conversion:
         self.account.failures += [one.failure for one in self.account.left if one.failure]
         try:
             if self.account.jobs > 1:
-                with Pool(self.account.jobs, self._options) as pool:
+                with Pool(self.account.jobs, self._options, self._sizes) as pool:
                     pool.run(self._plan(sources, pool), self._write, self._range_done, lambda: self._watch(self._done))
             else:
                 for log in self._opened(sources):
@@ -142,7 +144,7 @@ class Conversion:
             except OSError as error:
                 self.account.failures.append(unopened(source.path, error))
                 continue
-            log = _Log(source, number, before, file, Content(_Stream(file, os.fstat(file).st_size if source.size else 0), source.name))
+            log = _Log(source, number, before, file, Content(_Stream(file, source.size), source.name))
             self._logs[number] = log
             before += source.size
             yield log
@@ -201,10 +203,10 @@ class Conversion:
         """A plain file, cut at ends of lines."""
         name, size = log.source.name, log.source.size
         date = self._date(log, begin)
-        pace = _Pace(pool, self._leans(begin))
+        pace = _Pace(pool, self._sizes.before, self._leans(begin))
         start = 0
         while start < size:
-            end = line_start(log.file, min(start + RANGE, size), size)
+            end = line_start(log.file, min(start + self._sizes.range, size), size)
             log.tasks += 1
             yield Task(
                 log.number, name, date, start == 0, log.before + end, follows=pace.alone(), file=log.file, start=start, end=end
@@ -223,10 +225,10 @@ class Conversion:
             if block is not None:
                 if pace is None:
                     date = self._date(log, block.data)
-                    pace = _Pace(pool, self._leans(block.data[:BEGIN]))
+                    pace = _Pace(pool, self._sizes.before, self._leans(block.data[:BEGIN]))
                 given.append(block)
                 size += len(block.data)
-            if pace is not None and given and (size >= RANGE or block is None):
+            if pace is not None and given and (size >= self._sizes.range or block is None):
                 task = Task(log.number, log.source.name, date, task is None, log.position, follows=pace.alone(), given=given, before=before)
                 log.tasks += 1
                 yield task
@@ -277,8 +279,9 @@ class Conversion:
 class _Pace:
     """How a log is given to workers: on their own; after some ranges that had to be dropped, one goes on alone for a while."""
 
-    def __init__(self, pool: Pool, leans: bool) -> None:
+    def __init__(self, pool: Pool, first: int, leans: bool) -> None:
         self._pool = pool
+        self._first = first
         self._leans = leans
         self._dropped = pool.dropped
         self._alone = 0
@@ -293,7 +296,7 @@ class _Pace:
 
     def before(self) -> int:
         """Octets that a range of a stream is given of what is before it: more where less was not enough."""
-        return int(0 if self._leans else BEFORE << 2 * (1 + min(DROPS, self._pool.dropped - self._dropped)))
+        return int(0 if self._leans else self._first << 2 * (1 + min(DROPS, self._pool.dropped - self._dropped)))
 
 
 def _last_lines(given: Sequence[Block], size: int) -> list[Block]:
@@ -311,7 +314,7 @@ def _last_lines(given: Sequence[Block], size: int) -> list[Block]:
 
 
 class _Stream:
-    """A descriptor, read up to the size that the file had when it was opened; 0: to the end."""
+    """A descriptor, read up to the size that the file had when it was found; 0: to the end."""
 
     def __init__(self, file: int, size: int) -> None:
         self._file = file

@@ -17,9 +17,9 @@ from typing import NamedTuple
 from shipper.record import Record
 
 ID_SIZE = 16
-IN_MEMORY = 300_000
+IN_MEMORY = 200_000
 """Ids held in memory, about 100 octets each."""
-IN_MINUTE = 100_000
+IN_MINUTE = 50_000
 """Ids of one minute kept as a set; more (a file without any time stamps has one endless minute) get a row each."""
 
 

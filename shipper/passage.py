@@ -150,8 +150,6 @@ class Passage:
         if not records:
             return Piece(b"", keys)
         lines = options.profile.render(records, options.observed)
-        if (written := lines.count(b"\n")) != len(records):
-            raise Failure("X402", f"{len(records)} records gave {written} lines, at octet {block.offset:,}")
         if keys is None:
             return Piece(lines)
         return Piece(lines, keys, bytes([_KIND[type(record)] | (_ERROR if record.error else 0) for record in records]))
@@ -188,10 +186,9 @@ class Passage:
         if span is not None:
             tally.first = min(tally.first or span[0], span[0])
             tally.last = max(tally.last or span[1], span[1])
-        wrong = [(number, record) for number, record in zip(numbers, records, strict=True) if record.error]
-        tally.errors += len(wrong)
+        tally.errors += len([record for record in records if record.error])
         if kinds[Unparsed] and len(tally.examples) < EXAMPLES:
-            for number, record in wrong:
+            for number, record in zip(numbers, records, strict=True):
                 if isinstance(record, Unparsed):
                     offset = record.source.offset if record.source else None
                     tally.examples.append(Example(tally.lines + number, offset, record.error))

@@ -29,12 +29,20 @@ from shipper.errors import Failure
 from shipper.framing import Block, blocks
 from shipper.passage import Options, Passage, Piece, Tally, portions
 
-RANGE = 4 << 20
-"""Octets of a range. What a worker renders of it has to fit in `HELD`, so that it need not wait for its turn in the middle."""
-HELD = 24 << 20
 CHUNK = 1 << 19
-BEFORE = 1 << 16
-BEFORE_MOST = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Octets: of a `range`; rendered lines that a worker may have to `hold` (more than a range gives, or it waits for its turn in the
+    middle); what is read `before` a range at first, and `at_most`."""
+
+    range: int = 4 << 20
+    hold: int = 24 << 20
+    before: int = 1 << 16
+    at_most: int = 16 << 20
+
+
 SECONDS = 18
 """Seconds that a worker wants to have seen before its range: twice what `identity` remembers, and two that it may have seen half of."""
 
@@ -132,7 +140,7 @@ class _Channel:
 # --- in the worker ---
 
 
-def _work(channel: _Channel, options: Options) -> None:
+def _work(channel: _Channel, options: Options, sizes: Sizes) -> None:
     """Does the tasks that come until the channel is closed."""
     passage: Passage | None = None
     while True:
@@ -146,15 +154,15 @@ def _work(channel: _Channel, options: Options) -> None:
             task.file = channel.receive_file()
         try:
             if not go_on or passage is None:
-                passage = _passage(task, options)
-            if not _do(channel, task, passage, options):
+                passage = _passage(task, options, sizes)
+            if not _do(channel, task, passage, options, sizes.hold):
                 passage = None
         finally:
             if task.file >= 0:
                 os.close(task.file)
 
 
-def _do(channel: _Channel, task: Task, passage: Passage, options: Options) -> bool:
+def _do(channel: _Channel, task: Task, passage: Passage, options: Options, hold: int) -> bool:
     """Renders one range; whether it was wanted."""
     channel.send(_STARTED, passage.state())
     held: list[Piece] = []
@@ -168,7 +176,7 @@ def _do(channel: _Channel, task: Task, passage: Passage, options: Options) -> bo
             continue
         held.append(piece)
         size += len(piece.lines)
-        if size > HELD or channel.waiting():
+        if size > hold or channel.waiting():
             if channel.receive()[0] == _DROP:
                 channel.send(_DROPPED)
                 return False
@@ -191,14 +199,14 @@ def _send(channel: _Channel, piece: Piece) -> None:
     channel.send(_LINES, piece.lines)
 
 
-def _passage(task: Task, options: Options) -> Passage:
+def _passage(task: Task, options: Options, sizes: Sizes) -> Passage:
     """A passage that has seen what comes before the task: enough of it, as far as that can be known."""
     if task.first or task.file < 0:
         passage = Passage(options, task.name, task.date)
         for block in portions(iter(task.before)):
             passage.show(block)
         return passage
-    size = BEFORE
+    size = sizes.before
     while True:
         begin = line_start(task.file, max(0, task.start - size), task.start)
         passage = Passage(options, task.name, task.date)
@@ -207,7 +215,7 @@ def _passage(task: Task, options: Options) -> Passage:
             records = passage.show(block)
             if len(seconds) < SECONDS:
                 seconds.update(record.time[:19] for record in records)
-        if begin == 0 or size >= BEFORE_MOST or len(seconds) >= SECONDS:
+        if begin == 0 or size >= sizes.at_most or len(seconds) >= SECONDS:
             return passage
         size *= min(16, 1 + 2 * SECONDS // max(1, len(seconds)))
 
@@ -253,12 +261,12 @@ class _Range:
 class _Worker:
     """One worker process as the main process sees it. `state`: of its task's begin, once it has reported that."""
 
-    def __init__(self, options: Options, others: Iterable[_Worker]) -> None:
+    def __init__(self, options: Options, sizes: Sizes, others: Iterable[_Worker]) -> None:
         ours, theirs = socket.socketpair()
         self.channel: _Channel
         self.pid = os.fork()
         if not self.pid:
-            _child(theirs, (ours, *(worker.channel.socket for worker in others)), options)
+            _child(theirs, (ours, *(worker.channel.socket for worker in others)), options, sizes)
         theirs.close()
         self.channel = _Channel(ours)
         self.number = _IDLE  # of its task
@@ -267,7 +275,7 @@ class _Worker:
         self.keys: tuple[Keys, bytes] | None = None
 
 
-def _child(end: socket.socket, foreign: Iterable[socket.socket], options: Options) -> NoReturn:
+def _child(end: socket.socket, foreign: Iterable[socket.socket], options: Options, sizes: Sizes) -> NoReturn:
     """The life of a worker process."""
     status = 1
     try:
@@ -278,7 +286,7 @@ def _child(end: socket.socket, foreign: Iterable[socket.socket], options: Option
         gc.freeze()
         channel = _Channel(end)
         try:
-            _work(channel, options)
+            _work(channel, options, sizes)
             status = 0
         except Failure as failure:
             channel.send(_FAILED, pickle.dumps((failure.number, failure.message)))
@@ -293,10 +301,10 @@ def _child(end: socket.socket, foreign: Iterable[socket.socket], options: Option
 class Pool:
     """Worker processes, and the order of what they give. Use as a context: leaving it ends them all."""
 
-    def __init__(self, jobs: int, options: Options) -> None:
+    def __init__(self, jobs: int, options: Options, sizes: Sizes) -> None:
         self._workers: list[_Worker] = []
         for _ in range(jobs):
-            self._workers.append(_Worker(options, self._workers))
+            self._workers.append(_Worker(options, sizes, self._workers))
         self._tasks: dict[int, Task] = {}
         self._head = 0  # the number of the task whose turn it is
         self._count = 0  # tasks given out
