@@ -12,6 +12,11 @@ from shipper import events
 from shipper.record import Connection, Mta, Record
 
 _HEX = frozenset("0123456789abcdefABCDEF")
+ACCOUNTS = frozenset(("mailsrv", "inetmail", "inetuser", "mailuser", "mailadmin", "mta", "pmdf", "root", "system", "nobody", "daemon"))
+"""Executing accounts that installations use: what tells a user name from the first word of a diagnostic."""
+SENSITIVITIES = frozenset(("personal", "private", "company-confidential"))
+PRIORITIES = frozenset(("nonurgent", "non-urgent", "normal", "urgent"))
+WORDS = SENSITIVITIES | PRIORITIES
 _AUTH_FAILED = ("fail", "bad password", "invalid", "denied", "reject", "no such user", "unknown", "disabled")
 _IP = frozenset("0123456789abcdefABCDEF.:%")
 
@@ -207,6 +212,11 @@ def _balanced(text: str) -> int:
         position = close + 1
         if depth <= 0:
             return close
+
+
+def is_reply(text: str) -> bool:
+    """Whether the text begins with an SMTP reply: 2 to 5, 0 to 5, a digit, and then more (RFC 5321, 4.2)."""
+    return "2" <= text[:1] <= "5" and "0" <= text[1:2] <= "5" and "0" <= text[2:3] <= "9" and text[3:4] in (" ", "-") and text[4:5] != " "
 
 
 def auth_failed(record: Connection) -> bool:

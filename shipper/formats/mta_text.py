@@ -19,11 +19,11 @@ Rules:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
 from shipper import events
 from shipper.formats import mta_fields as fields
+from shipper.formats import mta_straight as straight
 from shipper.formats.base import Format, Log, stopped, unparsed
 from shipper.record import Connection, Header, Mta, Record, Unparsed
 from shipper.stamps import MONTHS
@@ -51,10 +51,6 @@ OPTIONAL = (
 )
 """The optional fields in the order in which they stand in a line: two before the channels, the others after the recipient."""
 
-_ACCOUNTS = frozenset(("mailsrv", "inetmail", "inetuser", "mailuser", "mailadmin", "mta", "pmdf", "root", "system", "nobody", "daemon"))
-"""Executing accounts that installations use: what tells a user name from the first word of a diagnostic."""
-_SENSITIVITIES = frozenset(("personal", "private", "company-confidential"))
-_PRIORITIES = frozenset(("nonurgent", "non-urgent", "normal", "urgent"))
 _NUMBERS = frozenset(("notary", "sensitivity", "priority", "queue_time"))
 """Optional fields that LOG_FORMAT 3 writes without a count."""
 _READERS: dict[str, Callable[[Mta, str], object]] = {
@@ -69,38 +65,11 @@ _READERS: dict[str, Callable[[Mta, str], object]] = {
 _DEQUEUES = frozenset("DKQRWZ")
 """Codes of records that can have a time in the queue."""
 _UPPER = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_NOT_CHANNELS = _UPPER | {"+", "-"}
-_NOT_STRAIGHT = frozenset("<0123456789")
-"""What a sender begins with that is empty in LOG_FORMAT 2, or counted in 3."""
-
-
-_ACCOUNT = "|".join(sorted(_ACCOUNTS))
-_straight = re.compile(
-    r"(?:([0-9a-f]{1,16})\.(?:([0-9a-f]{1,16})\.)?([0-9a-f]{1,16}) )?"  # process
-    r"([^ ].{11}) (.{12}) ([ACDEF-Z][A-Z]{0,7}) ([0-9]{1,18}) "  # channels, code, size
-    r"([^ \"]*) rfc822;([^ \"]*) ([^ \"]*)"  # addresses
-    r"(?: ([0-9]{1,18})(?= /))?(?: (/(?:[^ :]*/)?(?:Z([A-Z]))?([^ :/]+)))?(?: <([^<> ]*)>(?:,<([^<> ]*)>)?)?"  # notary flags, queue file, message ids
-    rf"(?: (\*[^ ]+|{_ACCOUNT}))?"  # user name
-    r"(?: ([^ ();]+) \((?:([^ ()\[\]]+) )?\[([0-9A-Fa-f.:]*)\]\))?"  # source system
-    r"(?: ((?:dns;|\(TCP\||smtp;).*[^ ]))?\Z"  # delivery
-).match
-_straight_connection = re.compile(
-    r"(?:([0-9a-f]{1,16})\.(?:([0-9a-f]{1,16})\.)?([0-9a-f]{1,16}) )?"
-    r"([^ ].{11}) ([+-]) {11} ([ACDEF-Z][A-Z]{0,7}) "
-    r"TCP\|([^| ]*)\|([0-9]{1,5})\|([^| ]*)\|([0-9]{1,5}) (SMTP)\Z"
-).match
-_straight_delivery = re.compile(
-    r"dns;([^ ();|]+) \(TCP\|([^|() ]*)\|([0-9]{1,5})\|([^|() ]*)\|([0-9]{1,5})\) "
-    r"\((.*?)\) (smtp;([2-5][0-9]{2}) ([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: .*)?)\Z"
-).match
-"""The straight cases, each as one expression, because one call into C costs less than the twenty steps it stands for (4 µs against 9). They
-only take lines that `_record` reads to the same record, which a test holds; whatever they do not match goes there."""
 
 
 def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> int:
     """Reads MTA text records; see `base`. Stops at the first line that does not begin with `dd-Mon-yyyy `."""
     stamp_of, zone_source, named = log.clock.mta, log.clock.source, log.fields
-    parts_of = fields.code_parts
     append = out.append
     for index in range(start, len(lines)):
         line = lines[index]
@@ -120,111 +89,15 @@ def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> 
                 return index
             append(unparsed(stopped(1, "a date and time dd-Mon-yyyy hh:mm:ss.cc", line)))
             continue
-        match = _straight(line, end + 1) if named is None else None
-        if match is None:
-            append(_connection(line, end + 1, time, zone_source) or _record(line, end + 1, time, zone_source, named))
-            continue
-        (
-            pid, thread, sequence, source, destination, code, size, sender, original, recipient, notary, file, attempt, queue_id,
-            message_id, related, user, name, dns, ip, delivery,
-        ) = match.groups()  # fmt: skip
-        source = source.rstrip(" ")
-        destination = destination.rstrip(" ")
-        if " " in source or " " in destination or destination in _NOT_CHANNELS or sender[:1] in _NOT_STRAIGHT or name in _ACCOUNTS:
+        if named is None:
+            append(
+                straight.message(line, end + 1, time, zone_source)
+                or straight.connection(line, end + 1, time, zone_source)
+                or _record(line, end + 1, time, zone_source, None)
+            )
+        else:
             append(_record(line, end + 1, time, zone_source, named))
-            continue
-        action, modifiers, event = parts_of(code)
-        record = Mta(
-            time=time,
-            time_zone_source=zone_source,
-            event=event.name,
-            severity=event.severity,
-            code=code,
-            action=action,
-            modifiers=modifiers,
-            source_channel=source,
-            destination_channel=destination,
-            size_blocks=int(size),
-            sender=sender,
-            original_recipient=original,
-            original_recipient_type="rfc822",
-            recipient=recipient,
-        )
-        if not sender:
-            record.null_sender = True
-        if pid:
-            record.pid = int(pid, 16)
-            record.sequence = int(sequence, 16)
-            if thread:
-                record.thread = int(thread, 16)
-        if notary:
-            record.notary_flags = int(notary)
-        if file:
-            record.queue_file = file
-            record.queue_id = queue_id
-            if attempt:
-                record.attempt = 91 - ord(attempt)
-        if message_id:
-            record.message_id = message_id
-            if related:
-                record.related_message_id = related
-        if user:
-            fields.username(record, user)
-        if name:
-            record.remote_name = name
-            record.remote_ip = ip
-            if dns:
-                record.remote_dns = dns
-        if delivery:
-            tail = _straight_delivery(delivery)
-            if tail is None or " TCP|" in delivery:
-                _tail(record, delivery)
-            else:
-                (
-                    record.remote_dns, record.local_ip, local_port, record.remote_ip, remote_port, record.banner, record.diagnostic,
-                    smtp_code, record.enhanced_status,
-                ) = tail.groups()  # fmt: skip
-                record.transport = "tcp"
-                record.local_port = int(local_port)
-                record.remote_port = int(remote_port)
-                record.smtp_code = int(smtp_code)
-        append(record)
     return len(lines)
-
-
-def _connection(line: str, first: int, time: str, zone_source: str) -> Connection | None:
-    """The straight connection record, or None."""
-    match = _straight_connection(line, first)
-    if match is None:
-        return None
-    pid, thread, sequence, source, sign, code, local_ip, local_port, remote_ip, remote_port, application = match.groups()
-    source = source.rstrip(" ")
-    action, modifiers, event = fields.code_parts(code)
-    if " " in source or action in events.MTA_EVENTS:
-        return None
-    record = Connection(
-        time=time,
-        time_zone_source=zone_source,
-        event=event.name,
-        severity=event.severity,
-        code=code,
-        action=action,
-        modifiers=modifiers,
-        source_channel=source,
-        direction="in" if sign == "+" else "out",
-        transport="tcp",
-        local_ip=local_ip,
-        local_port=int(local_port),
-        remote_ip=remote_ip,
-        remote_port=int(remote_port),
-        application=application,
-    )
-    if pid:
-        record.pid = int(pid, 16)
-        record.sequence = int(sequence, 16)
-        if thread:
-            record.thread = int(thread, 16)
-    return record
 
 
 def _record(line: str, first: int, time: str, zone_source: str, named: tuple[str, ...] | None) -> Record:
@@ -478,16 +351,11 @@ def _bad_command(record: Mta, text: str) -> None:
         if blank < 0:
             record.bad_command = text
             return
-        if _is_reply(text[blank + 1 : blank + 6]):
+        if fields.is_reply(text[blank + 1 : blank + 6]):
             record.bad_command = text[:blank].rstrip(" ")
             fields.status(record, text[blank + 1 :])
             return
         position = blank + 1
-
-
-def _is_reply(text: str) -> bool:
-    """Whether the text begins with an SMTP reply: 2 to 5, 0 to 5, a digit, and then more (RFC 5321, 4.2)."""
-    return "2" <= text[:1] <= "5" and "0" <= text[1:2] <= "5" and "0" <= text[2:3] <= "9" and text[3:4] in (" ", "-") and text[4:5] != " "
 
 
 def _word(text: str) -> tuple[str, str]:
@@ -521,7 +389,7 @@ def _by_shape(record: Mta, rest: str) -> None:
     plain = record.action in ("E", "D")  # these have no free text but a diagnostic that can be told by its beginning
     rest = rest.lstrip(" ")  # a field that the record has no value for is nothing between two blanks
     word, after = _word(rest)
-    if _is_number(word) and (plain or not _is_reply(rest) or _optional_follows(after)):
+    if _is_number(word) and (plain or not fields.is_reply(rest) or _optional_follows(after)):
         record.notary_flags = int(word)
         rest = after.lstrip(" ")
         word, after = _word(rest)
@@ -549,24 +417,24 @@ def _by_shape(record: Mta, rest: str) -> None:
 def _optional_follows(text: str) -> bool:
     """Whether another optional field follows: then the number before it is no SMTP reply."""
     word, _ = _word(text)
-    return text[:1] in ("<", "*") or word in _ACCOUNTS or _is_queue_file(word) or _source_system_end(text) > 0
+    return text[:1] in ("<", "*") or word in fields.ACCOUNTS or _is_queue_file(word) or _source_system_end(text) > 0
 
 
 def _is_opaque(word: str) -> bool:
     """Whether this can be an envelope id: one word that is no delivery status."""
-    return word[:1] not in ("(", "*") and word[:4] != "dns;" and word[:5] != "smtp;" and word not in _ACCOUNTS
+    return word[:1] not in ("(", "*") and word[:4] != "dns;" and word[:5] != "smtp;" and word not in fields.ACCOUNTS
 
 
 def _username(record: Mta, rest: str, plain: bool) -> str:
     """Takes the user name at the beginning of `rest`, if there is one; returns what follows."""
     word, after = _word(rest)
-    if word[:1] == "*" or word in _ACCOUNTS:
+    if word[:1] == "*" or word in fields.ACCOUNTS:
         fields.username(record, word)
         return after
     if word[:1] in ("(", "<") or word[:4] in ("dns;", "TCP|") or word[:5] == "smtp;" or _is_number(word):
         return rest
     if not after:
-        if plain and "." not in word and "@" not in word and word.lower() not in _PRIORITIES | _SENSITIVITIES:
+        if plain and "." not in word and "@" not in word and word.lower() not in fields.WORDS:
             fields.username(record, word)
             return ""
         return rest
@@ -591,7 +459,7 @@ def _source_system_end(rest: str) -> int:
         return 0
     if open_ < 0:
         name, after = _word(rest)
-        last = not after or (_is_number(_word(after)[0]) and not _is_reply(after))  # what may follow are sensitivity and priority
+        last = not after or (_is_number(_word(after)[0]) and not fields.is_reply(after))  # what may follow are sensitivity and priority
         if last and "." in name and "@" not in name and ";" not in name and name[-1:] != ".":
             return len(name)
         return 0
@@ -612,11 +480,11 @@ def _words(record: Mta, rest: str, plain: bool) -> str:
     numbers: list[str] = []
     while rest:
         word, after = _word(rest)
-        if _is_number(word) and (plain or not _is_reply(rest)) and len(numbers) < 2:
+        if _is_number(word) and (plain or not fields.is_reply(rest)) and len(numbers) < 2:
             numbers.append(word)
-        elif word.lower() in _SENSITIVITIES:
+        elif word.lower() in fields.SENSITIVITIES:
             record.sensitivity = word
-        elif word.lower() in _PRIORITIES:
+        elif word.lower() in fields.PRIORITIES:
             record.priority = word
         elif plain and "@" in word and ";" not in word and word[-1] not in ".:,>" and not record.initial_address:
             if record.intermediate_address:
@@ -668,7 +536,7 @@ def _by_name(record: Mta, rest: str, named: tuple[str, ...]) -> None:
             continue
         if name in ("reason", "diagnostic", "remote_mta", "transport"):
             break
-        if not plain and _is_reply(rest.lstrip(" ")) and not _optional_follows(_word(rest)[1]):
+        if not plain and fields.is_reply(rest.lstrip(" ")) and not _optional_follows(_word(rest)[1]):
             break
         if name == "filter" and _word(rest)[1][:4] == "dns;":
             break  # the name of the host that follows once more
@@ -715,7 +583,7 @@ def _takes(record: Mta, name: str, word: str, plain: bool) -> bool:
     elif name == "username":
         fields.username(record, word)
     elif name in ("sensitivity", "priority"):
-        if not _is_number(word) and word.lower() not in _SENSITIVITIES | _PRIORITIES:
+        if not _is_number(word) and word.lower() not in fields.WORDS:
             return False
         setattr(record, name, word)
     elif name in ("intermediate", "initial"):
@@ -833,7 +701,7 @@ def _counted_by_shape(record: Mta, items: list[str | int]) -> None:
             pass
         elif record.transport and item[:4] == "SMTP" and " " not in item and not record.application:
             fields.application(record, item)
-        elif not record.username and plain and (item[0] == "*" or item in _ACCOUNTS):
+        elif not record.username and plain and (item[0] == "*" or item in fields.ACCOUNTS):
             fields.username(record, item)
         elif not record.remote_name and not record.remote_ip and _source_system_end(item) == len(item) and not _diagnoses(item):
             fields.source_system(record, item)
@@ -898,8 +766,8 @@ def _connection_tail(record: Connection, rest: str, named: tuple[str, ...] | Non
         return
     word, after = _word(rest)
     named_so = record.action == "U" and named is not None and "username" in named  # of the others hardly one has a user
-    if not _is_reply(rest) and (
-        word[:1] == "*" or word in _ACCOUNTS or named_so or (record.action == "U" and (not after or _is_reply(after)))
+    if not fields.is_reply(rest) and (
+        word[:1] == "*" or word in fields.ACCOUNTS or named_so or (record.action == "U" and (not after or fields.is_reply(after)))
     ):
         fields.username(record, word)
         rest = after

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipper.formats import Log, mta_text
+from shipper.formats import mta_straight as straight
 from shipper.record import Connection, Mta, Record, Unparsed
 from shipper.stamps import Clock
 
@@ -43,7 +44,7 @@ def mutated(draw: st.DrawFn) -> str:
 @given(mutated())
 def test_the_straight_expression_reads_what_the_long_way_reads(line: str) -> None:
     """The fast case is no second opinion: a line that it takes gives the same record as reading it step by step."""
-    if mta_text._straight(line, 24) is None and mta_text._straight_connection(line, 24) is None:
+    if straight.message(line, 24, "", "") is None and straight.connection(line, 24, "", "") is None:
         return
     log = Log(Clock(ZoneInfo("UTC")))
     stamp = log.clock.mta(line[:23])

@@ -1,0 +1,178 @@
+"""MTA text lines in the straight case: one expression instead of the twenty steps of `mta_text`, for half the time.
+
+These functions are no second opinion. They take a line only when `mta_text` would read it to the same record, which a test holds on
+damaged lines by the thousand; for any doubt they return None, and the line goes the long way.
+"""
+
+from __future__ import annotations
+
+import re
+
+from shipper import events
+from shipper.formats import mta_fields as fields
+from shipper.record import Connection, Mta
+
+_ACCOUNT = "|".join(sorted(fields.ACCOUNTS))
+_PROCESS = r"(?:([0-9a-f]{1,16})\.(?:([0-9a-f]{1,16})\.)?([0-9a-f]{1,16}) )?"
+_message = re.compile(
+    _PROCESS + r"([^ ].{11}) (.{12}) ([ACDEF-Z][A-Z]{0,7}) ([0-9]{1,18}) "  # channels, code, size
+    r"([^ \"]*) rfc822;([^ \"]*) ([^ \"]*)"  # addresses
+    r"(?: ([0-9]{1,18})(?= /))?"  # notary flags
+    r"(?: (/(?:[^ :]*/)?(?:Z([A-Z]))?([^ :/]+)))?"  # queue file
+    r"(?: <([^<> ]*)>(?:,<([^<> ]*)>)?)?"  # message ids
+    rf"(?: +(\*[^ ]+|{_ACCOUNT})(?= |\Z))?"  # user name
+    r"(?: ([^ ();]+)(?: \((?:([^ ()\[\]]+) )?\[([0-9A-Fa-f.:]*)\]\)|\Z))?"  # source system
+    r"(?: (.*[^ ]))?\Z"  # delivery status
+).match
+_delivery = re.compile(
+    r"dns;([^ ();|]+) \(TCP\|([^|() ]*)\|([0-9]{1,5})\|([^|() ]*)\|([0-9]{1,5})\) "
+    r"\((.*?)\) (smtp;([2-5][0-9]{2}) ([245]\.[0-9]{1,3}\.[0-9]{1,3})(?: .*)?)\Z"
+).match
+_connection = re.compile(
+    _PROCESS + r"([^ ].{11}) ([+-]) {11} ([ACDEF-Z][A-Z]{0,7}) "
+    r"TCP\|([^| ]*)\|([0-9]{1,5})\|([^| ]*)\|([0-9]{1,5}) "
+    r"(SMTP(?:/(?!TLS)([^/ ]+)/(?!TLS)([^/ ]+))?(?:/(TLS[^/ ]*))?)(?: ([A-Z][a-z]*[^ |]* .*[^ ]))?\Z"
+).match
+
+_NOT_CHANNELS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ+-")
+_DELIVERIES = ("dns;", "smtp;", "(TCP|")
+
+
+def message(line: str, first: int, time: str, zone_source: str) -> Mta | None:
+    """The record of a line whose rest begins at `first`, after its time stamp; None when it is not straight."""
+    match = _message(line, first)
+    if match is None:
+        return None
+    (
+        pid, thread, sequence, source, destination, code, size, sender, original, recipient, notary, file, attempt, queue_id,
+        message_id, related, user, name, dns, ip, status,
+    ) = match.groups()  # fmt: skip
+    source = source.rstrip(" ")
+    destination = destination.rstrip(" ")
+    if " " in source or " " in destination or destination in _NOT_CHANNELS or name in fields.ACCOUNTS:
+        return None
+    if ":" in sender or sender[:1] == "<":  # counted (LOG_FORMAT 3), a source route, or empty (2)
+        return None
+    action, modifiers, event = fields.code_parts(code)
+    if status and (" TCP|" in status or not (status.startswith(_DELIVERIES) or _is_text(status, action, user or ip))):
+        return None
+    record = Mta(
+        time=time,
+        time_zone_source=zone_source,
+        event=event.name,
+        severity=event.severity,
+        code=code,
+        action=action,
+        modifiers=modifiers,
+        source_channel=source,
+        destination_channel=destination,
+        size_blocks=int(size),
+        sender=sender,
+        original_recipient=original,
+        original_recipient_type="rfc822",
+        recipient=recipient,
+    )
+    if not sender:
+        record.null_sender = True
+    if pid:
+        record.pid = int(pid, 16)
+        record.sequence = int(sequence, 16)
+        if thread:
+            record.thread = int(thread, 16)
+    if notary:
+        record.notary_flags = int(notary)
+    if file:
+        record.queue_file = file
+        record.queue_id = queue_id
+        if attempt:
+            record.attempt = 91 - ord(attempt)
+    if message_id:
+        record.message_id = message_id
+        if related:
+            record.related_message_id = related
+    if user:
+        fields.username(record, user)
+    if name:
+        if ip is None and ("." not in name or "@" in name or name[-1] == "."):
+            return None
+        record.remote_name = name
+        record.remote_ip = ip or ""
+        if dns:
+            record.remote_dns = dns
+    if status:
+        delivery = _delivery(status) if status[0] == "d" else None
+        if delivery is None:
+            fields.diagnostic(record, status)
+        else:
+            (
+                record.remote_dns, record.local_ip, local_port, record.remote_ip, remote_port, record.banner, record.diagnostic,
+                smtp_code, record.enhanced_status,
+            ) = delivery.groups()  # fmt: skip
+            record.transport = "tcp"
+            record.local_port = int(local_port)
+            record.remote_port = int(remote_port)
+            record.smtp_code = int(smtp_code)
+    return record
+
+
+def _is_text(status: str, action: str, after: str | None) -> bool:
+    """Whether what is left of a line is a status text and nothing else: a reply or some words, `after` a user name or a source system, in a
+    record that has no other free fields."""
+    if not after or action in ("E", "D") or " dns;" in status:
+        return False
+    if fields.is_reply(status):
+        return True
+    open_ = status.find("(")
+    word = status.partition(" ")[0]
+    return (
+        "A" <= status[0] <= "Z"
+        and len(word) < len(status)
+        and (open_ < 0 or status[open_ - 1] != " ")
+        and word.lower() not in fields.WORDS
+        and word[:4] != "TCP|"
+    )
+
+
+def connection(line: str, first: int, time: str, zone_source: str) -> Connection | None:
+    """The same for a connection record."""
+    match = _connection(line, first)
+    if match is None:
+        return None
+    (
+        pid, thread, sequence, source, sign, code, local_ip, local_port, remote_ip, remote_port, application, initial_host, dns_host,
+        cipher, status,
+    ) = match.groups()  # fmt: skip
+    source = source.rstrip(" ")
+    action, modifiers, event = fields.code_parts(code)
+    if " " in source or action in events.MTA_EVENTS or (status and action == "U"):
+        return None
+    record = Connection(
+        time=time,
+        time_zone_source=zone_source,
+        event=event.name,
+        severity=event.severity,
+        code=code,
+        action=action,
+        modifiers=modifiers,
+        source_channel=source,
+        direction="in" if sign == "+" else "out",
+        transport="tcp",
+        local_ip=local_ip,
+        local_port=int(local_port),
+        remote_ip=remote_ip,
+        remote_port=int(remote_port),
+        application=application,
+    )
+    if pid:
+        record.pid = int(pid, 16)
+        record.sequence = int(sequence, 16)
+        if thread:
+            record.thread = int(thread, 16)
+    if initial_host:
+        record.initial_host = initial_host
+        record.dns_host = dns_host
+    if cipher:
+        record.tls_cipher = cipher
+    if status:
+        fields.status(record, status)
+    return record
