@@ -226,7 +226,9 @@ def epoch_ns(time: str) -> int | None:
     rest = time[19:]
     fraction = 0
     if rest[0] == ".":
-        digits = rest[1:].partition("+")[0].partition("-")[0]
+        digits = rest[1 : len(rest) - len(rest[1:].lstrip("0123456789"))]
+        if not digits:
+            return None
         fraction = int((digits + "000000000")[:9])
         rest = rest[1 + len(digits) :]
     try:

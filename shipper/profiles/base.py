@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, TypeVar
 
@@ -59,6 +60,7 @@ def json_lines(
         or record.syslog is not None
         or (record.__class__ is Mta and record.queue_seconds.__class__ is float)
         or (isinstance(record, Service) and record.attributes is not None)
+        or ((source := record.source) is not None and source.offset is None and not source.file and not source.peer)
     ]
     if doubtful:
         records = list(records)
@@ -160,7 +162,7 @@ def summary(record: Record, event: events.Event) -> str:
         other = record.remote_ip or record.remote_dns or record.dns_host or record.initial_host
         told = " ".join(word for word in (event.action, record.direction, record.source_channel, other, record.username) if word)
         detail = record.diagnostic or record.tag or record.reason
-        return f"{told}: {detail}" if detail else told
+        return f"{told}: {detail}" if detail else told or event.meaning
     if isinstance(record, Header):
         return f"{record.header_name}: {record.header_value}"
     return record.raw or event.meaning
@@ -173,6 +175,7 @@ PROTOCOLS = {"imap": "imap", "pop": "pop3", "http": "http"}
 """Service -> protocol that its clients speak."""
 
 
+@lru_cache(maxsize=8192)
 def ip_version(text: str) -> int:
     """4, 6, or 0 for what is no IP address (one with a zone, `fe80::1%eth0`, means something on one host only, and is none either)."""
     try:

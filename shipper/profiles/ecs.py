@@ -4,10 +4,10 @@ Which field goes where is in `fields` and, made from it, in docs/schema.md. The 
 
 - `email.from`, `.to` and `.sender` are envelope addresses. The null sender is left out, and `sunmsg.mta.null_sender` is true.
 - The event decides `event.category`, `.type`, `.action` and `.outcome`; a type stands only beside a category that ECS expects it with.
-- `source` is who called and `destination` who was called; `client` and `server` are their copies. Message records have a direction by
-  their action: what is enqueued came in, what is dequeued goes out.
-- Only an IP address goes into a field of type `ip`, and only a date into one of type `date`: Elasticsearch refuses a whole document for one
-  wrong value. So a time with a leap second, or with seconds in its offset, is written in UTC.
+- `source` is who called and `destination` who was called; `client` and `server` are their copies. Message records that do not say so
+  themselves have a direction by their action: what is enqueued came in, what is dequeued goes out.
+- Only an IP address goes into a field of type `ip`, only a date into one of type `date`, and no sum is larger than a `long`: Elasticsearch
+  refuses a whole document for one wrong value. So a time with a leap second, or with seconds in its offset, is written in UTC.
 - A record without a time has the time of reading as `@timestamp`, and the tag `time_unknown`.
 - `message` is always there: the record's own, or a short summary.
 
@@ -44,6 +44,8 @@ DATASETS: dict[type[Record], str] = {
 }
 """`event.dataset` of each type of record, and so the data stream it goes to."""
 
+_LONG = 2**63 - 1
+
 SEVERITY_CODES = {keyword: code for code, keyword in enumerate(events.SEVERITIES)}
 FACILITY_CODES = {keyword: code for code, keyword in enumerate(events.FACILITIES)}
 
@@ -56,11 +58,10 @@ Part = _Part | msgspec.Raw | dict[str, Any] | None
 """`Raw` where it is the same for many documents, `dict` where it has one member or is rare."""
 
 
-class _Document(_Part, rename={"timestamp": "@timestamp"}):
+class _Document(_Part, kw_only=True, rename={"timestamp": "@timestamp"}):
     timestamp: str
     message: str
     event: _Event
-    sunmsg: _Sunmsg
     email: _Email | None = None
     user: Part = None
     source: _End | None = None
@@ -79,6 +80,7 @@ class _Document(_Part, rename={"timestamp": "@timestamp"}):
     service: Part = None
     observer: Part = None
     ecs: Part = None
+    sunmsg: _Sunmsg
 
 
 class _Event(_Part):
@@ -163,6 +165,9 @@ class _Syslog(_Part):
     structured_data: dict[str, Any] | None = None
 
 
+_NO_HEADER = _Syslog()
+
+
 class _Keyword(_Part):
     name: str = ""
     code: int | None = None
@@ -240,6 +245,9 @@ class _Smtp(_Part):
     bad_command: str = ""
 
 
+_NO_MTA = _MtaPart()
+
+
 class _Auth(_Part):
     method: str = ""
     account_state: str = ""
@@ -248,6 +256,7 @@ class _Auth(_Part):
 
 class _Session(_Part):
     start: str = ""
+    seconds: int | None = None
     mailboxes: int | None = None
 
 
@@ -406,11 +415,10 @@ def _add_envelope(syslog: Envelope, document: _Document) -> None:
         msgid=syslog.msg_id,
         structured_data=syslog.structured_data,
     )
-    log = document.log = document.log or _Log()
-    if header != _Syslog():
-        log.syslog = header
-    if syslog.peer and not log.source:
-        log.source = _Address(syslog.peer)
+    if header != _NO_HEADER or syslog.peer:
+        log = document.log = document.log or _Log()
+        log.syslog = header if header != _NO_HEADER else None
+        log.source = log.source or (_Address(syslog.peer) if syslog.peer else None)
     document.sunmsg.syslog = _raw(timestamp=syslog.timestamp, peer=syslog.peer)
 
 
@@ -440,7 +448,7 @@ def _mta(record: Mta, batch: _Batch) -> _Document:
         remote_mta=record.remote_mta,
     )
     smtp = _Smtp(banner=record.banner, bad_command=record.bad_command) if record.banner or record.bad_command else None
-    document = _wire(record, batch, "in" if record.action in INBOUND else "out", mta, smtp, users)
+    document = _wire(record, batch, record.direction or ("in" if record.action in INBOUND else "out"), mta, smtp, users)
     if sender or recipient or queue_id or message_id:
         document.email = _Email(
             _Addresses([sender]) if sender else None,
@@ -517,6 +525,8 @@ def _wire(record: Mta | Connection, batch: _Batch, direction: str, mta: _MtaPart
         hosts, ips = _add_ends(record, batch, direction, document, mta)
     if users or hosts or ips:
         document.related = _Related(users or None, hosts or None, ips or None)
+    if mta.entry is None and mta == _NO_MTA:
+        sunmsg.mta = None
     return document
 
 
@@ -578,7 +588,8 @@ def _add_ends(record: Mta | Connection, batch: _Batch, direction: str, document:
 
 def _header(record: Header, batch: _Batch) -> _Document:
     constant = batch.constants[Header, record.event, record.severity, True]
-    sunmsg = _sunmsg(record, _MtaPart(header=_raw(name=record.header_name, value=record.header_value)))
+    header = _raw(name=record.header_name, value=record.header_value)
+    sunmsg = _sunmsg(record, _MtaPart(header=header) if header else None)
     document = _begun(record, batch, constant, summary(record, constant.event), "", "", sunmsg)
     document.service = batch.mta
     document.observer = batch.observer
@@ -612,7 +623,7 @@ def _service(record: Service, batch: _Batch) -> _Document:
         document.source = _End(client.ip, client.address, port, "", received)
     if sent is not None:
         document.destination = _End("", "", None, "", sent)
-        if received is not None:
+        if received is not None and received + sent <= _LONG:
             network = document.network = document.network or _Network()
             network.bytes = received + sent
     if user:
@@ -622,13 +633,14 @@ def _service(record: Service, batch: _Batch) -> _Document:
     if user or host or ips:
         document.related = _Related([user] if user else None, [host] if host else None, ips)
 
-    if record.session_seconds is not None:
-        document.event.duration = record.session_seconds * 1_000_000_000
+    seconds = record.session_seconds
+    if seconds is not None and seconds * 1_000_000_000 <= _LONG:
+        document.event.duration, seconds = seconds * 1_000_000_000, None
     dated = is_date(start)
     if dated:
         document.event.start = start
-    if record.mailboxes is not None or (start and not dated):
-        sunmsg.session = _Session("" if dated else start, record.mailboxes)
+    if record.mailboxes is not None or seconds is not None or (start and not dated):
+        sunmsg.session = _Session("" if dated else start, seconds, record.mailboxes)
     if record.auth_method or record.account_state:
         sunmsg.auth = _Auth(record.auth_method, record.account_state)
     if record.folder or record.size_bytes is not None:

@@ -20,7 +20,7 @@ def render(records: Sequence[Record], observed: int) -> bytes:
 PROFILE = Profile("native", "the records as they are: flat, the product's own names, nothing left out", render)
 
 
-_TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?[+-]\d\d:\d\d(:\d\d)?$"
+_TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d(:\d\d)?)$"
 _LIMITS: dict[str, dict[str, Any]] = {
     "time": {"pattern": _TIME},
     "time_zone_source": {"enum": ["record", "config", "system"]},
@@ -91,7 +91,7 @@ def _type(hint: Any) -> dict[str, Any]:
     """A field's Python type -> JSON Schema. `None` is not in it: absent fields are left out."""
     simple: dict[Any, dict[str, Any]] = {
         str: {"type": "string", "minLength": 1},
-        int: {"type": "integer", "minimum": 0},
+        int: {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
         float: {"type": "number", "minimum": 0},
         bool: {"const": True},
         Source: {"$ref": "#/$defs/source"},

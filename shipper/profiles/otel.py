@@ -16,6 +16,7 @@ Which field is which attribute is in `fields` and, made from it, in docs/schema.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -40,15 +41,15 @@ _INT64 = range(-(2**63), 2**63)
 _UINT64 = range(2**64)
 
 
-def _rows(struct: type[msgspec.Struct]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """(field, attributes that have its value as it is) of the fields of a type of record, or of `Source`, `Envelope`."""
-    rows = []
-    for field in FIELDS:
-        if issubclass(struct, field.of):
-            names = tuple(name for name in field.otel if name[0] not in "<@" and name not in RESOURCE and name not in _DERIVED)
-            if names:
-                rows.append((field.name, names))
-    return tuple(rows)
+def _rows(struct: type[msgspec.Struct]) -> tuple[tuple[str, str], ...]:
+    """(field, attribute that has its value as it is) of a type of record, or of `Source`, `Envelope`."""
+    return tuple(
+        (field.name, name)
+        for field in FIELDS
+        if issubclass(struct, field.of)
+        for name in field.otel
+        if name[0] not in "<@" and name not in RESOURCE and name not in _DERIVED
+    )
 
 
 _OBJECTS: tuple[type[msgspec.Struct], ...] = (*KINDS, Source, Envelope)
@@ -72,8 +73,43 @@ def _line(record: Record, observed: str) -> dict[str, Any]:
     if record.event:
         line["eventName"] = event_name(record)
     line["body"] = {"stringValue": body(record)}
-    line["attributes"] = [{"key": name, "value": _any_value(value)} for name, value in (*resource(record), *attributes(record))]
+    line["attributes"] = [
+        _KeyValue(name, _AnyValue(value) if value.__class__ is str else _any_value(value))
+        for name, value in (*resource(record), *attributes(record))
+    ]
     return line
+
+
+class _KeyValue(msgspec.Struct, gc=False):
+    key: str
+    value: _AnyValue
+
+
+class _AnyValue(msgspec.Struct, omit_defaults=True, gc=False):
+    """A value as OTLP's JSON has it: one of these."""
+
+    stringValue: str | None = None  # noqa: N815 - OTLP's names
+    boolValue: bool | None = None  # noqa: N815
+    intValue: str | None = None  # noqa: N815
+    doubleValue: float | None = None  # noqa: N815
+    arrayValue: dict[str, list[_AnyValue]] | None = None  # noqa: N815
+    kvlistValue: dict[str, list[_KeyValue]] | None = None  # noqa: N815
+
+
+def _any_value(value: Value | None) -> _AnyValue:
+    if isinstance(value, str):
+        return _AnyValue(value)
+    if isinstance(value, bool):
+        return _AnyValue(None, value)
+    if isinstance(value, int):
+        return _AnyValue(None, None, str(value)) if value in _INT64 else _AnyValue(str(value))
+    if isinstance(value, float):
+        return _AnyValue(doubleValue=value)
+    if isinstance(value, dict):
+        return _AnyValue(kvlistValue={"values": [_KeyValue(name, _any_value(inner)) for name, inner in value.items()]})
+    if isinstance(value, list | tuple):
+        return _AnyValue(arrayValue={"values": [_any_value(inner) for inner in value]})
+    return _AnyValue(str(value))
 
 
 _LINES = dict.fromkeys(KINDS, _line)
@@ -81,8 +117,15 @@ _LINES = dict.fromkeys(KINDS, _line)
 
 def time_unix_nano(record: Record) -> int:
     """Nanoseconds since 1970 UTC; 0 for unknown."""
-    time = epoch_ns(record.time)
-    return time if time is not None and time in _UINT64 else 0
+    time, digits = record.time, ""
+    if time[19:20] == "." and time[-6:-5] in ("+", "-") and time[20:-6].isdecimal():
+        digits, time = time[20:-6], time[:19] + time[-6:]
+    seconds = _epoch_ns(time)
+    return seconds + int((digits + "000000000")[:9]) if seconds is not None and seconds in _UINT64 else 0
+
+
+_epoch_ns = lru_cache(maxsize=1024)(epoch_ns)
+"""Records come in runs of the same second."""
 
 
 def event_name(record: Record) -> str:
@@ -97,7 +140,11 @@ def severity_text(record: Record) -> str:
 def body(record: Record) -> str:
     """The text of a record; never empty."""
     message: str = getattr(record, "message", "")
-    return message or record.raw or summary(record, event_of(record.event, record.severity, bool(getattr(record, "user", ""))))
+    return (
+        message
+        or record.raw
+        or summary(record, event_of(record.event, record.severity, not isinstance(record, Service) or record.user != ""))
+    )
 
 
 def resource(record: Record) -> list[tuple[str, str]]:
@@ -131,14 +178,16 @@ def attributes(record: Record) -> list[tuple[str, Value]]:
 
 def _copy(struct: Record | Source | Envelope, found: list[tuple[str, Value]]) -> None:
     """Adds what stands in an attribute as it stands in the record."""
-    for field, names in _ROWS[type(struct)]:
+    for field, name in _ROWS[type(struct)]:
         value = getattr(struct, field)
         if value is not None and value is not False and value != "":
-            found.extend((name, value) for name in names)
+            found.append((name, value))
 
 
 def _add_wire(record: Mta | Connection, found: list[tuple[str, Value]]) -> None:
-    direction = record.direction if isinstance(record, Connection) else "in" if record.action in INBOUND else "out"
+    direction = record.direction
+    if not direction and isinstance(record, Mta):
+        direction = "in" if record.action in INBOUND else "out"
     remote = ("server", "client") if direction == "out" else ("client", "server")
     name = record.remote_dns or record.dns_host
     for side, address, port in zip(
@@ -170,20 +219,3 @@ def _add_session(record: Service, found: list[tuple[str, Value]]) -> None:
         found.append(("network.protocol.name", PROTOCOLS[record.service]))
     if record.reason and event_of(record.event, record.severity, bool(record.user)).outcome == "failure":
         found.append(("error.type", record.reason))
-
-
-def _any_value(value: Value | None) -> dict[str, Any]:
-    """A value as OTLP's JSON has it."""
-    if isinstance(value, str):
-        return {"stringValue": value}
-    if isinstance(value, bool):
-        return {"boolValue": value}
-    if isinstance(value, int):
-        return {"intValue": str(value)} if value in _INT64 else {"stringValue": str(value)}
-    if isinstance(value, float):
-        return {"doubleValue": value}
-    if isinstance(value, dict):
-        return {"kvlistValue": {"values": [{"key": name, "value": _any_value(inner)} for name, inner in value.items()]}}
-    if isinstance(value, list | tuple):
-        return {"arrayValue": {"values": [_any_value(inner) for inner in value]}}
-    return {"stringValue": str(value)}
