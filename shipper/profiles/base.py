@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from shipper import events
-from shipper.record import Connection, Header, Mta, Record, Service
+from shipper.record import Connection, Header, Mta, Record, Service, Store
 
 Render = Callable[[Sequence[Record], int], bytes]
 """(records, time of reading in nanoseconds since 1970 UTC) -> JSON lines."""
@@ -45,6 +45,10 @@ _LINE_ENDS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+_WITH_ATTRIBUTES = frozenset((Service, Store))
+"""Asked for by class, as `isinstance` of a struct goes a long way when the answer is no."""
+
+
 def json_lines(
     records: Sequence[Record], documents: Mapping[type[Record], Callable[[Any, Any], object]] | None = None, context: object = None
 ) -> bytes:
@@ -59,7 +63,7 @@ def json_lines(
         if record.extra is not None
         or record.syslog is not None
         or (record.__class__ is Mta and record.queue_seconds.__class__ is float)
-        or (isinstance(record, Service) and record.attributes is not None)
+        or (record.__class__ in _WITH_ATTRIBUTES and record.attributes is not None)
         or ((source := record.source) is not None and source.offset is None and not source.file and not source.peer)
     ]
     if doubtful:
