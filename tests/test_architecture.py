@@ -19,15 +19,29 @@ PACKAGE = ROOT / "shipper"
 WAY = (
     ("record", "events", "errors", "screen"),
     ("stamps", "window", "framing", "sources", "archives"),
-    ("identity", "dedupe", "window"),
+    ("identity", "dedupe"),
     ("formats",),
     ("mailserver",),
     ("reader",),
     ("profiles",),
     ("passage", "outfile"),
     ("workers",),
-    ("workers",),
     ("convert",),
+    ("units",),
+    ("batch",),
+    ("ledger",),
+    ("tail",),
+    ("inputs",),
+    ("router",),
+    ("outputs",),
+    ("spool", "retry", "deadletter"),
+    ("buffer",),
+    ("lane",),
+    ("checkpoints",),
+    ("config",),
+    ("telemetry",),
+    ("pipeline",),
+    ("service",),
     ("knowledge",),
     ("explain",),
     ("spans",),
@@ -52,7 +66,10 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
 def room(dotted: str) -> str:
-    """`shipper.formats.xml` -> `formats`; the package itself is no room."""
+    """`shipper.formats.xml` -> `formats`; the package itself is no room. Units of sizes and times are a room of their own, as sections have
+    them that `config` collects."""
+    if dotted.startswith("shipper.config.units"):
+        return "units"
     return dotted.split(".")[1] if "." in dotted else ""
 
 
@@ -105,7 +122,9 @@ def test_every_room_is_on_the_map() -> None:
     """docs/architecture.md has a row for each."""
     rows = re.findall(r"^\| (.*?) \|", (ROOT / "docs" / "architecture.md").read_text(), re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`(\w+)/?`", row)}
-    assert {name for names in WAY for name in names} == named
+    there = {room(dotted(path)) for path in MODULES} - {"", "__main__"}
+    assert there <= named
+    assert named <= {name for names in WAY for name in names}
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if room(dotted(path)) in PURE], ids=dotted)

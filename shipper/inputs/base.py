@@ -1,0 +1,48 @@
+"""What an input is: it reads, makes batches, and remembers how far it was when they were safe.
+
+An input is given `deliver` and runs until it is told to stop. `deliver` takes a batch and returns when there is room for the next one: an
+input that awaits it cannot run ahead of the outputs, and what it does not read waits where it is (in a file, in the kernel). It passes its
+positions to `Places` when the ledger says they may be passed; `Places` makes them durable a moment later, all of an input together.
+
+Rules: linger to 500 records or 50 ms, whatever comes first. No record is handed over twice by the same run. After `stop` is set an input hands
+over what it has already read, reads no more, and returns; what it did not read is still there for the next run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from shipper.batch import Batch
+
+Deliver = Callable[[Batch], Awaitable[None]]
+
+LINGER_RECORDS = 500
+LINGER_SECONDS = 0.05
+
+
+class Places(Protocol):
+    """What one input remembers over restarts: a JSON object of its own making, small, replaced as a whole."""
+
+    def load(self) -> dict[str, Any]:
+        """What was remembered last; `{}` on the first start, or when it was lost."""
+        ...
+
+    def save(self, places: dict[str, Any]) -> None:
+        """Remember this instead. Returns at once; it is durable a second later at most, and when the service stops."""
+        ...
+
+
+class Input(Protocol):
+    """One input of the configuration."""
+
+    name: str
+
+    async def run(self, deliver: Deliver, places: Places, stop: asyncio.Event) -> None:
+        """Reads until `stop` is set (or, of an input that ends, to its end). Raises only what should end the service."""
+        ...
+
+    def lag(self) -> list[dict[str, Any]]:
+        """For `status`: of each file or socket what is not yet read (`octets`, `seconds`), and its state."""
+        ...

@@ -1,0 +1,81 @@
+"""What an output is: records made into payloads, and a Sender that hands payloads to a receiver.
+
+A payload is octets that stand for one record, complete in themselves: they can wait in a spool, be set aside, and be sent a year later by
+another process. `render` gives one payload for each record, in order, and never fails; the payloads of a batch keep their order and their
+number from there to the Sender, so that an index is enough to name one.
+
+A Sender is an async context manager around one connection. `send` returns when the receiver has *taken* all payloads, and raises
+
+- `Unavailable`: not now. Keep them, come back later, not before `retry_after` seconds if the receiver named a time. `misconfigured` when
+  waiting alone will not help (a redirect, a page of HTML, a wrong password): the data still waits, readiness says so, and tries are rare.
+- `Refused`: these will never be taken, for this reason; all others are taken. They go to the dead letters.
+- `TooLarge`: taken none of; fewer at a time may do. Of a single payload it is the same as refused.
+
+Any other exception is a bug, and treated as `Unavailable`. Reconnecting, waiting and halving belong to the lane, not to the Sender.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from shipper.batch import Arrival
+from shipper.record import Record
+
+
+class Unavailable(Exception):
+    """The receiver cannot take anything now. `reason` is for people: no payload, no secret in it."""
+
+    def __init__(self, reason: str, *, retry_after: float | None = None, misconfigured: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after = retry_after
+        self.misconfigured = misconfigured
+
+
+class Refused(Exception):
+    """The receiver will never take the payloads with these indices; the others it took. `note` counts refusals that have no index."""
+
+    def __init__(self, reason: str, indices: Sequence[int]) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.indices = tuple(indices)
+
+
+class TooLarge(Exception):
+    """The request was too large; nothing of it was taken."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Sender(AbstractAsyncContextManager["Sender"], Protocol):
+    """One connection to a receiver. Entering may raise `Unavailable`."""
+
+    async def send(self, payloads: Sequence[bytes]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one `send` is given at most: payloads, and octets of them together (one payload may be larger)."""
+
+    payloads: int = 1000
+    octets: int = 4 << 20
+
+
+class Output(Protocol):
+    """One output of the configuration."""
+
+    name: str
+    limits: Limits
+
+    def render(self, records: Sequence[Record], arrival: Arrival) -> list[bytes]:
+        """One payload for each record, in order. Pure; never raises."""
+        ...
+
+    def sender(self) -> Sender:
+        """A new connection, not yet entered."""
+        ...
