@@ -1,0 +1,1 @@
+"""The configuration: YAML with places -> typed sections, and every error with its place."""

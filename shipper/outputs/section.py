@@ -1,0 +1,51 @@
+"""The settings that every output has, whatever its kind: what it keeps while its receiver is away, and when it tries again."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shipper.config.units import Duration, Size
+
+
+class Part(BaseModel):
+    """A section, or a part of one: nothing unknown in it, nothing changed after it was read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BufferSettings(Part):
+    """What waits for a receiver."""
+
+    kind: Literal["disk", "memory"] = Field("disk", description="Where records wait: in files under `state`, or in memory only.")
+    size: Size = Field(1 << 30, gt=0, description="How much may wait, in octets.")
+    when_full: Literal["block", "drop_newest"] = Field(
+        "block", description="When it is full: let the inputs wait, or drop what comes next (counted)."
+    )
+
+
+class RetrySettings(Part):
+    """When to try again after a receiver could not take anything. Tries never end: what waits, waits in the buffer."""
+
+    first: Duration = Field(1.0, gt=0, description="The wait after the first failure; it doubles from there, with some chance in it.")
+    longest: Duration = Field(60.0, gt=0, description="The longest wait between two tries.")
+
+
+class BatchSettings(Part):
+    """How much is sent at a time."""
+
+    records: int = Field(1000, ge=1, le=100_000, description="Records in one request at most.")
+    size: Size = Field(4 << 20, ge=1024, description="Octets in one request at most; one record may be larger.")
+    wait: Duration = Field(1.0, description="How long a request that is not full waits for more records.")
+
+
+class Common(Part):
+    """On top of this an output defines its `Section`."""
+
+    required: bool = Field(
+        True, description="Positions move only when this output has the records; no: they move without it, and its losses are counted."
+    )
+    buffer: BufferSettings = Field(default_factory=BufferSettings, description="What waits for the receiver.")
+    retry: RetrySettings = Field(default_factory=RetrySettings, description="When to try again.")
+    batch: BatchSettings = Field(default_factory=BatchSettings, description="How much is sent at a time.")
