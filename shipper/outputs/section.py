@@ -46,6 +46,6 @@ class Common(Part):
     required: bool = Field(
         True, description="Positions move only when this output has the records; no: they move without it, and its losses are counted."
     )
-    buffer: BufferSettings = Field(default_factory=BufferSettings, description="What waits for the receiver.")
-    retry: RetrySettings = Field(default_factory=RetrySettings, description="When to try again.")
-    batch: BatchSettings = Field(default_factory=BatchSettings, description="How much is sent at a time.")
+    buffer: BufferSettings = Field(BufferSettings(), description="What waits for the receiver.")
+    retry: RetrySettings = Field(RetrySettings(), description="When to try again.")
+    batch: BatchSettings = Field(BatchSettings(), description="How much is sent at a time.")
