@@ -221,7 +221,7 @@ def drop_repeated(piece: Piece, repeated: Sequence[int], tally: Tally) -> bytes 
     """The lines of a piece without the repeated ones, which the tally had as written."""
     if not repeated:
         return piece.lines
-    lines = piece.lines.split(b"\n")
+    lines: list[bytes | bytearray] = [*piece.lines.split(b"\n")]
     for number in repeated:
         lines[number] = b""
         code = piece.kinds[number]
