@@ -36,12 +36,17 @@ class Unavailable(Exception):
 
 
 class Refused(Exception):
-    """The receiver will never take the payloads with these indices; the others it took. `note` counts refusals that have no index."""
+    """The receiver will never take the payloads with these indices; the others it took.
 
-    def __init__(self, reason: str, indices: Sequence[int]) -> None:
+    `unnamed`: how many more it refused without saying which (OTLP's partial success). They are counted as set aside, and all payloads of this
+    `send` go to the dead letters as well, with the reason, as the refused ones are among them. Nothing of it is sent again.
+    """
+
+    def __init__(self, reason: str, indices: Sequence[int] = (), *, unnamed: int = 0) -> None:
         super().__init__(reason)
         self.reason = reason
         self.indices = tuple(indices)
+        self.unnamed = unnamed
 
 
 class TooLarge(Exception):
