@@ -1,7 +1,7 @@
 """Our own errors, by number: what it is, why it comes, how to solve it, and the exit code.
 
 A `Failure` is one such error as it happened: `shipper` prints it, and `shipper explain I201` prints its row here. A number is never used
-for something else later. `U` wrong use, `I` input, `O` output, `X` the program itself.
+for something else later. `U` wrong use, `I` input, `O` output, `R` the running service, `X` the program itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ EX_USAGE = 2
 EX_NOINPUT = 66
 EX_SOFTWARE = 70
 EX_IOERR = 74
+EX_TEMPFAIL = 75
 EX_NOPERM = 77
+EX_CONFIG = 78
 EX_INTERRUPTED = 130
 """Exit codes, after sysexits.h where it has one; 130 is what a shell reports for SIGINT."""
 
@@ -156,6 +158,55 @@ ERRORS: dict[str, ErrorKind] = {
         "The system reported an error for a write.",
         "Look at the system's own log. FILE.partial, if there is one, has whole lines only, but not all of them.",
         EX_IOERR,
+    ),
+    "R501": ErrorKind(
+        "Another shipper uses the state directory.",
+        "Two services on one state directory would each forget what the other has read. The lock ends with the process that holds it.",
+        "Stop the other one, or give this one a `state` directory of its own.",
+        EX_TEMPFAIL,
+    ),
+    "R502": ErrorKind(
+        "The state directory was written by a newer release.",
+        "This release does not know that format, and leaves it as it is.",
+        "Run the newer release again, or give this one another `state` directory: it then begins from the start of every input.",
+        EX_CONFIG,
+    ),
+    "R503": ErrorKind(
+        "The state directory cannot be used.",
+        "It cannot be made, written to or locked by this user, or its disk reports errors.",
+        "Give it to the service's user (`chown`, mode 0700), or name another one as `state`.",
+        EX_NOPERM,
+    ),
+    "R504": ErrorKind(
+        "The service does not run as root.",
+        "It reads what strangers send, and needs no rights but those to read the logs.",
+        "Start it as another user, or name one as `user` in the configuration: it binds its ports and then becomes that user. "
+        "`--allow-root` runs it as root nevertheless.",
+        EX_NOPERM,
+    ),
+    "R505": ErrorKind(
+        "The service cannot become the configured user.",
+        "There is no such user or group, or the service was not started as root and is somebody else.",
+        "Correct `user` and `group` in the configuration, or leave them out and start the service as that user.",
+        EX_CONFIG,
+    ),
+    "R506": ErrorKind(
+        "A part of the service failed.",
+        "An input or output ended with an error that is not one of its receiver's or file's: an error of ours.",
+        "The service has stopped in order, and nothing is lost. Please report it, with the line of the service's own log.",
+        EX_SOFTWARE,
+    ),
+    "R507": ErrorKind(
+        "The service cannot listen where it should.",
+        "Another program listens there, the address is none of this machine, or a port below 1024 needs CAP_NET_BIND_SERVICE.",
+        "Take another address or port, or stop the other program: `ss -lntup` names it.",
+        EX_TEMPFAIL,
+    ),
+    "R508": ErrorKind(
+        "No running service can be reached.",
+        "There is no service on this configuration's state directory, or it belongs to another user.",
+        "Start `shipper run` with it, or ask as the service's user or as root.",
+        EX_TEMPFAIL,
     ),
     "X401": ErrorKind(
         "A worker process ended before its work was done.",
