@@ -203,37 +203,36 @@ class Conversion:
         """A plain file, cut at ends of lines."""
         name, size = log.source.name, log.source.size
         date = self._date(log, begin)
-        pace = _Pace(pool, self._sizes.before, self._leans(begin))
+        pace = _Pace(pool, self._sizes.before, size > self._sizes.range and self._leans(begin))
         start = 0
         while start < size:
             end = line_start(log.file, min(start + self._sizes.range, size), size)
             log.tasks += 1
-            yield Task(
-                log.number, name, date, start == 0, log.before + end, follows=pace.alone(), file=log.file, start=start, end=end
-            )  # fmt: skip
+            yield Task(log.number, name, date, start == 0, log.before + end, pace.alone(), log.file, start, end)
             start = end
 
     def _portions(self, log: _Log, pool: Pool) -> Iterator[Task]:
         """A stream, some blocks a task, and with it those before that the next lines may depend on."""
         given: list[Block] = []
         before: list[Block] = []
-        task: Task | None = None
-        pace = None
-        date = None
+        pace = date = None
         size = 0
         for block in chain(self._blocks(log), (None,)):
             if block is not None:
-                if pace is None:
-                    date = self._date(log, block.data)
-                    pace = _Pace(pool, self._sizes.before, self._leans(block.data[:BEGIN]))
                 given.append(block)
                 size += len(block.data)
-            if pace is not None and given and (size >= self._sizes.range or block is None):
-                task = Task(log.number, log.source.name, date, task is None, log.position, follows=pace.alone(), given=given, before=before)
-                log.tasks += 1
-                yield task
-                before = _last_lines(before + given, pace.before())
-                given, size = [], 0
+            if not given or (block is not None and size < self._sizes.range):
+                continue
+            if not log.tasks:
+                date = self._date(log, given[0].data)
+            elif pace is None:
+                pace = _Pace(pool, self._sizes.before, self._leans(before[0].data[:BEGIN]))
+            before = _last_lines(before, pace.before()) if pace else []
+            log.tasks += 1
+            alone = pace is not None and pace.alone()
+            yield Task(log.number, log.source.name, date, log.tasks == 1, log.position, alone, given=given, before=before)
+            before = before + given
+            given, size = [], 0
 
     def _leans(self, begin: bytes) -> bool:
         """Whether the lines of a log lean on all those before them, by its beginning: they have no date, or no time at all."""

@@ -134,6 +134,10 @@ class FileOutput(Output):
 def open_output(path: str | None) -> Output:
     """`None` and `-` are standard output; what exists and is no plain file (`/dev/null`, a named pipe) is written to as it is."""
     if path is None or path == "-":
+        try:
+            os.fstat(1)
+        except OSError as error:
+            raise Failure("O302", "standard output is closed") from error
         return Output(1, "standard output")
     try:
         special = not stat.S_ISREG(os.stat(path).st_mode)

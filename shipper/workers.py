@@ -60,7 +60,7 @@ class Task:
     date: tuple[int, int, int] | None
     first: bool
     position: int
-    follows: bool = False
+    follows: bool
     file: int = -1
     start: int = 0
     end: int = 0
@@ -279,8 +279,8 @@ def _child(end: socket.socket, foreign: Iterable[socket.socket], options: Option
     """The life of a worker process."""
     status = 1
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # to all of the group: it is the main process that ends us
+            signal.signal(number, signal.SIG_IGN)
         for other in foreign:
             other.close()
         gc.freeze()
@@ -303,8 +303,12 @@ class Pool:
 
     def __init__(self, jobs: int, options: Options, sizes: Sizes) -> None:
         self._workers: list[_Worker] = []
-        for _ in range(jobs):
-            self._workers.append(_Worker(options, sizes, self._workers))
+        for number in range(jobs):
+            try:
+                self._workers.append(_Worker(options, sizes, self._workers))
+            except OSError as error:
+                self.__exit__()
+                raise Failure("X401", f"worker process {number + 1} of {jobs} cannot be started: {error.strerror}") from error
         self._tasks: dict[int, Task] = {}
         self._head = 0  # the number of the task whose turn it is
         self._count = 0  # tasks given out

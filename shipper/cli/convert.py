@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from shipper.outfile import Output
     from shipper.passage import Options
     from shipper.sources import LeftOut, Source
+
+
+SHOWN = 20
+"""Errors, and things that were not read, that are listed one by one."""
 
 
 class Raw(StrEnum):
@@ -85,10 +90,9 @@ def convert(
     sources, left = find(paths)
     sources, left = _without_output(sources, left, output)
     if not sources:
-        for one in left:
-            if one.failure:
-                messages.print_failure(one.failure)
-        raise typer.Exit(_exit_code([one.failure for one in left if one.failure]) or EX_NOINPUT)
+        failures = [one.failure for one in left if one.failure]
+        _print(failures)
+        raise typer.Exit(_exit_code(failures) or EX_NOINPUT)
     gc.freeze()
     gc.set_threshold(50_000)  # records are in no cycles: looking for some takes a fifth of the time otherwise
     sink = open_output(output)
@@ -114,8 +118,7 @@ def convert(
             messages.write(f"interrupted: {escaped(what)}\n")
             raise typer.Exit(EX_INTERRUPTED) from None
         raise
-    for problem in account.failures:
-        messages.print_failure(problem)
+    _print(account.failures)
     if not quiet:
         messages.write(_told(account, time.monotonic() - begin, output))
     code = _exit_code(account.failures)
@@ -226,8 +229,9 @@ def _stopped_by_signals() -> Iterator[None]:
 
 @contextmanager
 def _progress(sources: Sequence[Source], sink: Output, quiet: bool) -> Iterator[Watch]:
-    """A bar on standard error, where that is a terminal and the output does not go there too."""
-    if quiet or not sys.stderr.isatty() or (sink.name == "standard output" and sys.stdout.isatty()):
+    """A bar on standard error, where that is a terminal, and the records do not go there too or to a program that may write there."""
+    through = sink.name == "standard output" and not stat.S_ISREG(os.fstat(1).st_mode)
+    if quiet or through or sys.stderr is None or not sys.stderr.isatty():
         yield lambda position: None
         return
     from rich.console import Console
@@ -260,6 +264,14 @@ def _what_is_kept(sink: Output) -> tuple[str, ...]:
     return ("nothing was written",)
 
 
+def _print(failures: Sequence[Failure]) -> None:
+    """The first failures; of very many the others are counted."""
+    for failure in failures[:SHOWN]:
+        messages.print_failure(failure)
+    if len(failures) > SHOWN:
+        messages.write(f"and {len(failures) - SHOWN:,} more errors\n")
+
+
 def _exit_code(failures: Sequence[Failure]) -> int:
     """Of several failures, the worst: an I/O error, then permission, then a missing file."""
     codes = {failure.exit for failure in failures}
@@ -270,9 +282,10 @@ def _told(account: Account, seconds: float, output: str) -> str:
     """The account, in lines of 80 columns: the last one has the sum."""
     tally = account.tally
     lines = []
-    for one in account.left:
-        if not one.failure:
-            lines.append(f"not read: {escaped(one.path)} ({one.reason})")
+    left = [one for one in account.left if not one.failure]
+    lines += [f"not read: {escaped(one.path)} ({escaped(one.reason)})" for one in left[:SHOWN]]
+    if len(left) > SHOWN:
+        lines.append(f"not read: {len(left) - SHOWN:,} more")
     if account.empty:
         names = ", ".join(escaped(name) for name in account.empty[:3])
         lines.append(messages.wrapped(f"empty: {names}{', ...' if len(account.empty) > 3 else ''} ({len(account.empty):,})"))
@@ -292,7 +305,8 @@ def _told(account: Account, seconds: float, output: str) -> str:
     files = f"{account.logs:,} file{'s' if account.logs != 1 else ''}"
     processes = f", {account.jobs} processes" if account.jobs > 1 else ""
     rate = f"{tally.lines / seconds:,.0f} lines/s, {tally.octets / seconds / 1e6:,.1f} MB/s" if seconds > 0 else ""
-    lines.append(f"{files} in {seconds:,.1f} s: {rate}{processes}")
+    where = "" if output == "-" else f" to {escaped(output)}"
+    lines.append(messages.wrapped(f"{files}{where} in {seconds:,.1f} s: {rate}{processes}"))
     aside = tally.outside + tally.repeated
     reasons = [f"{tally.repeated:,} repeated"] * bool(tally.repeated) + [f"{tally.outside:,} outside the time"] * bool(tally.outside)
     why = f" ({', '.join(reasons)})" if reasons else ""

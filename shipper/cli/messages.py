@@ -22,6 +22,8 @@ WIDTH = 80
 def print_failure(failure: Failure, stream: TextIO | None = None) -> None:
     """A failure, with where, what may help, and how to read more. What it quotes cannot move the cursor."""
     stream = stream or sys.stderr
+    if stream is None:  # closed by whoever started us
+        return
     head = f"error[{failure.number}]:"
     lines = [f"{bold(head) if stream.isatty() else head} {escaped(failure.message)}"]
     if failure.place:

@@ -287,7 +287,11 @@ def running(pid: int) -> list[int]:
 def started(source: Path, tmp_path: Path, *arguments: str) -> subprocess.Popen[bytes]:
     """A conversion, when it has begun to write."""
     process = subprocess.Popen(
-        [*COMMAND, str(source), "-o", str(tmp_path / "out"), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
+        [*COMMAND, str(source), "-o", str(tmp_path / "out"), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+        start_new_session=True,
     )
     until = time.monotonic() + 20
     while not any(path.stat().st_size for path in tmp_path.glob(".out.*")):
@@ -299,11 +303,11 @@ def started(source: Path, tmp_path: Path, *arguments: str) -> subprocess.Popen[b
 @pytest.mark.parametrize("jobs", ("1", "3"))
 @pytest.mark.parametrize(("number", "code"), ((signal.SIGINT, 130), (signal.SIGTERM, 143)))
 def test_interrupted_leaves_nothing(jobs: str, number: signal.Signals, code: int, long_log: Path, tmp_path: Path) -> None:
-    """Ctrl-C or TERM in the middle: quick, no traceback, no file, no process left."""
+    """Ctrl-C or TERM in the middle, to all of the group as a terminal or a supervisor sends it: quick, no traceback, no file, no process left."""
     process = started(long_log, tmp_path, "-j", jobs)
     children = running(process.pid)
     begun = time.monotonic()
-    process.send_signal(number)
+    os.killpg(process.pid, number)
     _, told = process.communicate(timeout=20)
     assert process.returncode == code
     assert time.monotonic() - begun < 3
@@ -457,6 +461,27 @@ def test_no_bar_across_records(tmp_path: Path) -> None:
     sent = on_a_terminal("-p", "native", log(tmp_path / "mail.log", 2), output_too=True)
     assert "\x1b" not in sent
     assert sent.count('"kind":"mta"') == 2
+
+
+def test_closed_descriptors(tmp_path: Path) -> None:
+    """Started without standard output or error, as some supervisors do: an error or silence, and never a log that is written to."""
+    source = log(tmp_path / "mail.log", 2)
+    before = source.read_bytes()
+    for closing, code in ((">&-", 74), ("2>&- >/dev/null", 0), (f"2>&- >&- -o {tmp_path}/out", 0), ("2>&- no.log >&- -o /dev/null", 66)):
+        done = subprocess.run(
+            f"{' '.join(COMMAND)} {source} {closing}", shell=True, capture_output=True, env=ENVIRONMENT, timeout=30, check=False
+        )
+        assert done.returncode == code, closing
+        assert b"Traceback" not in done.stderr
+        assert source.read_bytes() == before
+    assert len(records((tmp_path / "out").read_bytes())) == 2
+
+
+def test_very_many_errors_are_counted(tmp_path: Path) -> None:
+    """A thousand missing files are not a thousand messages."""
+    told = shipper(*(f"no{number}" for number in range(1000))).stderr.decode()
+    assert told.count("error[I201]") == 20
+    assert told.endswith("and 980 more errors\n")
 
 
 def test_help_fits_eighty_columns() -> None:
