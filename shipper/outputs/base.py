@@ -16,7 +16,7 @@ Any other exception is a bug, and treated as `Unavailable`. Reconnecting, waitin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -40,13 +40,28 @@ class Refused(Exception):
 
     `unnamed`: how many more it refused without saying which (OTLP's partial success). They are counted as set aside, and all payloads of this
     `send` go to the dead letters as well, with the reason, as the refused ones are among them. Nothing of it is sent again.
+    `reasons`: those of single payloads that have one of their own, by index.
+    `again`: indices that it did not take *now* (an item with 429): the lane sends these and no others again, after `retry_after` or its own
+    back-off. They may stand without any refusal.
     """
 
-    def __init__(self, reason: str, indices: Sequence[int] = (), *, unnamed: int = 0) -> None:
+    def __init__(
+        self,
+        reason: str,
+        indices: Sequence[int] = (),
+        *,
+        unnamed: int = 0,
+        reasons: Mapping[int, str] | None = None,
+        again: Sequence[int] = (),
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.indices = tuple(indices)
         self.unnamed = unnamed
+        self.reasons = dict(reasons or {})
+        self.again = tuple(again)
+        self.retry_after = retry_after
 
 
 class TooLarge(Exception):
