@@ -4,26 +4,34 @@ The format that read the last line is asked first, then the others in the order 
 behind an envelope (a syslog header, a `file:` prefix): what is inside is read the same way, and the envelope goes into the record. What is
 left is `Text`.
 
+Messages from the network are read by the same rules, each by itself: one may hold LF, has its syslog header whatever it looks like, and leaves
+nothing for the next one, which may be another sender's. A time of day alone is no debug line there, as there is no date before it.
+
 This is the one place that sees octets: a line that is not UTF-8 is read as Latin-1 and says so in `error`, so that every record is text and
 every octet can be had back (`octets`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
 from itertools import accumulate
 from typing import Literal
 
 from shipper import events
-from shipper.formats import FORMATS, Format, Log, Opened, begins_as_syslog, native, open_envelope
+from shipper.formats import FORMATS, Format, Log, Opened, begins_as_syslog, debug, native, open_envelope, syslog
 from shipper.formats.base import unparsed
+from shipper.formats.envelope import SyslogHeader
 from shipper.framing import Block
 from shipper.identity import Identity
-from shipper.record import Record, Source, Text
+from shipper.record import Envelope, Record, Source, Text
 
 RawPolicy = Literal["always", "errors", "never"]
 
 NOT_UTF8 = "not UTF-8, read as Latin-1"
+_PRI = re.compile(r"<[0-9]{1,3}>")
+_MESSAGE_FORMATS = tuple(form for form in FORMATS if form is not debug.FORMAT)
 _MAX_ENVELOPES = 4
 """A `file:` prefix, a syslog header, and the same once more from a relay; deeper nesting is text."""
 
@@ -63,6 +71,80 @@ class Reader:
             starts = _offsets([len(frame) for frame in frames], block.offset, 1)
         self._finish(records, contents, raws, starts, wrong)
         return records
+
+    def read_messages(
+        self,
+        messages: Sequence[bytes],
+        received: date,
+        peers: Sequence[str],
+        wrong: Mapping[int, str] | None = None,
+        *,
+        colonless_tag: bool = False,
+    ) -> list[Record]:
+        """One record for each syslog message, in order; `peers` are the addresses of their senders, `""` for a program of this machine.
+
+        `received`: today, in the log's zone. `wrong`: what befell the message of that index on its way, for its `error`. `colonless_tag`: see
+        `syslog.parse`. CR, LF and NUL at the end of a message are its framing's, and no part of it.
+        """
+        said = dict(wrong) if wrong else {}
+        notes: dict[int, str] = {}
+        texts = [_decode(message.rstrip(b"\r\n\0"), notes, number) for number, message in enumerate(messages)]
+        for number, note in notes.items():
+            said[number] = f"{said[number]}; {note}" if number in said else note
+        read = [syslog.parse(text, received, assume_pri=True, colonless_tag=colonless_tag) for text in texts]
+        headers = [SyslogHeader(message, self.log) for message in read]
+        self.log.date, self.log.time_of_day = None, ""
+        records, contents = self._messages(headers, texts)
+        sources: dict[str, Source] = {}
+        for record, message, peer in zip(records, read, peers, strict=True):
+            if message.pri_assumed:
+                record.extra = {**(record.extra or {}), "pri_assumed": True}
+            if peer:
+                if record.syslog is None:
+                    record.syslog = Envelope()
+                record.syslog.peer = peer
+            elif not record.host:
+                record.host = self.log.host
+            record.source = sources.get(peer) or sources.setdefault(peer, Source(peer=peer)) if peer else None
+        self._settle(records, contents, texts, said)
+        return records
+
+    def _messages(self, headers: Sequence[SyslogHeader], texts: Sequence[str]) -> tuple[list[Record], Sequence[str]]:
+        """The records of these messages, and what of each its id is made of: its body where that is a record, else all but its PRI, which the
+        copy of the message in a file does not have.
+        """
+        records: list[Record] = []
+        bodies = [header.inner for header in headers]
+        contents = list(bodies)
+        position, count = 0, len(bodies)
+        while position < count:
+            reached = self._run(self._latest, bodies, position, records)
+            if reached == position:
+                for form in _MESSAGE_FORMATS:
+                    if form is not self._latest and (reached := self._run(form, bodies, position, records)) > position:
+                        self._latest = form
+                        break
+            if reached == position:
+                record, contents[position] = self._foreign(headers[position], texts[position])
+                records.append(record)
+                position += 1
+            else:
+                for index in range(position, reached):
+                    headers[index].attach(records[index])
+                position = reached
+        return records, contents
+
+    def _foreign(self, header: SyslogHeader, text: str) -> tuple[Record, str]:
+        """A message whose body no format took by itself."""
+        pri = _PRI.match(text)
+        content = text[pri.end() :] if pri else text
+        if body := header.body():
+            return _attached(body, [header]), content
+        if header.inner and open_envelope(header.inner, self.log):
+            record, inner = self._enveloped(header.inner, self.log)  # from a relay that put a header of its own before the sender's
+            if record.kind not in ("syslog", "text"):
+                return _attached(record, [header]), inner
+        return header.record(), content
 
     def _records(self, lines: Sequence[str]) -> tuple[list[Record], Sequence[str]]:
         """The records of these lines, and what of each line its id is made of."""
@@ -121,20 +203,25 @@ class Reader:
     def _finish(
         self, records: list[Record], contents: Sequence[str], raws: Sequence[str], starts: Sequence[int], wrong: dict[int, str]
     ) -> None:
-        """Adds what every record has: host, id, source, raw."""
-        for number, reason in wrong.items():
-            record = records[number]
-            record.error = f"{record.error}; {reason}" if record.error else reason
+        """Adds what every record has: host, source, and then as `_settle`."""
         if host := self.log.host:
             for record in records:
                 record.host = record.host or host
-        self._identity.assign(records, contents)
         file, peer = self.file, self.peer
         kept = self.log.keeps_ids
         if file or peer:
             for record, start in zip(records, starts, strict=True):
                 if not (kept and record.source):
                     record.source = Source(file, start if file else None, peer)
+        self._settle(records, contents, raws, wrong)
+
+    def _settle(self, records: list[Record], contents: Sequence[str], raws: Sequence[str], wrong: Mapping[int, str]) -> None:
+        """Adds what went wrong before reading, the id, and the line itself where it is to be kept."""
+        for number, reason in wrong.items():
+            record = records[number]
+            record.error = f"{record.error}; {reason}" if record.error else reason
+        self._identity.assign(records, contents)
+        kept = self.log.keeps_ids
         if self.raw != "never":
             always = self.raw == "always"
             for record, line in zip(records, raws, strict=True):
