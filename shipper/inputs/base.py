@@ -12,14 +12,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Any, Protocol
 
 from shipper.batch import Batch
+from shipper.formats import Log
+from shipper.reader import RawPolicy
+from shipper.stamps import Clock
 
 Deliver = Callable[[Batch], Awaitable[None]]
 
 LINGER_RECORDS = 500
 LINGER_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the lines of an input are read. `zone`: of stamps that name none (None: this machine's). `host`: of lines that name none. `raw`: when
+    a record keeps its line. `fields`: the optional fields of MTA text records, where the user said which (None: told by their shape).
+    """
+
+    zone: tzinfo | None = None
+    host: str = ""
+    raw: RawPolicy = "errors"
+    fields: tuple[str, ...] | None = None
+
+    def log(self, service: str = "") -> Log:
+        """What is known of one log; `service`: what its file's name says."""
+        return Log(clock=Clock(self.zone), fields=self.fields, service=service, host=self.host)
 
 
 class Places(Protocol):
