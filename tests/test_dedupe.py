@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import closing
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -58,17 +59,17 @@ def test_runs_are_minutes() -> None:
 def test_a_line_without_time_is_known_by_the_second_before_it() -> None:
     """A line `--` under every stamp is not a repeat of the others; in a copy of the log it is."""
     log = records(("2026-03-01T10:20:30Z+00", "a"), ("", "--"), ("2026-03-01T10:20:31Z+00", "b"), ("", "--"))
-    seen = Seen()
-    assert seen.repeats(Minutes().keys(log)) == []
-    assert seen.repeats(Minutes().keys(log)) == [0, 1, 2, 3]
+    with closing(Seen()) as seen:
+        assert seen.repeats(Minutes().keys(log)) == []
+        assert seen.repeats(Minutes().keys(log)) == [0, 1, 2, 3]
 
 
 def test_a_line_without_date_is_known_by_its_date() -> None:
     """`12:00:01.00: text` of two days has one id, and is two records."""
-    seen = Seen()
     monday, tuesday = records(("2026-03-02T12:00:01+00:00", "x"), ("2026-03-03T12:00:01+00:00", "x"))
     assert monday.id == tuesday.id
-    assert seen.repeats(Minutes().keys([monday, tuesday])) == []
+    with closing(Seen()) as seen:
+        assert seen.repeats(Minutes().keys([monday, tuesday])) == []
 
 
 def test_batches_make_no_difference() -> None:
