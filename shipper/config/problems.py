@@ -1,0 +1,84 @@
+"""What is wrong with a configuration, where, and what to do: shown as compilers show it.
+
+    error[C104]: unknown option 'timezome' in input 'mta'
+      --> shipper.yaml:12:5
+       |
+    12 |     timezome: Europe/Berlin
+       |     ^^^^^^^^ not an option of a 'mta_log' input
+       = did you mean 'timezone'?
+       = help: shipper explain C104
+
+A value that may be a secret is never shown, wherever it stands in that line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from shipper.screen import Emphasis, escaped, one_cell, plain
+
+_SECRET = re.compile(
+    r"((?:^|[\s{,])[\"']?[\w.-]*(?:pas\w*w|pass|pwd|secr|tok|key|cred|auth|cookie|community)[\w.-]*[\"']?\s*:\s+)([^\s#][^#]*?)(?=\s*(?:#|$|[,}]))",
+    re.IGNORECASE,
+)
+_PARTS_OF_A_URL = re.compile(r"(://[^/\s:@]*:)[^/\s@]+(@)")
+_SHOWN = 110
+"""Columns of a source line that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A stretch of one line of a file. `line` and `column` begin with 1; `column` counts characters."""
+
+    file: str
+    line: int
+    column: int
+    length: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`number`: in `shipper.errors`; `label`: what stands under the line; `notes`: what helps; `warning`: it works nevertheless."""
+
+    number: str
+    message: str
+    place: Place
+    label: str = ""
+    notes: tuple[str, ...] = ()
+    warning: bool = False
+    hidden: bool = False
+    """The value at the place may be a secret, whatever its name."""
+
+
+def text(problem: Problem, sources: Mapping[str, Sequence[str]], emphasis: Emphasis = plain) -> str:
+    """The problem as lines, with the line of the file that it is in. `sources`: file -> its lines."""
+    place = problem.place
+    head = f"{'warning' if problem.warning else 'error'}[{problem.number}]:"
+    lines = [f"{emphasis(head)} {escaped(problem.message)}", f"  --> {escaped(str(place))}"]
+    source = sources.get(place.file, ())
+    margin = ""
+    if 0 < place.line <= len(source):
+        number = str(place.line)
+        margin = " " * (len(number) - 1)
+        shown = masked(source[place.line - 1], place.column if problem.hidden else 0)
+        start = max(0, min(place.column - 1, len(shown)) - 60) if len(shown) > _SHOWN else 0
+        shown = one_cell(shown[start : start + _SHOWN].replace("\t", " "))
+        caret = " " * min(place.column - 1 - start, len(shown)) + "^" * max(1, min(place.length, len(shown) - (place.column - 1 - start)))
+        lines += [f"  {margin}|", f"{number} | {shown}".rstrip(), f"  {margin}| {caret} {escaped(problem.label)}".rstrip()]
+    lines += [f"  {margin}= {escaped(note)}" for note in problem.notes]
+    lines.append(f"  {margin}= help: shipper explain {problem.number}")
+    return "\n".join(lines) + "\n"
+
+
+def masked(line: str, column: int = 0) -> str:
+    """A line without what may be a secret: values of such names, passwords in a URL, and everything behind the key at `column`."""
+    if column:
+        key, colon, _ = line[column - 1 :].partition(":")
+        line = line[: column - 1] + (f"{key}{colon} ***" if colon else "***")
+    line = _SECRET.sub(lambda found: found[0] if found[2].startswith(("${", "[", "|", ">", "&", "*")) else f"{found[1]}***", line)
+    return _PARTS_OF_A_URL.sub(r"\1***\2", line)
