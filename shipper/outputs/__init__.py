@@ -6,5 +6,7 @@ A module named here has `Section`, a pydantic model with `type: Literal["<kind>"
 
 from __future__ import annotations
 
-KINDS: dict[str, str] = {}
+KINDS: dict[str, str] = {
+    "jsonl": "jsonl",
+}
 """`type:` in the configuration -> the module in `shipper.outputs`; one line for each, in the order in which the documentation has them."""
