@@ -1,7 +1,7 @@
 """Our own errors, by number: what it is, why it comes, how to solve it, and the exit code.
 
 A `Failure` is one such error as it happened: `shipper` prints it, and `shipper explain I201` prints its row here. A number is never used
-for something else later. `U` wrong use, `I` input, `O` output, `R` the running service, `X` the program itself.
+for something else later. `U` wrong use, `I` input, `O` output, `C` configuration, `R` the running service, `X` the program itself.
 """
 
 from __future__ import annotations
@@ -158,6 +158,102 @@ ERRORS: dict[str, ErrorKind] = {
         "The system reported an error for a write.",
         "Look at the system's own log. FILE.partial, if there is one, has whole lines only, but not all of them.",
         EX_IOERR,
+    ),
+    "C101": ErrorKind(
+        "A configuration file cannot be read.",
+        "It does not exist, its permissions keep this user out, or it is too large to be a configuration.",
+        "Look at the path and the permissions; the service's user needs to read it, and every file in conf.d beside it.",
+        EX_CONFIG,
+    ),
+    "C102": ErrorKind(
+        "A configuration file is not YAML.",
+        "A configuration is one YAML document in UTF-8: options as `name: value`, sections by indentation with blanks.",
+        "Look at the place, and at the line before it: a missing quote or a wrong indentation shows late.",
+        EX_CONFIG,
+    ),
+    "C103": ErrorKind(
+        "The same option is given twice in one section.",
+        "Only one of the two could hold, and which one is not to be guessed.",
+        "Remove one of them.",
+        EX_CONFIG,
+    ),
+    "C104": ErrorKind(
+        "An option is not known.",
+        "Nothing is skipped in silence: an option that is misspelt, or stands in the wrong section, would have no effect.",
+        "Take the name that the message offers, or one of the list in docs/configuration.md; look at the indentation.",
+        EX_CONFIG,
+    ),
+    "C105": ErrorKind(
+        "Something is missing.",
+        "A section has an option that has no default, or the configuration has no input or no output.",
+        "Add it; docs/configuration.md has every option.",
+        EX_CONFIG,
+    ),
+    "C106": ErrorKind(
+        "The value of an option cannot be taken.",
+        "It is no number, size, duration or word of those that the option takes, or is outside its bounds.",
+        "The message says what the option takes.",
+        EX_CONFIG,
+    ),
+    "C107": ErrorKind(
+        "A variable or a file has no value.",
+        "`${VAR}` needs VAR in the environment of the process that reads the configuration, `${file:PATH}` a file that it may read.",
+        "Set it, give a default as `${VAR:-default}`, or write `$$` for a dollar sign. `shipper check --no-env` looks at the rest without them.",
+        EX_CONFIG,
+    ),
+    "C108": ErrorKind(
+        "There is no input or output of this type.",
+        "`type` says what an input or output is, and which options it has.",
+        "Take one of the types that the message lists.",
+        EX_CONFIG,
+    ),
+    "C109": ErrorKind(
+        "The same name stands in two files.",
+        "Files of conf.d add inputs, outputs and routes; none of them replaces what another one says.",
+        "Rename one of the two, or remove it. The message has both places.",
+        EX_CONFIG,
+    ),
+    "C110": ErrorKind(
+        "A name refers to nothing.",
+        "A route names an output, an input or a field that there is not.",
+        "Take the name that the message offers; fields are those of the native profile in docs/schema.md.",
+        EX_CONFIG,
+    ),
+    "C111": ErrorKind(
+        "The configuration is too deep, or repeats itself without end.",
+        "Sections are nested too deep, an alias stands inside of what it repeats, or aliases of aliases grow out of all measure.",
+        "Write it out where an alias is not worth it.",
+        EX_CONFIG,
+    ),
+    "C112": ErrorKind(
+        "A YAML tag is not allowed.",
+        "Tags (`!something`) ask a program to make things of a value. What type a value has is said by its option.",
+        "Write the value without the tag; a text that begins with ! needs quotes.",
+        EX_CONFIG,
+    ),
+    "C151": ErrorKind(
+        "Something has no effect.",
+        "A route stands behind one that fits everything, or an output gets no records.",
+        "Move or remove it.",
+        EX_STRICT,
+    ),
+    "C152": ErrorKind(
+        "Everyone on this machine can read a secret.",
+        "A password or token stands in a file that all users may read.",
+        "`chmod 640`, or better: take it from the environment (`${VAR}`) or a file of its own (`${file:PATH}`).",
+        EX_STRICT,
+    ),
+    "C153": ErrorKind(
+        "A file in conf.d is not read.",
+        "Only files whose names end in .yaml are.",
+        "Rename it, or move it away.",
+        EX_STRICT,
+    ),
+    "C154": ErrorKind(
+        "A setting works, but hardly as it is meant.",
+        "An input or output has doubts about what it was told.",
+        "The message says what to change; if it is meant so, leave it.",
+        EX_STRICT,
     ),
     "R501": ErrorKind(
         "Another shipper uses the state directory.",
