@@ -56,7 +56,23 @@ def json_lines(
 
     Records are made fit to be written first: copied, where that changes them.
     """
-    # Only these fields can hold what JSON cannot, or what says nothing. (A search of the lines for `""` costs ten times as much.)
+    records = sound_records(records)
+    try:
+        lines = _encoded(records, documents, context)
+    except UnicodeEncodeError:
+        lines = _encoded(sound_records(records, every=True), documents, context)
+    if not lines.isascii():
+        for character, escape in _LINE_ENDS:
+            lines = lines.replace(character, escape)
+    return lines
+
+
+def sound_records(records: Sequence[Record], *, every: bool = False) -> Sequence[Record]:
+    """The records, with copies for those that hold what JSON and protobuf cannot, or what says nothing. Lone surrogates are looked for only
+    where `every` record is copied: whoever encodes finds out."""
+    if every:
+        return [_sound(record) for record in records]
+    # Only these fields can hold it. (A search of the lines for `""` costs ten times as much.)
     doubtful = [
         number
         for number, record in enumerate(records)
@@ -70,14 +86,7 @@ def json_lines(
         records = list(records)
         for number in doubtful:
             records[number] = _sound(records[number])
-    try:
-        lines = _encoded(records, documents, context)
-    except UnicodeEncodeError:
-        lines = _encoded([_sound(record) for record in records], documents, context)
-    if not lines.isascii():
-        for character, escape in _LINE_ENDS:
-            lines = lines.replace(character, escape)
-    return lines
+    return records
 
 
 def _encoded(records: Sequence[Record], documents: Mapping[type[Record], Callable[[Any, Any], object]] | None, context: object) -> bytes:

@@ -53,7 +53,7 @@ def _rows(struct: type[msgspec.Struct]) -> tuple[tuple[str, str], ...]:
 
 
 _OBJECTS: tuple[type[msgspec.Struct], ...] = (*KINDS, Source, Envelope)
-_ROWS = {struct: _rows(struct) for struct in _OBJECTS}
+ROWS = {struct: _rows(struct) for struct in _OBJECTS}
 
 
 def render(records: Sequence[Record], observed: int) -> bytes:
@@ -170,21 +170,23 @@ def attributes(record: Record) -> list[tuple[str, Value]]:
     if record.raw and record.raw != body(record):
         found.append(("log.record.original", record.raw))
     if isinstance(record, Mta | Connection):
-        _add_wire(record, found)
+        found += wire_attributes(record)
     elif isinstance(record, Service):
-        _add_session(record, found)
+        found += session_attributes(record)
     return found
 
 
 def _copy(struct: Record | Source | Envelope, found: list[tuple[str, Value]]) -> None:
     """Adds what stands in an attribute as it stands in the record."""
-    for field, name in _ROWS[type(struct)]:
+    for field, name in ROWS[type(struct)]:
         value = getattr(struct, field)
         if value is not None and value is not False and value != "":
             found.append((name, value))
 
 
-def _add_wire(record: Mta | Connection, found: list[tuple[str, Value]]) -> None:
+def wire_attributes(record: Mta | Connection) -> list[tuple[str, str | int]]:
+    """What several fields of such a record say together."""
+    found: list[tuple[str, str | int]] = []
     direction = record.direction
     if not direction and isinstance(record, Mta):
         direction = "in" if record.action in INBOUND else "out"
@@ -210,12 +212,16 @@ def _add_wire(record: Mta | Connection, found: list[tuple[str, Value]]) -> None:
         found.append(("sunmsg.mta.diagnostic_type", kind))
     if record.enhanced_status and event_of(record.event, record.severity, True).outcome == "failure":
         found.append(("error.type", record.enhanced_status))
+    return found
 
 
-def _add_session(record: Service, found: list[tuple[str, Value]]) -> None:
+def session_attributes(record: Service) -> list[tuple[str, str | int]]:
+    """What several fields of a service's record say together."""
+    found: list[tuple[str, str | int]] = []
     if version := ip_version(record.client_ip):
         found.append(("network.type", f"ipv{version}"))
     if record.client_ip and record.service in PROTOCOLS:
         found.append(("network.protocol.name", PROTOCOLS[record.service]))
     if record.reason and event_of(record.event, record.severity, bool(record.user)).outcome == "failure":
         found.append(("error.type", record.reason))
+    return found
