@@ -1,18 +1,20 @@
-"""Sizes and durations as people write them: `Size` is octets, `Duration` seconds.
+"""What sections of the configuration are made of: `Part`, and sizes, durations and time zones as people write them.
 
     size:    10   10B   64 KiB   10MB   1.5 GB       K, M, G, T are 1024, 1024 * 1024, ...; with or without B or iB
     since:   5    5s    500ms    10m    1h   1h30m   d is 24 hours, w seven days
 
 A number alone is octets, or seconds. Case does not matter. Nothing negative.
-What these say when a text is neither never quotes it: whoever reports the error knows whether it may be shown.
+What these say when a text is none of them never quotes it: whoever reports the error knows whether it may be shown.
 """
 
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
@@ -22,6 +24,12 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 60
 
 SIZE_HELP = "a size: octets, or a number with K, M, G or T (64K, 10MB, 2 GiB; K is 1024)"
 DURATION_HELP = "a time: seconds, or a number with ms, s, m, h, d or w (500ms, 30s, 1h30m, 7d)"
+
+
+class Part(BaseModel):
+    """A section, or a part of one: nothing unknown in it, nothing changed after it was read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def size(value: object) -> int:
@@ -49,6 +57,19 @@ def duration(value: object) -> float:
     if not text or position < len(text):
         raise PydanticCustomError("duration", "must be {help}", {"help": DURATION_HELP})
     return seconds
+
+
+def time_zone(name: str) -> str:
+    """The name itself, when it is one of the IANA database. Raises PydanticCustomError, with the nearest names as `near`, when not."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        names = sorted(available_timezones())
+        city = name.rpartition("/")[2].lower().replace(" ", "_")
+        near = [known for known in names if known.lower() == name.lower() or known.rpartition("/")[2].lower() == city]
+        near = near[:3] or get_close_matches(name, names, 3, 0.6)
+        raise PydanticCustomError("time_zone", "must be a time zone as Europe/Berlin or UTC", {"near": near}) from None
+    return name
 
 
 def size_text(octets: int) -> str:
@@ -102,3 +123,6 @@ Duration = Annotated[
     ),
 ]
 """Seconds. A default is given as a number: `wait: Duration = 5.0`."""
+
+TimeZone = Annotated[str, AfterValidator(time_zone)]
+"""A name of the IANA database."""

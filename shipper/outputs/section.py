@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from shipper.config.units import Duration, Size
-
-
-class Part(BaseModel):
-    """A section, or a part of one: nothing unknown in it, nothing changed after it was read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from shipper.config.units import Duration, Part, Size
 
 
 class BufferSettings(Part):
