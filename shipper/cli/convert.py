@@ -305,8 +305,8 @@ def _told(account: Account, seconds: float, output: str) -> str:
     files = f"{account.logs:,} file{'s' if account.logs != 1 else ''}"
     processes = f", {account.jobs} processes" if account.jobs > 1 else ""
     rate = f"{tally.lines / seconds:,.0f} lines/s, {tally.octets / seconds / 1e6:,.1f} MB/s" if seconds > 0 else ""
-    where = "" if output == "-" else f" to {escaped(output)}"
-    lines.append(messages.wrapped(f"{files}{where} in {seconds:,.1f} s: {rate}{processes}"))
+    where = "" if output == "-" else f", to {escaped(output)}"
+    lines.append(messages.wrapped(f"{files} in {seconds:,.1f} s: {rate}{processes}{where}"))
     aside = tally.outside + tally.repeated
     reasons = [f"{tally.repeated:,} repeated"] * bool(tally.repeated) + [f"{tally.outside:,} outside the time"] * bool(tally.outside)
     why = f" ({', '.join(reasons)})" if reasons else ""
