@@ -304,6 +304,12 @@ ERRORS: dict[str, ErrorKind] = {
         "Start `shipper run` with it, or ask as the service's user or as root.",
         EX_TEMPFAIL,
     ),
+    "R509": ErrorKind(
+        "The certificates of a TLS input cannot be used.",
+        "A PEM file cannot be read by the service's user, is none, or certificate and key do not belong together.",
+        "Look at the file that the message names: `openssl x509 -in FILE -noout -subject -enddate`, `openssl pkey -in FILE -noout`.",
+        EX_CONFIG,
+    ),
     "X401": ErrorKind(
         "A worker process ended before its work was done.",
         "It was killed, most often by the system for want of memory, or by hand.",
