@@ -8,5 +8,6 @@ from __future__ import annotations
 
 KINDS: dict[str, str] = {
     "jsonl": "jsonl",
+    "syslog": "syslog",
 }
 """`type:` in the configuration -> the module in `shipper.outputs`; one line for each, in the order in which the documentation has them."""

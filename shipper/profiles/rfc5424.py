@@ -1,0 +1,230 @@
+"""Records as syslog messages: RFC 5424 with structured data, RFC 3164, or the server's own line behind an RFC 3164 header.
+
+    <22>1 1998-01-19T19:16:57.64-08:00 mail mta 128549 mta.dequeue [timeQuality tzKnown="1"][mta@32473 uid="…" code="D" …] deliver a -> b
+    <22>Jan 19 19:16:57 mail mta[128549]: deliver a -> b
+
+One message is one record for every receiver: control characters (LF, CR, NUL, ESC, C1, line separators) are written as `#012`, as other
+daemons write them, so that nothing in a log can begin a second message or paint a terminal. In structured data `"`, `\\` and `]` have a
+backslash before them (RFC 5424, 6.3.3). A message without BOM is UTF-8 all the same, as ours are.
+
+When a message is longer than `most`, parameters go first, the least needed before the others, then the text is cut at its end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from shipper import __version__, events
+from shipper.profiles.base import event_of, summary
+from shipper.record import Connection, Debug, Mta, Record, Service, Store, Syslog, Text
+from shipper.stamps import MONTH_NAMES
+
+DOCUMENTATION_NUMBER = 32473
+"""The private enterprise number that RFC 5612 keeps for examples."""
+
+_PARAMETERS = (
+    ("uid", "id"),
+    ("code", "code"),
+    ("from", "sender"),
+    ("null-from", "null_sender"),
+    ("to", "recipient"),
+    ("src-ch", "source_channel"),
+    ("dst-ch", "destination_channel"),
+    ("dir", "direction"),
+    ("act", "act"),
+    ("user", "username"),
+    ("user", "user"),
+    ("sasl", "authenticated"),
+    ("rip", "remote_ip"),
+    ("rport", "remote_port"),
+    ("rip", "client_ip"),
+    ("rport", "client_port"),
+    ("lip", "local_ip"),
+    ("lport", "local_port"),
+    ("msgid", "message_id"),
+    ("msgid-rel", "related_message_id"),
+    ("code-smtp", "smtp_code"),
+    ("esc", "enhanced_status"),
+    ("diag", "diagnostic"),
+    ("reason", "reason"),
+    ("state", "account_state"),
+    ("auth", "auth_method"),
+    ("orcpt", "original_recipient"),
+    ("orcpt-type", "original_recipient_type"),
+    ("blocks", "size_blocks"),
+    ("size", "size_bytes"),
+    ("folder", "folder"),
+    ("qfile", "queue_file"),
+    ("attempt", "attempt"),
+    ("envid", "envelope_id"),
+    ("helo", "remote_name"),
+    ("rdns", "remote_dns"),
+    ("rmta", "remote_mta"),
+    ("ihost", "initial_host"),
+    ("dhost", "dns_host"),
+    ("app", "application"),
+    ("cipher", "tls_cipher"),
+    ("proto", "transport"),
+    ("tag", "tag"),
+    ("cmd", "bad_command"),
+    ("notary", "notary_flags"),
+    ("qsec", "queue_seconds"),
+    ("inter", "intermediate_address"),
+    ("init", "initial_address"),
+    ("filter", "filter"),
+    ("prio", "priority"),
+    ("sens", "sensitivity"),
+    ("banner", "banner"),
+    ("svc", "service"),
+    ("cat", "category"),
+    ("level", "level"),
+    ("start", "session_start"),
+    ("dur", "session_seconds"),
+    ("bin", "bytes_from_client"),
+    ("bout", "bytes_to_client"),
+    ("mbx", "mailboxes"),
+    ("hname", "header_name"),
+    ("tid", "thread"),
+    ("pcnt", "sequence"),
+    ("perr", "error"),
+)
+"""(parameter, field), the most needed first: a message that is too long loses them from the end."""
+_ACTED = frozenset((Service, Store))
+_SD_ID = {Mta: "mta", Connection: "conn", Service: "svc", Store: "svc"}
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_QUOTED = re.compile(r'["\\\]]')
+_NOT_HEADER = re.compile(r"[^\x21-\x7e]")
+
+
+class Style(NamedTuple):
+    """How messages are written. `form`: `rfc5424`, `rfc3164` or `raw`; `facility`: a keyword, for records that did not come by syslog; `host`:
+    of records that name none; `enterprise`: the number in our SD-IDs; `most`: octets of a message, 0 for any."""
+
+    form: str = "rfc5424"
+    facility: str = "mail"
+    host: str = ""
+    enterprise: int = DOCUMENTATION_NUMBER
+    most: int = 0
+
+
+def render(records: Sequence[Record], observed: int, style: Style) -> list[bytes]:
+    """One message for each record, without framing. `observed`: nanoseconds since 1970, the time of a message whose record has none (3164)."""
+    write = _write_5424 if style.form == "rfc5424" else _write_3164
+    return [write(record, observed, style) for record in records]
+
+
+def one_line(text: str) -> str:
+    """The text with its control characters as `#ooo`, octal (`#x2028` for the line separators)."""
+    return _CONTROL.sub(_number, text) if _CONTROL.search(text) else text
+
+
+def _number(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"#{code:03o}" if code < 256 else f"#x{code:04x}"
+
+
+def _write_5424(record: Record, observed: int, style: Style) -> bytes:
+    head = (
+        f"<{_priority(record, style)}>1 {_timestamp(record.time)} {_word(record.host or style.host, 255)} {_word(_application(record), 48)} "
+        f"{record.pid if record.pid is not None else '-'} {_word(record.event, 32)} "
+    )
+    quality = "" if not record.time else f'[timeQuality tzKnown="{int(record.time_zone_source != "system")}"]'
+    origin = f'[origin software="shipper" swVersion="{__version__}"]'
+    parameters = _parameters(record)
+    identifier = f"{_SD_ID.get(type(record), 'log')}@{style.enterprise}"
+    text = one_line(_text(record))
+    while True:
+        ours = f"[{identifier} {' '.join(parameters)}]" if parameters else ""
+        message = f"{head}{quality}{origin}{ours} {text}".encode(errors="replace")
+        over = len(message) - style.most
+        if not style.most or over <= 0:
+            return message
+        if len(parameters) > 1:
+            while len(parameters) > 1 and over > 0:
+                over -= len(parameters.pop().encode(errors="replace")) + 1
+        elif parameters or origin:
+            parameters, origin = [], ""
+        else:
+            return _cut(message, style.most)
+
+
+def _write_3164(record: Record, observed: int, style: Style) -> bytes:
+    if style.form == "raw":
+        text = record.raw or _text(record)
+    else:
+        text = _text(record)
+    stamp = _bsd(record.time, observed)
+    tag = _word(_application(record), 32).replace(":", "_").replace("[", "_")
+    pid = "" if record.pid is None else f"[{record.pid}]"
+    host = _word(record.host or style.host, 255)
+    message = f"<{_priority(record, style)}>{stamp} {host} {tag}{pid}: {one_line(text)}".encode(errors="replace")
+    return message if not style.most or len(message) <= style.most else _cut(message, style.most)
+
+
+def _cut(message: bytes, most: int) -> bytes:
+    """The beginning of a message, not through the middle of a character."""
+    return message[:most].decode(errors="ignore").encode()
+
+
+def _priority(record: Record, style: Style) -> int:
+    facility = (record.syslog.facility if record.syslog else "") or style.facility
+    code = events.FACILITIES.index(facility) if facility in events.FACILITIES else 2
+    severity = events.SEVERITIES.index(record.severity) if record.severity in events.SEVERITIES else 6
+    return code * 8 + severity
+
+
+def _timestamp(time: str) -> str:
+    """A record's time as RFC 5424 has it: at most six digits of a fraction, no leap second; `-` where there is none that it can say."""
+    if not time or time[17:19] == "60" or len(time) < 25 or time[-6] not in "+-":
+        return "-"
+    return time if len(time) <= 32 else f"{time[:26]}{time[-6:]}"
+
+
+def _bsd(time: str, observed: int) -> str:
+    """`Jan 19 19:16:57`, in the zone of the record's time; the time of reading in UTC where it has none."""
+    if time:
+        return f"{MONTH_NAMES[int(time[5:7]) - 1]} {int(time[8:10]):2d} {time[11:19]}"
+    read = datetime.fromtimestamp(observed // 1_000_000_000, UTC)
+    return f"{MONTH_NAMES[read.month - 1]} {read.day:2d} {read:%H:%M:%S}"
+
+
+def _application(record: Record) -> str:
+    if record.process:
+        return record.process
+    if isinstance(record, Service | Debug) and record.service:
+        return record.service
+    return "mta" if record.event.startswith("mta.") else "shipper"
+
+
+def _word(text: str, most: int) -> str:
+    """A header field: printable ASCII without blanks, `-` when there is nothing of it."""
+    return _NOT_HEADER.sub("_", text)[:most] or "-"
+
+
+def _parameters(record: Record) -> list[str]:
+    """`name="value"` of each field that the record has, in the order of `_PARAMETERS`."""
+    found: list[str] = []
+    for name, field in _PARAMETERS:
+        value = getattr(record, field, None)
+        if field == "act":
+            value = event_of(record.event, record.severity, bool(getattr(record, "user", ""))).action if type(record) in _ACTED else None
+        if value is None or value == "" or value is False:
+            continue
+        text = "1" if value is True else str(value)
+        if _QUOTED.search(text):
+            text = _QUOTED.sub(r"\\\g<0>", text)
+        found.append(f'{name}="{one_line(text)}"')
+    return found
+
+
+def _text(record: Record) -> str:
+    """What a human reads: the message, or what stands in its place."""
+    if isinstance(record, Service | Debug | Syslog | Text):
+        return record.message
+    if record.raw:
+        return record.raw
+    return summary(record, event_of(record.event, record.severity, False))

@@ -1,0 +1,107 @@
+"""Records as syslog messages: read back they are the same, whole or cut; and no text in a record makes a second message."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shipper.formats import syslog
+from shipper.profiles.rfc5424 import Style, one_line, render
+from shipper.record import KINDS, AnyRecord, Mta, Record, Service, Text
+
+GOLDEN = sorted((Path(__file__).parent.parent / "formats").glob("*/*/expected.jsonl"))
+RECORDS: list[Record] = [
+    msgspec.json.decode(line, type=AnyRecord)
+    for path in GOLDEN
+    if path.parent.parent.name != "native"
+    for line in path.read_bytes().splitlines()
+]
+hostile = st.text(st.sampled_from('\n\r\x00\x1b\x9b\u2028\u202e"\\] [a<22>1=ü😀'), max_size=30)
+
+
+@st.composite
+def records(draw: st.DrawFn) -> Record:
+    """A record of any kind with hostile text in any of its text fields."""
+    kind = draw(st.sampled_from(KINDS))
+    record = kind()
+    for field in msgspec.structs.fields(kind):
+        if field.type is str and field.name != "time" and draw(st.booleans()):
+            setattr(record, field.name, draw(hostile))
+    return record
+
+
+def parameters(message: syslog.Message) -> dict[str, Any]:
+    """Our own structured data."""
+    data = message.envelope.structured_data or {}
+    return next((value for name, value in data.items() if name.endswith("@32473")), {})
+
+
+def test_golden_records_come_back() -> None:
+    """Header, structured data and text of every golden record are what the record has, by our own parser."""
+    for record, raw in zip(RECORDS, render(RECORDS, 0, Style()), strict=True):
+        message = syslog.parse(raw.decode())
+        assert not message.error, raw
+        assert message.envelope.severity == record.severity
+        assert message.envelope.msg_id == record.event[:32]
+        found = parameters(message)
+        assert found["uid"] == record.id
+        if isinstance(record, Mta):
+            assert found.get("from", "") == one_line(record.sender)
+            assert found.get("to", "") == one_line(record.recipient)
+            assert found.get("null-from") == ("1" if record.null_sender else None)
+        if isinstance(record, Service):
+            assert message.message == one_line(record.message)
+        if record.time and record.time[17:19] != "60":
+            assert message.envelope.timestamp == record.time
+
+
+@given(st.lists(records(), max_size=4), st.sampled_from(["rfc5424", "rfc3164", "raw"]), st.integers(0, 700))
+def test_one_record_is_one_message_whatever_it_holds(some: list[Record], form: str, most: int) -> None:
+    """No control character gets out, nothing is longer than allowed, and it is UTF-8."""
+    most = most and max(480, most)
+    messages = render(some, 10**18, Style(form, most=most))
+    assert len(messages) == len(some)
+    for raw in messages:
+        text = raw.decode()
+        assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029]", text)
+        assert not most or len(raw) <= most
+        message = syslog.parse(text)
+        assert message.envelope.facility == "mail"
+        if form == "rfc5424":
+            assert message.envelope.version == 1 and not message.error, text
+
+
+@given(hostile)
+def test_structured_data_is_escaped_as_the_rfc_says(text: str) -> None:
+    """A value comes back as it was, but for its control characters."""
+    (raw,) = render([Mta(sender=text, code="E", event="mta.enqueue")], 0, Style())
+    assert parameters(syslog.parse(raw.decode())).get("from", "") == one_line(text)
+
+
+def test_parameters_go_before_text_is_cut() -> None:
+    """A message that is too long loses its least needed parameters first; the id and the text stay as long as they can."""
+    record = next(record for record in RECORDS if isinstance(record, Mta) and record.banner and record.queue_file)
+    (whole,) = render([record], 0, Style())
+    (shorter,) = render([record], 0, Style(most=len(whole) - 10))
+    (short,) = render([record], 0, Style(most=480))
+    text = syslog.parse(whole.decode()).message
+    assert syslog.parse(shorter.decode()).message == syslog.parse(short.decode()).message == text
+    names = [list(parameters(syslog.parse(message.decode()))) for message in (whole, shorter, short)]
+    assert len(names[0]) > len(names[1]) > len(names[2]) > 1
+    assert names[0][: len(names[2])] == names[2]
+    assert parameters(syslog.parse(short.decode()))["uid"] == record.id
+    (cut,) = render([Text(message="ü" * 1000)], 0, Style(most=480))
+    assert 470 < len(cut) <= 480 and cut.decode().endswith("ü")
+
+
+def test_facility_of_what_came_by_syslog_is_kept() -> None:
+    """A record that came behind a header goes on with its facility; others get the configured one."""
+    relayed = next(record for record in RECORDS if record.syslog)
+    (raw,) = render([relayed], 0, Style(facility="local7"))
+    assert relayed.syslog
+    assert syslog.parse(raw.decode()).envelope.facility == (relayed.syslog.facility or "local7")
