@@ -30,7 +30,7 @@ _SHOWN = 110
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A stretch of one line of a file. `line` and `column` begin with 1; `column` counts characters."""
+    """A stretch of one line of a file. `line` and `column` begin with 1; `column` counts characters. Line 0 is the file as such."""
 
     file: str
     line: int
@@ -38,7 +38,7 @@ class Place:
     length: int = 1
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,397 @@
+"""A configuration file, and conf.d beside it -> a `Config`, or all that is wrong with them.
+
+`conf.d/*.yaml` in the directory of the main file are read after it, in the order of their names. Inputs, outputs and routes of all files are
+put together; a name, or any other option, that stands in two files is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from shipper.config.problems import Place, Problem
+from shipper.config.sections import Config, Kinds, Settings, known_inputs, known_outputs
+from shipper.config.tree import MAX_OCTETS, Node, decode, lines_of, parse
+from shipper.config.validate import TOP, did_you_mean, listed, validated
+from shipper.config.variables import filled
+from shipper.record import KINDS as RECORDS
+from shipper.router import Rule, Value, field_names, field_type
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
+_ROOMS = ("inputs", "outputs")
+_SEVERITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
+
+
+@dataclass
+class Loaded:
+    """`config` is None when there is an error (or, when read without the environment, when that was needed to understand it). `tree`: what the
+    files say together; `sources`: file -> its lines."""
+
+    config: Config | None = None
+    problems: list[Problem] = field(default_factory=list)
+    sources: dict[str, Sequence[str]] = field(default_factory=dict)
+    tree: Node | None = None
+
+    @property
+    def errors(self) -> list[Problem]:
+        return [problem for problem in self.problems if not problem.warning]
+
+    @property
+    def warnings(self) -> list[Problem]:
+        return [problem for problem in self.problems if problem.warning]
+
+
+def load(
+    path: str | os.PathLike[str],
+    environment: Mapping[str, str],
+    *,
+    lenient: bool = False,
+    inputs: Kinds | None = None,
+    outputs: Kinds | None = None,
+) -> Loaded:
+    """Reads a configuration. Never raises for what is in the files, or for files that cannot be read.
+
+    `environment`: what `${VAR}` stands for. `lenient`: variables and files without a value are no errors. `inputs`, `outputs`: the types
+    that there are; without them those of the registries.
+    """
+    return _Loading(Path(path), environment, lenient, inputs or known_inputs(), outputs or known_outputs()).run()
+
+
+class _Loading:
+    def __init__(self, path: Path, environment: Mapping[str, str], lenient: bool, inputs: Kinds, outputs: Kinds) -> None:
+        self.path = path
+        self.environment = environment
+        self.lenient = lenient
+        self.kinds = {"inputs": inputs, "outputs": outputs}
+        self.done = Loaded()
+        self.problems = self.done.problems
+        self.readable_by_all: set[str] = set()
+
+    def run(self) -> Loaded:
+        roots = []
+        broken = False
+        for path in (self.path, *self._beside()):
+            root, whole = self._file(path)
+            broken = broken or not whole
+            if root is not None:
+                roots.append(root)
+        if broken or not roots:
+            self._sort()
+            return self.done
+        tree = self._together(roots)
+        self.done.tree = tree
+        before = len(self.done.errors)
+        config = self._config(tree)
+        if len(self.done.errors) == before == 0:
+            self.done.config = config
+        if config is not None and not self.done.errors:
+            self._doubts(config, tree)
+        self._sort()
+        return self.done
+
+    def _beside(self) -> list[Path]:
+        folder = self.path.parent / "conf.d"
+        try:
+            names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith(".") and not entry.is_dir())
+        except OSError:
+            return []
+        for name in names:
+            if name.lower().endswith((".yml", ".yaml")) and not name.endswith(".yaml"):
+                place = Place(str(folder / name), 0, 0)
+                self.problems.append(
+                    Problem("C153", f"'{name}' in conf.d is not read: its name does not end in .yaml", place, warning=True)
+                )
+        return [folder / name for name in names if name.endswith(".yaml")]
+
+    def _file(self, path: Path) -> tuple[Node | None, bool]:
+        """The tree of one file, and whether it could be read to its end."""
+        name = str(path)
+        try:
+            with path.open("rb") as file:
+                mode = os.fstat(file.fileno()).st_mode
+                octets = file.read(MAX_OCTETS + 1)
+        except (OSError, ValueError) as error:
+            reason = (getattr(error, "strerror", None) or "not a path").lower()
+            self.problems.append(Problem("C101", f"cannot read '{name}': {reason}", Place(name, 0, 0)))
+            return None, False
+        if len(octets) > MAX_OCTETS:
+            message = f"'{name}' is larger than {MAX_OCTETS // 1024} KiB: that is no configuration"
+            self.problems.append(Problem("C101", message, Place(name, 0, 0)))
+            return None, False
+        if stat.S_ISREG(mode) and mode & 0o004:
+            self.readable_by_all.add(name)
+        content, wrong = decode(name, octets)
+        self.problems += wrong
+        self.done.sources[name] = lines_of(content)
+        if wrong and not content:
+            return None, False
+        before = len(self.problems)
+        root, problems = parse(name, content)
+        self.problems += problems
+        if root is None and len(self.problems) > before:
+            return None, False
+        if root is None or root.value is None:
+            if path == self.path and not wrong:
+                what = "there is nothing in this file" if not content.strip() else "this file has only comments"
+                self.problems.append(Problem("C105", what, Place(name, 1, 1), notes=("a configuration has inputs and outputs",)))
+                return None, False
+            return None, not wrong
+        if not isinstance(root.value, dict):
+            notes = ("a configuration is lines such as 'timezone: Europe/Berlin'",)
+            self.problems.append(Problem("C102", "this is not a configuration: options were expected", root.place, notes=notes))
+            return None, False
+        return filled(root, self.environment, path.parent, self.lenient, self.problems), not wrong
+
+    def _together(self, roots: Sequence[Node]) -> Node:
+        """All files as one tree."""
+        merged: dict[str, Node] = {}
+        for root in roots:
+            assert isinstance(root.value, dict)
+            for name, node in root.value.items():
+                if name in (*_ROOMS, "routes", "telemetry", "log") and node.value is None:
+                    continue
+                there = merged.get(name)
+                if there is None:
+                    value = (
+                        dict(node.value)
+                        if isinstance(node.value, dict)
+                        else list(node.value)
+                        if isinstance(node.value, list)
+                        else node.value
+                    )
+                    merged[name] = Node(value, node.place, node.key, node.size, node.written, node.variable, node.unknown)
+                elif name in _ROOMS and isinstance(there.value, dict) and isinstance(node.value, dict):
+                    for inner, section in node.value.items():
+                        if inner in there.value:
+                            self._twice(f"the {name[:-1]} '{inner}'", section, there.value[inner])
+                        else:
+                            there.value[inner] = section
+                elif name == "routes" and isinstance(there.value, list) and isinstance(node.value, list):
+                    there.value.extend(node.value)
+                else:
+                    self._twice(f"'{name}'", node, there)
+        return Node(merged, roots[0].place, roots[0].key)
+
+    def _twice(self, what: str, second: Node, first: Node) -> None:
+        notes = (f"the first one is at {first.key}",)
+        self.problems.append(Problem("C109", f"{what} stands in two files", second.key, "the second one", notes))
+
+    def _config(self, tree: Node) -> Config | None:
+        assert isinstance(tree.value, dict)
+        top = {name: node for name, node in tree.value.items() if name not in _ROOMS}
+        for name in [name for name in top if name not in Settings.model_fields]:
+            node = top.pop(name)
+            notes = did_you_mean(name, [*Settings.model_fields, *_ROOMS]) or (
+                f"the options: {', '.join([*Settings.model_fields, *_ROOMS])}",
+            )
+            self.problems.append(
+                Problem("C104", f"unknown option '{name}' at the top", node.key, "not an option of a configuration", notes)
+            )
+        settings = validated(Settings, Node(top, tree.place, tree.key), TOP, "a configuration", self.problems)
+        sections = {room: self._sections(room, tree) for room in _ROOMS}
+        rules = self._rules(top.get("routes"), tree)
+        places = {
+            f"{room}.{name}": node.key
+            for room in _ROOMS
+            if (found := tree.value.get(room)) is not None and isinstance(found.value, dict)
+            for name, node in found.value.items()
+        }
+        inputs, outputs = sections["inputs"], sections["outputs"]
+        if settings is None or inputs is None or outputs is None or rules is None:
+            return None
+        return Config(settings, inputs, outputs, rules, places)
+
+    def _sections(self, room: str, tree: Node) -> dict[str, BaseModel] | None:
+        """The sections of all inputs, or outputs; None when one of them could not be read."""
+        assert isinstance(tree.value, dict)
+        kinds, node = self.kinds[room], tree.value.get(room)
+        if node is None or node.value == {}:
+            place = node.key if node is not None else tree.place
+            self.problems.append(Problem("C105", f"there is no {kinds.what}", place, notes=(f"the types: {', '.join(kinds.modules)}",)))
+            return None
+        if not isinstance(node.value, dict):
+            note = f"{room}: has a name of your own for each {kinds.what}, and under it its options"
+            self.problems.append(Problem("C106", f"'{room}' must be a section of options", node.key, notes=(note,)))
+            return None
+        found = {name: self._section(kinds, name, inner) for name, inner in node.value.items()}
+        whole = {name: section for name, section in found.items() if section is not None}
+        return whole if len(whole) == len(found) else None
+
+    def _section(self, kinds: Kinds, name: str, node: Node) -> BaseModel | None:
+        where = f"{kinds.what} '{name}'"
+        if not _NAME.fullmatch(name):
+            note = "at most 64 letters and digits, and _ . - behind the first"
+            self.problems.append(Problem("C106", f"'{name}' cannot be the name of an {kinds.what}", node.key, notes=(note,)))
+        kind = node.value.get("type") if isinstance(node.value, dict) else None
+        if not isinstance(node.value, dict) or kind is None:
+            missing = "has no 'type'" if isinstance(node.value, dict | None) else "must be a section of options"
+            self.problems.append(Problem("C105", f"{where} {missing}", node.key, notes=(f"the types: {', '.join(kinds.modules)}",)))
+            return None
+        if kind.unknown:
+            return None
+        if not isinstance(kind.value, str) or kind.value not in kinds.modules:
+            text = kind.value if isinstance(kind.value, str) and not kind.variable else ""
+            message = f"there is no type '{text}' of {kinds.what}" if text else f"the type of {where} is none"
+            notes = (*did_you_mean(text, kinds.modules), f"the types: {', '.join(kinds.modules)}")
+            self.problems.append(Problem("C108", message, kind.place, f"not a type of {kinds.what}", notes))
+            return None
+        try:
+            model = kinds.section(kind.value)
+        except ImportError as error:
+            message = f"the type '{kind.value}' needs something that is not installed: {error.name or error}"
+            self.problems.append(Problem("C108", message, kind.place))
+            return None
+        article = "an" if kind.value[0] in "aeiou" else "a"
+        return validated(model, node, where, f"{article} '{kind.value}' {kinds.what}", self.problems)
+
+    def _rules(self, routes: Node | None, tree: Node) -> tuple[Rule, ...] | None:
+        """The routes as rules; what they name must be there."""
+        assert isinstance(tree.value, dict)
+        if routes is None:
+            return ()
+        if not isinstance(routes.value, list):
+            return None
+        before = len(self.problems)
+        names = {room: list(found.value) if (found := tree.value.get(room)) and isinstance(found.value, dict) else [] for room in _ROOMS}
+        rules = []
+        for number, route in enumerate(routes.value, 1):
+            if not isinstance(route.value, dict):
+                continue
+            to = []
+            for node in _each(route.value.get("to")):
+                if isinstance(node.value, str) and not node.unknown:
+                    to.append(node.value)
+                    if node.value not in names["outputs"]:
+                        self._nothing(f"output '{node.value}'", number, node, node.value, names["outputs"])
+            when, conditions = {}, route.value.get("when")
+            if conditions is not None and isinstance(conditions.value, dict):
+                for name, condition in conditions.value.items():
+                    values = self._condition(number, name, condition, names["inputs"])
+                    if values is not None:
+                        when[name] = values
+            rules.append(Rule(when, tuple(to), f"{route.place.file}:{route.place.line}"))
+        return tuple(rules) if len(self.problems) == before else None
+
+    def _condition(self, number: int, name: str, condition: Node, inputs: Sequence[str]) -> frozenset[Value] | None:
+        kind = field_type(name)
+        if kind is None:
+            self._nothing(f"field '{name}'", number, condition, name, field_names(), condition.key)
+            return None
+        known = {"kind": [record.kind for record in RECORDS], "input": inputs, "severity": _SEVERITIES}.get(name)
+        values = []
+        for node in _each(condition):
+            if node.unknown or not isinstance(node.value, str | None):
+                continue
+            value = _value(node.value, kind)
+            if value is None:
+                what = {int: "a whole number", float: "a number", bool: "yes or no"}.get(kind, "text")
+                notes = ('write "" for an empty field',) if node.value is None else ()
+                self.problems.append(Problem("C106", f"'{name}' in route {number} must be {what}", node.place, notes=notes))
+            elif known is not None and value not in known:
+                self._nothing(f"{name} '{value}'", number, node, str(value), known)
+            else:
+                values.append(value)
+        return frozenset(values)
+
+    def _nothing(self, what: str, number: int, node: Node, word: str, known: Sequence[str], place: Place | None = None) -> None:
+        if node.variable and place is None:
+            what = what.partition(" ")[0] + " of that name"
+            word = ""
+        notes = did_you_mean(word, known)
+        if not notes and 0 < len(known) <= 20:
+            notes = (f"there is {listed(list(known), 'and')}",)
+        self.problems.append(Problem("C110", f"route {number} names the {what}, and there is none", place or node.place, notes=notes))
+
+    def _doubts(self, config: Config, tree: Node) -> None:
+        """Warnings: what works, and is probably not meant so."""
+        last = next((number for number, rule in enumerate(config.rules) if not rule.when), None)
+        if last is not None:
+            named = {name for rule in config.rules[: last + 1] for name in rule.to}
+            for node in _each(_at(tree, "routes"))[last + 1 :]:
+                message = f"this route is never reached: the one at {config.rules[last].place} fits every record"
+                self.problems.append(Problem("C151", message, node.place, warning=True))
+            for name in config.outputs:
+                if name not in named:
+                    message = f"output '{name}' gets no records: no route names it, and the last one fits every record"
+                    self.problems.append(Problem("C151", message, config.places[f"outputs.{name}"], warning=True))
+        for room, sections in (("inputs", config.inputs), ("outputs", config.outputs)):
+            for name, section in sections.items():
+                inner = _at(tree, room, name)
+                doubts = getattr(section, "doubts", None)
+                for option, text in doubts() if doubts is not None else ():
+                    place = found.place if (found := _at(tree, room, name, *option.split("."))) else config.places[f"{room}.{name}"]
+                    self.problems.append(Problem("C154", f"{room[:-1]} '{name}': {text}", place, warning=True))
+                if inner is not None:
+                    self._secrets(section, inner, f"{room[:-1]} '{name}'")
+        if telemetry := _at(tree, "telemetry"):
+            self._secrets(config.settings.telemetry, telemetry, "'telemetry'")
+
+    def _secrets(self, section: BaseModel, node: Node, where: str) -> None:
+        """Secrets that stand in a file which everybody can read."""
+        for names in _secret_paths(section):
+            found = _at(node, *names)
+            if (
+                found is not None
+                and isinstance(found.value, str)
+                and found.value
+                and not found.variable
+                and found.place.file in self.readable_by_all
+            ):
+                message = f"everybody on this machine can read '{names[-1]}' of {where}"
+                self.problems.append(Problem("C152", message, found.key, warning=True, hidden=True))
+
+    def _sort(self) -> None:
+        files = {name: number for number, name in enumerate(self.done.sources)}
+        self.problems.sort(
+            key=lambda problem: (problem.warning, files.get(problem.place.file, -1), problem.place.line, problem.place.column)
+        )
+
+
+def _each(node: Node | None) -> list[Node]:
+    """One value, or those of a list."""
+    if node is None:
+        return []
+    return node.value if isinstance(node.value, list) else [node]
+
+
+def _at(node: Node, *names: str) -> Node | None:
+    found: Node | None = node
+    for name in names:
+        found = found.value.get(name) if found is not None and isinstance(found.value, dict) else None
+    return found
+
+
+def _value(text: str | None, kind: type[Value]) -> Value | None:
+    """A condition's text as the type of the field; None when it is none."""
+    if text is None or kind is str:
+        return text
+    if kind is bool:
+        return {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}.get(text.lower())
+    try:
+        return int(text, 10) if kind is int and len(text) < 20 else float(text)
+    except ValueError:
+        return None
+
+
+def _secret_paths(section: BaseModel) -> list[tuple[str, ...]]:
+    """The paths of all secrets that have a value."""
+    paths: list[tuple[str, ...]] = []
+
+    def look(value: object, path: tuple[str, ...]) -> None:
+        if isinstance(value, BaseModel):
+            for name, info in type(value).model_fields.items():
+                look(getattr(value, name), (*path, info.alias or name))
+        elif isinstance(value, dict):
+            for name, inner in value.items():
+                look(inner, (*path, str(name)))
+        elif hasattr(value, "get_secret_value"):
+            paths.append(path)
+
+    look(section, ())
+    return paths

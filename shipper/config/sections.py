@@ -1,0 +1,133 @@
+"""The sections of a configuration that belong to no single input or output, and where those of inputs and outputs are found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, model_validator
+from pydantic_core import PydanticCustomError
+
+from shipper.config.problems import Place
+from shipper.config.units import Duration, Part, TimeZone
+from shipper.inputs import KINDS as INPUTS
+from shipper.outputs import KINDS as OUTPUTS
+from shipper.router import Rule
+
+
+def _address(value: object) -> object:
+    """`127.0.0.1:9600`, `[::1]:9600`, `:9600`; `no`, `off` and nothing are `""`."""
+    if value is None or (isinstance(value, str) and value.lower() in ("", "no", "off", "false")):
+        return ""
+    if not isinstance(value, str):
+        return value
+    shape = re.fullmatch(r"(?:\[[0-9A-Fa-f:.%\w]+\]|[\w.-]*):([0-9]{1,5})", value, re.ASCII)
+    if shape is None or int(shape[1]) > 65535:
+        raise PydanticCustomError("address", "must be an address and a port as 127.0.0.1:9600, or off")
+    return value
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Address = Annotated[str, BeforeValidator(_address)]
+"""A host and a port to listen on, or `""`."""
+Names = Annotated[list[str], BeforeValidator(_listed)]
+"""One name, or a list of them."""
+
+
+class OtlpTelemetry(Part):
+    """Our own metrics by OTLP."""
+
+    endpoint: str = Field(min_length=1, description="The collector, as http://127.0.0.1:4318.")
+    headers: dict[str, SecretStr] = Field({}, description="Headers of every request.")
+    interval: Duration = Field(60.0, ge=1, description="How often metrics are sent.")
+
+
+class Telemetry(Part):
+    """What the service shows of itself."""
+
+    http: Address = Field(
+        "127.0.0.1:9600", description="Where /healthz, /readyz, /metrics and /status answer; `off`: nowhere.", validate_default=True
+    )
+    otlp: OtlpTelemetry | None = Field(None, description="Our own metrics by OTLP as well.")
+
+
+class OwnLog(Part):
+    """What the service says of itself, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is said: this and what is worse.")
+    format: Literal["auto", "text", "json"] = Field("auto", description="Text or JSON lines; auto: text on a terminal, else JSON.")
+
+
+class Route(Part):
+    """Records that fit `when` go to the outputs in `to`, or are dropped. The first route that fits decides."""
+
+    when: dict[str, Names] = Field({}, description="Field of the record: the value or values that fit; without it every record fits.")
+    to: Names = Field([], description="The outputs that get these records.")
+    drop: bool = Field(False, description="These records go nowhere, and are counted.")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Route:
+        if self.drop and self.to:
+            raise PydanticCustomError("route", "has both 'to' and 'drop'")
+        if not self.drop and not self.to:
+            raise PydanticCustomError("route", "says neither 'to' nor 'drop: yes'")
+        return self
+
+
+class Settings(Part):
+    """The configuration without its inputs and outputs."""
+
+    state: str = Field("/var/lib/shipper", min_length=1, description="Directory of positions, spools and dead letters; one service each.")
+    timezone: TimeZone | None = Field(None, description="Zone of stamps that name none, as Europe/Berlin; else this machine's.")
+    host: str = Field("", description="Host of records that name none.")
+    raw: Literal["always", "errors", "never"] = Field("errors", description="When a record keeps the line that it was read from.")
+    grace: Duration = Field(10.0, description="How long what was read may take to be delivered when the service is stopped.")
+    user: str = Field("", description="The user to become after the ports are bound, when started as root.")
+    group: str = Field("", description="The group to become; else that of the user.")
+    telemetry: Telemetry = Field(Telemetry(), description="What the service shows of itself.")
+    log: OwnLog = Field(OwnLog(), description="What the service says of itself.")
+    routes: list[Route] = Field([], description="Which records go where; a record that no route fits goes to every output.")
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole configuration that was understood. `rules`: its routes, for `shipper.router`; `places`: `inputs.NAME` and `outputs.NAME` ->
+    where that section begins."""
+
+    settings: Settings
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+    rules: tuple[Rule, ...] = ()
+    places: Mapping[str, Place] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """The types of inputs, or of outputs: name -> module of `shipper.inputs` that has the `Section`, or the section itself."""
+
+    what: str
+    modules: Mapping[str, str | type[BaseModel]]
+
+    def section(self, kind: str) -> type[BaseModel]:
+        """The section of a type. Raises ImportError where something that it needs is not installed."""
+        found = self.modules[kind]
+        if not isinstance(found, str):
+            return found
+        section: type[BaseModel] = import_module(f"shipper.{self.what}s.{found}").Section
+        return section
+
+
+def known_inputs() -> Kinds:
+    """The inputs of the registry."""
+    return Kinds("input", INPUTS)
+
+
+def known_outputs() -> Kinds:
+    """The outputs of the registry."""
+    return Kinds("output", OUTPUTS)
