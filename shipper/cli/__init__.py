@@ -48,6 +48,8 @@ COMMANDS = {
     "try": "try_",
     "explain": "explain",
     "generate": "generate",
+    "check": "check",
+    "test": "test_",
 }
 """Command -> module in `shipper.cli`, and function of the same name in it; in the order in which the help shows them."""
 

@@ -233,7 +233,10 @@ def _nodes(node: Node) -> Iterator[Node]:
 
 
 def _fields(model: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
-    return [(info.alias or name, info) for name, info in model.model_fields.items()]
+    """The options of a section by their names, `type` and its own before those that all of its room have."""
+    own = model.__annotations__
+    fields = sorted(model.model_fields.items(), key=lambda field: (field[0] != "type", field[0] not in own))
+    return [(info.alias or name, info) for name, info in fields]
 
 
 def _field(model: type[BaseModel], name: str) -> FieldInfo | None:

@@ -1,0 +1,39 @@
+"""What every command does that reads a configuration: all that is wrong with it on standard error, and exit code 78."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+import typer
+
+from shipper.cli import messages
+from shipper.errors import EX_CONFIG
+from shipper.screen import bold, plain
+
+if TYPE_CHECKING:
+    from shipper.config.load import Loaded
+    from shipper.config.sections import Config
+
+
+def read(path: str) -> Config:
+    """The configuration, with the environment of this process. Warnings are printed; errors too, and end the command."""
+    import os
+
+    from shipper.config.load import load
+
+    loaded = load(path, os.environ)
+    print_problems(loaded)
+    if loaded.config is None:
+        raise typer.Exit(EX_CONFIG)
+    return loaded.config
+
+
+def print_problems(loaded: Loaded, stream: TextIO | None = None) -> None:
+    """All errors and warnings, each with its line, one blank line between two."""
+    from shipper.config.problems import text
+
+    stream = stream or sys.stderr
+    emphasis = bold if stream.isatty() else plain
+    if loaded.problems:
+        messages.write("\n".join(text(problem, loaded.sources, emphasis) for problem in loaded.problems), stream)
