@@ -20,8 +20,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-CHUNK = 1 << 20
-"""Octets of a chunk, about: a plain file's reads, and what unpacked pieces are joined to."""
+CHUNK = 1 << 18
+"""Octets of a chunk, about: a plain file's reads, and what unpacked pieces are joined to. A thousand lines: more at a time is no faster."""
 
 _PACKED = 1 << 16
 _PIECE = 1 << 15
@@ -115,7 +115,7 @@ class Content:
         self._stream = stream
 
     def chunks(self) -> Iterator[bytes]:
-        """The content in pieces of up to 1 MiB and a little. Raises `ArchiveBroken`, after all that could be read, and OSError."""
+        """The content in pieces of up to `CHUNK` and a little. Raises `ArchiveBroken`, after all that could be read, and OSError."""
         begin = self._begin(b"")
         self.kind = kind_of(begin)
         if not self.kind:

@@ -217,11 +217,12 @@ class Conversion:
         before: list[Block] = []
         pace = date = None
         size = 0
+        enough = min(self._sizes.range, self._sizes.sent // self.account.jobs)
         for block in chain(self._blocks(log), (None,)):
             if block is not None:
                 given.append(block)
                 size += len(block.data)
-            if not given or (block is not None and size < self._sizes.range):
+            if not given or (block is not None and size < enough):
                 continue
             if not log.tasks:
                 date = self._date(log, given[0].data)
@@ -295,7 +296,7 @@ class _Pace:
 
     def before(self) -> int:
         """Octets that a range of a stream is given of what is before it: more where less was not enough."""
-        return int(0 if self._leans else self._first << 2 * (1 + min(DROPS, self._pool.dropped - self._dropped)))
+        return int(0 if self._leans else self._first << 2 * (1 + min(2, self._pool.dropped - self._dropped)))
 
 
 def _last_lines(given: Sequence[Block], size: int) -> list[Block]:

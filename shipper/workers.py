@@ -29,15 +29,16 @@ from shipper.errors import Failure
 from shipper.framing import Block, blocks
 from shipper.passage import Options, Passage, Piece, Tally, portions
 
-CHUNK = 1 << 19
+CHUNK = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Octets: of a `range`; rendered lines that a worker may have to `hold` (more than a range gives, or it waits for its turn in the
-    middle); what is read `before` a range at first, and `at_most`."""
+    """Octets: of a `range` of a file; of all that is `sent` of a stream and not done; rendered lines that a worker may have to `hold` (more
+    than a range gives, or it waits for its turn in the middle); what is read `before` a range at first, and `at_most`."""
 
     range: int = 4 << 20
+    sent: int = 12 << 20
     hold: int = 24 << 20
     before: int = 1 << 16
     at_most: int = 16 << 20
@@ -150,6 +151,7 @@ def _work(channel: _Channel, options: Options, sizes: Sizes) -> None:
             return
         assert kind == _TASK, kind
         task, go_on = pickle.loads(body)
+        del body
         if task.file >= 0:
             task.file = channel.receive_file()
         try:
