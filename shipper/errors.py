@@ -231,6 +231,12 @@ ERRORS: dict[str, ErrorKind] = {
         "Write the value without the tag; a text that begins with ! needs quotes.",
         EX_CONFIG,
     ),
+    "C113": ErrorKind(
+        "A test of the configuration failed.",
+        "A line became another record, or went to other outputs, than the test expects.",
+        "The message says what it became. `shipper try LINE` shows how a line is read.",
+        EX_STRICT,
+    ),
     "C151": ErrorKind(
         "Something has no effect.",
         "A route stands behind one that fits everything, or an output gets no records.",
@@ -309,6 +315,18 @@ ERRORS: dict[str, ErrorKind] = {
         "A PEM file cannot be read by the service's user, is none, or certificate and key do not belong together.",
         "Look at the file that the message names: `openssl x509 -in FILE -noout -subject -enddate`, `openssl pkey -in FILE -noout`.",
         EX_CONFIG,
+    ),
+    "R509": ErrorKind(
+        "Our own metrics cannot go out by OTLP.",
+        "`telemetry.otlp` is set, and OpenTelemetry's exporter is not installed: it is an extra.",
+        "Install it with `pip install 'shipper[telemetry]'`, or take `telemetry.otlp` out.",
+        EX_CONFIG,
+    ),
+    "R510": ErrorKind(
+        "There is nothing to replay, or no output for it.",
+        "The file or directory has no dead letters that wait, or the configuration has no output of the name that they were for.",
+        "Name a file of STATE/dead-letters/OUTPUT, or another output with --to.",
+        EX_NOINPUT,
     ),
     "X401": ErrorKind(
         "A worker process ended before its work was done.",
