@@ -114,7 +114,7 @@ def convert(
     except BaseException as error:
         sink.discard()
         if isinstance(error, KeyboardInterrupt):
-            what = "what was printed is whole lines" if output == "-" else f"nothing was written to {output}"
+            what = "not all was printed" if output == "-" else f"nothing was written to {output}"
             messages.write(f"interrupted: {escaped(what)}\n")
             raise typer.Exit(EX_INTERRUPTED) from None
         raise
