@@ -45,6 +45,10 @@ def shipper(
 
 COMMANDS = {
     "convert": "convert",
+    "run": "run",
+    "status": "status",
+    "tap": "tap",
+    "replay": "replay",
     "try": "try_",
     "explain": "explain",
     "generate": "generate",

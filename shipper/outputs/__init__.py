@@ -9,5 +9,7 @@ from __future__ import annotations
 KINDS: dict[str, str] = {
     "jsonl": "jsonl",
     "syslog": "syslog",
+    "otlp": "otlp",
+    "elasticsearch": "elasticsearch",
 }
 """`type:` in the configuration -> the module in `shipper.outputs`; one line for each, in the order in which the documentation has them."""

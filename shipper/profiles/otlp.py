@@ -292,11 +292,11 @@ _LOG_RECORD: dict[int, tuple[str, Any]] = {
 """Number of a field -> its name in JSON, and what it is; a list is a field that comes many times."""
 
 
-def _message(octets: bytes, fields: dict[int, tuple[str, Any]]) -> dict[str, Any]:
+def _message(octets: bytes, names: dict[int, tuple[str, Any]]) -> dict[str, Any]:
     """A message of ours as OTLP's JSON has it."""
     found: dict[str, Any] = {}
-    for number, value in _fields(octets):
-        name, what = fields[number]
+    for number, value in fields(octets):
+        name, what = names[number]
         if what is str:
             found[name] = str(value, "utf-8")
         elif isinstance(what, list):
@@ -316,7 +316,7 @@ def _message(octets: bytes, fields: dict[int, tuple[str, Any]]) -> dict[str, Any
     return found
 
 
-def _fields(octets: bytes) -> Iterator[tuple[int, Any]]:
+def fields(octets: bytes) -> Iterator[tuple[int, Any]]:
     """(number, value) of the fields of a message: int, or octets. Raises ValueError or IndexError for what is none."""
     position, end = 0, len(octets)
     while position < end:
@@ -359,11 +359,11 @@ def partial_success(octets: bytes) -> tuple[int, str]:
     """(rejected records, message) of an `ExportLogsServiceResponse`; (0, "") of one that says nothing. Raises ValueError for what is none."""
     try:
         rejected, message = 0, ""
-        for number, value in _fields(octets):
+        for number, value in fields(octets):
             if not 0 < number < 1 << 29 or (number == 1 and not isinstance(value, bytes)):
                 raise ValueError("no such field")
             if number == 1:
-                for inner, told in _fields(value):
+                for inner, told in fields(value):
                     if inner == 1 and isinstance(told, int):
                         rejected = _signed(told)
                     elif inner == 2 and isinstance(told, bytes):
@@ -376,7 +376,7 @@ def partial_success(octets: bytes) -> tuple[int, str]:
 def status_message(octets: bytes) -> str:
     """The message of a `Status`, as an answer of 4xx or 5xx has it; `""` where there is none."""
     try:
-        for number, value in _fields(octets):
+        for number, value in fields(octets):
             if number == 2 and isinstance(value, bytes):
                 return value.decode("utf-8", "replace")
     except (ValueError, IndexError):
