@@ -288,7 +288,7 @@ def _told(account: Account, seconds: float, output: str) -> str:
         lines.append(f"not read: {len(left) - SHOWN:,} more")
     if account.empty:
         names = ", ".join(escaped(name) for name in account.empty[:3])
-        lines.append(messages.wrapped(f"empty: {names}{', ...' if len(account.empty) > 3 else ''} ({len(account.empty):,})"))
+        lines.append(f"empty ({len(account.empty):,}): {names}{', ...' if len(account.empty) > 3 else ''}")
     if tally.kinds["unparsed"]:
         lines.append(f"could not be read ({tally.kinds['unparsed']:,}, kept as kind unparsed), the first of them:")
         for example in account.examples[: tally.kinds["unparsed"]]:
