@@ -1,0 +1,369 @@
+"""Where one output's payloads wait between the inputs and the receiver: in memory, or in a spool on disk. Both have the same face.
+
+- `put` waits while there is no room, or (`drop`) counts and settles what does not fit: for sources that cannot be held up.
+- `take` gives payloads from the front, in order, as many as a send may have, and leaves them where they are. `done(n)` removes the first n. So
+  a take that failed, was too large or was cancelled is simply taken again.
+- In memory a receipt is settled when its payloads are done. In a spool it is settled when they are fsynced: all that was put while one fsync
+  ran goes into the next.
+
+`octets` bound the payloads themselves; what Python adds to each (some 40 octets, in memory alone) is not counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from loguru import logger
+
+from shipper.batch import Receipt
+from shipper.outputs.base import Limits
+from shipper.spool import Frame, Spool, SpoolBlocked
+
+WhenFull = Literal["wait", "drop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Payloads from the front of a buffer, at least one, and when the first of them arrived (nanoseconds since 1970)."""
+
+    payloads: tuple[bytes, ...]
+    observed: int
+
+
+class Buffer(Protocol):
+    """What a lane needs to know of it. `waiting` payloads are put and not done; `lost` ones were damaged on the disk; `dropped` ones found no
+    room. `trouble`: why nothing can be put on the disk now, `""` when it can."""
+
+    dropped: int
+
+    @property
+    def waiting(self) -> int: ...
+    @property
+    def lost(self) -> int: ...
+    @property
+    def trouble(self) -> str: ...
+
+    async def put(self, payloads: Sequence[bytes], receipt: Receipt, observed: int) -> None:
+        """Takes over one branch of the receipt."""
+        ...
+
+    async def take(self, limits: Limits) -> Taken | None:
+        """What is first, when there is something; None after `wake`, when there is nothing."""
+        ...
+
+    def done(self, count: int) -> None:
+        """The first `count` payloads are delivered or set aside."""
+        ...
+
+    def wake(self) -> None:
+        """From now on `take` returns at once."""
+        ...
+
+    async def close(self) -> None:
+        """Makes durable what can be."""
+        ...
+
+
+class _Bell:
+    """Wakes everyone who waits for a change; each looks for himself whether it was his."""
+
+    def __init__(self) -> None:
+        self._waiters: set[asyncio.Future[None]] = set()
+
+    def ring(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+
+
+class _Parcel:
+    """What is left of one put, or of one frame of a spool: `payloads[start:]`."""
+
+    __slots__ = ("observed", "octets", "payloads", "receipt", "start")
+
+    def __init__(self, payloads: Sequence[bytes], observed: int, receipt: Receipt | None = None) -> None:
+        self.payloads = payloads
+        self.observed = observed
+        self.receipt = receipt
+        self.octets = sum(map(len, payloads))
+        self.start = 0
+
+
+def _front(parcels: deque[_Parcel], limits: Limits) -> Taken:
+    """As many payloads from the front as the limits allow, and one in any case."""
+    chosen: list[bytes] = []
+    left = limits.octets
+    for parcel in parcels:
+        for payload in parcel.payloads[parcel.start :]:
+            left -= len(payload)
+            if chosen and (left < 0 or len(chosen) >= limits.payloads):
+                return Taken(tuple(chosen), parcels[0].observed)
+            chosen.append(payload)
+    return Taken(tuple(chosen), parcels[0].observed)
+
+
+def _removed(parcels: deque[_Parcel], count: int) -> int:
+    """Removes the first payloads and settles the receipts of those parcels that are empty by it; the octets that are gone."""
+    gone = 0
+    while count:
+        parcel = parcels[0]
+        step = min(count, len(parcel.payloads) - parcel.start)
+        gone += sum(map(len, parcel.payloads[parcel.start : parcel.start + step]))
+        parcel.start += step
+        count -= step
+        if parcel.start == len(parcel.payloads):
+            parcels.popleft()
+            if parcel.receipt is not None:
+                parcel.receipt.settle()
+    return gone
+
+
+class MemoryBuffer:
+    """At most `octets` of payloads; a put that is larger by itself is taken when nothing else waits."""
+
+    lost = 0
+    trouble = ""
+
+    def __init__(self, octets: int, when_full: WhenFull = "wait") -> None:
+        self.dropped = 0
+        self.waiting = 0
+        self._octets = octets
+        self._when_full = when_full
+        self._held = 0
+        self._parcels: deque[_Parcel] = deque()
+        self._bell = _Bell()
+        self._awake = False
+
+    async def put(self, payloads: Sequence[bytes], receipt: Receipt, observed: int) -> None:
+        if not payloads:
+            receipt.settle()
+            return
+        parcel = _Parcel(payloads, observed, receipt)
+        while self._parcels and self._held + parcel.octets > self._octets:
+            if self._when_full == "drop":
+                self.dropped += len(payloads)
+                receipt.settle()
+                return
+            await self._bell.wait()
+        self._parcels.append(parcel)
+        self._held += parcel.octets
+        self.waiting += len(payloads)
+        self._bell.ring()
+
+    async def take(self, limits: Limits) -> Taken | None:
+        while not self._parcels:
+            if self._awake:
+                return None
+            await self._bell.wait()
+        return _front(self._parcels, limits)
+
+    def done(self, count: int) -> None:
+        assert count <= self.waiting
+        self.waiting -= count
+        self._held -= _removed(self._parcels, count)
+        self._bell.ring()
+
+    def wake(self) -> None:
+        self._awake = True
+        self._bell.ring()
+
+    async def close(self) -> None:
+        """What still waits was never settled: its input offers it again."""
+
+
+class DiskBuffer:
+    """In front of a spool. At most `pending_octets` of payloads wait in memory for their fsync; when the disk takes none, these fill up first,
+    and then `when_full` holds. A failed write is tried again every `again` seconds, and whenever something was delivered.
+
+    `name`: the output's, for our own log."""
+
+    def __init__(
+        self, spool: Spool, *, name: str = "", when_full: WhenFull = "wait", pending_octets: int = 8 << 20, again: float = 1.0
+    ) -> None:
+        self.dropped = 0
+        self._spool = spool
+        self._name = name
+        self._when_full = when_full
+        self._pending_octets = pending_octets
+        self._again = again
+        self._pending: deque[_Parcel] = deque()
+        self._held = 0
+        self._end = spool.end
+        self._troubles = {"read": "", "write": ""}
+        self._logged = -60.0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"spool-{name}")
+        self._work: asyncio.Future[None] | None = None
+        self._group: list[_Parcel] = []
+        self._later: asyncio.TimerHandle | None = None
+        self._parcels: deque[_Parcel] = deque()
+        self._taken_to = spool.position
+        self._bell = _Bell()
+        self._awake = False
+        self._closed = False
+
+    @property
+    def waiting(self) -> int:
+        return self._end - self._spool.position - self._spool.skipped
+
+    @property
+    def trouble(self) -> str:
+        return self._troubles["write"] or self._troubles["read"]
+
+    @property
+    def lost(self) -> int:
+        return self._spool.lost
+
+    async def put(self, payloads: Sequence[bytes], receipt: Receipt, observed: int) -> None:
+        if not payloads:
+            receipt.settle()
+            return
+        parcel = _Parcel(payloads, observed, receipt)
+        while self._held and self._held + parcel.octets > self._pending_octets:
+            if self._when_full == "drop":
+                self.dropped += len(payloads)
+                receipt.settle()
+                return
+            await self._bell.wait()
+        self._pending.append(parcel)
+        self._held += parcel.octets
+        self._end += len(payloads)
+        if not self._later:
+            self._start()
+
+    async def take(self, limits: Limits) -> Taken | None:
+        while True:
+            self._fill(limits)
+            if self._parcels:
+                return _front(self._parcels, limits)
+            if self._awake and not self._work:
+                return None
+            await self._bell.wait()
+
+    def done(self, count: int) -> None:
+        _removed(self._parcels, count)
+        front = self._parcels[0] if self._parcels else None
+        self._spool.acknowledge(front.first + front.start if isinstance(front, _FrameParcel) else self._taken_to)
+        if self._spool.trimmable or self._troubles["write"]:
+            self._start(trim=True)
+        self._bell.ring()
+
+    def wake(self) -> None:
+        self._awake = True
+        self._bell.ring()
+
+    async def close(self) -> None:
+        """Writes what is pending, if the disk takes it, and makes the position durable."""
+        self._closed = True
+        while self._work or (self._pending and not self._troubles["write"]):
+            if not self._work:
+                self._start()
+            await self._bell.wait()
+        if self._later:
+            self._later.cancel()
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._spool.close)
+        self._thread.shutdown(wait=False)
+
+    def _fill(self, limits: Limits) -> None:
+        """Reads frames until there is enough for one send."""
+        payloads = sum(len(parcel.payloads) - parcel.start for parcel in self._parcels)
+        octets = sum(parcel.octets for parcel in self._parcels)
+        while payloads < limits.payloads and octets < limits.octets:
+            try:
+                frame = self._spool.read()
+            except OSError as error:
+                self._troubled("read", f"the spool cannot be read: {(error.strerror or str(error)).lower()}")
+                self._start_later()
+                return
+            self._troubled("read", "")
+            if frame is None:
+                return
+            parcel = _FrameParcel(frame)
+            self._taken_to = frame.first + len(frame.payloads)
+            self._parcels.append(parcel)
+            payloads += len(frame.payloads)
+            octets += parcel.octets
+
+    def _start(self, *, trim: bool = False) -> None:
+        """Gives the thread what there is to do, unless it works: then it comes next."""
+        if self._work or not (self._pending or trim):
+            return
+        if self._later:
+            self._later.cancel()
+            self._later = None
+        octets = 0
+        while self._pending and (not self._group or octets + self._pending[0].octets <= self._spool.segment_octets):
+            octets += self._pending[0].octets
+            self._group.append(self._pending.popleft())
+        frames = [(parcel.payloads, parcel.observed) for parcel in self._group]
+        self._work = asyncio.get_running_loop().run_in_executor(self._thread, self._write, frames)
+        self._work.add_done_callback(self._wrote)
+
+    def _write(self, frames: list[tuple[Sequence[bytes], int]]) -> None:
+        """In the thread."""
+        if self._spool.trimmable:
+            try:
+                self._spool.trim()
+            except OSError:
+                pass  # segments that are done with stay a while longer
+        if frames:
+            self._spool.append(frames)
+
+    def _wrote(self, work: asyncio.Future[None]) -> None:
+        """Back in the loop: all of the group is durable, or none of it."""
+        self._work = None
+        group, self._group = self._group, []
+        failure = work.exception()
+        if failure is None:
+            if group:
+                self._troubled("write", "")
+            for parcel in group:
+                self._held -= parcel.octets
+                assert parcel.receipt is not None
+                parcel.receipt.settle()
+            self._start()
+        else:
+            self._pending.extendleft(reversed(group))
+            self._troubled("write", failure.reason if isinstance(failure, SpoolBlocked) else f"error in the spool: {failure!r}")
+            self._start_later()
+        self._bell.ring()
+
+    def _start_later(self) -> None:
+        if not self._later and not self._closed:
+            self._later = asyncio.get_running_loop().call_later(self._again, self._retry)
+
+    def _retry(self) -> None:
+        self._later = None
+        self._start()
+        self._bell.ring()
+
+    def _troubled(self, what: Literal["read", "write"], reason: str) -> None:
+        """Says a change, and at most one a minute: a full spool is full and not full with every segment that goes."""
+        before, self._troubles[what] = self.trouble, reason
+        now = asyncio.get_running_loop().time()
+        if bool(before) != bool(self.trouble) and now - self._logged >= 60:
+            self._logged = now
+            if self.trouble:
+                logger.warning("output '{}': {}", self._name, self.trouble)
+            else:
+                logger.info("output '{}': the spool is in order again", self._name)
+
+
+class _FrameParcel(_Parcel):
+    __slots__ = ("first",)
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(frame.payloads, frame.observed)
+        self.first = frame.first
