@@ -5,5 +5,8 @@ A module named here has `Section`, a pydantic model with `type: Literal["<kind>"
 
 from __future__ import annotations
 
-KINDS: dict[str, str] = {}
+KINDS: dict[str, str] = {
+    "file": "file",
+    "stdin": "stdin",
+}
 """`type:` in the configuration -> the module in `shipper.inputs`; one line for each, in the order in which the documentation has them."""

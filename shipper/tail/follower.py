@@ -412,7 +412,7 @@ class Follower:
             tail.finished = True
             tail.why = "was there before the first start"
 
-    def unmeasured(self, now: float, wall: float) -> tuple[Sight, list[tuple[tuple[str, ...], int]]] | None:
+    def unmeasured(self) -> tuple[Sight, list[tuple[tuple[str, ...], int]]] | None:
         """An archive that has to be measured (`archive.measure`), with the contents that it may be a copy of."""
         for held in self.held.values():
             if held.measured is None and held.why.endswith(("to be compared", "to be compared again")):

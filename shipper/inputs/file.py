@@ -1,0 +1,315 @@
+"""Input `file`: any log that one or more globs name, followed through every rotation. `shipper.tail` decides; here is the loop around it.
+
+Every `poll` seconds it is looked at what files there are (in a thread: a network file system may take its time), then each file that has
+something new gets its turn: one slice of up to 256 KiB, handed over in batches of up to 500 records, over all files. A position is passed
+when what was read up to it is settled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+import msgspec
+from loguru import logger
+from pydantic import Field
+
+from shipper.batch import Arrival, Batch, Receipt
+from shipper.config.units import Duration, Size
+from shipper.formats.debug import time_of_day
+from shipper.formats.names import debug_date, service_of
+from shipper.framing import MAX_LINE
+from shipper.inputs.base import LINGER_RECORDS, Deliver, Places, Reading
+from shipper.inputs.section import Common
+from shipper.ledger import Ledger
+from shipper.reader import Reader
+from shipper.record import Record
+from shipper.screen import escaped
+from shipper.stamps import system_zone
+from shipper.tail import Follower, Listing, Mark, Piece, Point, Start, Tail, listing, measure
+from shipper.tail.follower import FORGET
+from shipper.tail.warm import warmed
+
+UNFINISHED = "the line has no end"
+
+Look = Callable[[Sequence[str]], Listing]
+"""What files there are now; the argument are paths that are followed though no pattern may name them. May block."""
+Order = Callable[[list[Tail]], list[Tail]]
+"""The order in which files that have something new are read; who waited longest comes first in the argument."""
+
+
+class Section(Common):
+    """Settings of an input of this type."""
+
+    type: Literal["file"]
+    paths: list[str] = Field(min_length=1, description="Files, by path or glob (`**` goes through directories). Name the rotated ones too.")
+    exclude: list[str] = Field([], description="Globs of paths or names that are left out.")
+    start: Start = Field(
+        "beginning",
+        alias="from",
+        description="At the very first start: files from their `beginning`, or only what comes after their `end`; `now` is the same.",
+    )
+    poll: Duration = Field(0.5, gt=0, description="Seconds between two looks at what files there are.")
+    idle_flush: Duration = Field(5.0, description="Seconds after which the last line of a rotated file is read without its line end.")
+    max_line: Size = Field(MAX_LINE, ge=1024, description="Octets of a line that are read; the rest is cut, and the record says so.")
+    max_open: int | None = Field(None, ge=1, description="Files open at a time; else a quarter of what the system allows, 512 at most.")
+    forget: Duration = Field(FORGET, description="Seconds after which a file that is gone is forgotten.")
+
+
+def make(name: str, section: Section, reading: Reading) -> FileInput:
+    """The input of a section."""
+    paths, exclude = section.paths, section.exclude
+    return FileInput(
+        name,
+        lambda known: listing(paths, exclude, known),
+        reading,
+        start=section.start,
+        poll=section.poll,
+        idle_flush=section.idle_flush,
+        max_line=section.max_line,
+        max_open=section.max_open,
+        forget=section.forget,
+    )
+
+
+class _Log:
+    """What the input has of one tail: its reader, and its ledger."""
+
+    def __init__(self, reader: Reader, ledger: Ledger[Point]) -> None:
+        self.reader = reader
+        self.ledger = ledger
+
+
+class FileInput:
+    """Follows the files that `look` finds. `monotonic` and `wall` are clocks in seconds."""
+
+    def __init__(
+        self,
+        name: str,
+        look: Look,
+        reading: Reading,
+        *,
+        start: Start = "beginning",
+        poll: float = 0.5,
+        idle_flush: float = 5.0,
+        max_line: int = MAX_LINE,
+        max_open: int | None = None,
+        forget: float = FORGET,
+        order: Order = lambda tails: tails,
+        follower: type[Follower] = Follower,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.name = name
+        self._find = look
+        self._reading = reading
+        self._start: Start = start
+        self._poll = poll
+        self._idle_flush = idle_flush
+        self._max_line = max_line
+        self._max_open = max_open or min(512, max(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
+        self._forget = forget
+        self._order = order
+        self._kind = follower
+        self._monotonic = monotonic
+        self._wall = wall
+        self._follower: Follower | None = None
+        self._logs: dict[Tail, _Log] = {}
+        self._records: list[Record] = []
+        self._receipts: list[Receipt] = []
+        self._places: Places | None = None
+        self._dirty = False
+        self._stopping = False
+
+    # --- the loop ---
+
+    async def run(self, deliver: Deliver, places: Places, stop: asyncio.Event) -> None:
+        """Follows until `stop` is set."""
+        remembered = places.load()
+        marks = [msgspec.convert(mark, Mark) for mark in remembered.get("files", [])]
+        follower = self._kind(
+            marks,
+            first=not remembered and not getattr(places, "lost", False),
+            start=self._start,
+            max_line=self._max_line,
+            max_open=self._max_open,
+            idle_flush=self._idle_flush,
+            forget=self._forget,
+            notice=self._notice,
+        )
+        self._follower, self._places, self._stopping = follower, places, False
+        saved: list[object] | None = None
+        try:
+            while not stop.is_set():
+                due = self._monotonic() + self._poll
+                await self._look(follower, stop)
+                bound: list[object] = [(tail.path, tail.key, tail.rolled, tail.finished) for tail in follower.tails]
+                if bound != saved:
+                    saved = bound
+                    self._save()
+                await self._turns(follower, deliver, stop, due)
+                if not stop.is_set() and (wait := due - self._monotonic()) > 0:
+                    try:
+                        await asyncio.wait_for(stop.wait(), wait)
+                    except TimeoutError:
+                        pass
+        finally:
+            self._stopping = True  # what is settled from now on is passed at once
+            follower.close()
+
+    async def _look(self, follower: Follower, stop: asyncio.Event) -> None:
+        known = [tail.real for tail in follower.tails if tail.real]
+        found = await asyncio.to_thread(self._find, known)
+        follower.look(found, self._monotonic(), self._wall())
+        while not stop.is_set() and (wanted := follower.unmeasured()) is not None:
+            sight, contents = wanted
+            result = await asyncio.gather(asyncio.to_thread(measure, sight.path, contents), return_exceptions=True)
+            if isinstance(result[0], BaseException) and not isinstance(result[0], OSError):
+                raise result[0]
+            follower.measured(sight, result[0], self._monotonic())
+            follower.look(found, self._monotonic(), self._wall())
+        if len(self._logs) > len(follower.tails):
+            here = set(follower.tails)
+            self._logs = {tail: log for tail, log in self._logs.items() if tail in here}
+
+    async def _turns(self, follower: Follower, deliver: Deliver, stop: asyncio.Event, due: float) -> None:
+        """A turn for each file that has something, again and again until the next look is due or there is nothing more."""
+        while not stop.is_set() and (ready := self._order(follower.ready(self._monotonic()))):
+            for tail in ready:
+                for piece in follower.read(tail, self._monotonic()):
+                    self._take(follower, tail, piece)
+                    if len(self._records) >= LINGER_RECORDS:
+                        await self._hand_over(deliver)
+                    await asyncio.sleep(0)
+                if stop.is_set() or self._monotonic() >= due:
+                    break
+            await self._hand_over(deliver)
+            await asyncio.sleep(0)
+            if self._monotonic() >= due:
+                break
+
+    async def _hand_over(self, deliver: Deliver) -> None:
+        if not self._receipts:
+            return
+        records, receipts = self._records, self._receipts
+        self._records, self._receipts = [], []
+
+        def settled() -> None:
+            for receipt in receipts:
+                receipt.settle()
+
+        await deliver(Batch(records, Arrival(self.name, time.time_ns()), Receipt(settled)))
+
+    def _notice(self, text: str) -> None:
+        logger.warning("input {}: {}", self.name, text)
+
+    # --- records and positions ---
+
+    def _take(self, follower: Follower, tail: Tail, piece: Piece) -> None:
+        """The records of some lines, and a receipt for the point after them."""
+        log = self._logs.get(tail)
+        if log is None:
+            log = self._logs[tail] = _Log(self._reader(tail, piece), self._ledger(tail))
+        reader = log.reader
+        reader.file = tail.path
+        records: list[Record] = []
+        for block in piece.blocks:
+            records += reader.read(block)
+        if piece.unfinished and records:
+            last = records[-1]
+            last.error = f"{last.error}; {UNFINISHED}" if last.error else UNFINISHED
+        self._receipts.append(log.ledger.receipt(piece.point._replace(date=reader.log.date), len(records)))
+        self._records += records
+
+    def _ledger(self, tail: Tail) -> Ledger[Point]:
+        def moved(point: Point) -> None:
+            tail.settled = point
+            self._changed()
+
+        return Ledger(moved)
+
+    def _reader(self, tail: Tail, piece: Piece) -> Reader:
+        """The reader of a log that is read on at its position, or begun."""
+        block = piece.blocks[0]
+        date = tail.settled.date
+        if date is None and tail.settled.position == 0:
+            date = self._date(tail, block.data)
+
+        def anew() -> Reader:
+            log = self._reading.log(service_of(tail.path))
+            log.date = date
+            return Reader(log, file=tail.path, raw=self._reading.raw)
+
+        if tail.settled.position == 0 or tail.kind or tail.encoding or tail.descriptor < 0:
+            return anew()
+        try:
+            reader = warmed(anew, tail.descriptor, tail.settled.position, self._max_line)
+        except OSError:
+            return anew()
+        reader.log.date = date or reader.log.date
+        return reader
+
+    def _date(self, tail: Tail, begin: bytes) -> tuple[int, int, int] | None:
+        """The date of a debug log's first line, by when the log was last written to."""
+        for line in begin[:65536].split(b"\n", 50)[:50]:
+            if clock := time_of_day(line.decode("latin-1")):
+                return debug_date(tail.modified / 1e9, self._reading.zone or system_zone(), clock)
+        return None
+
+    def _changed(self) -> None:
+        """Positions have moved: those of one turn of the loop are saved together."""
+        if self._stopping:
+            self._save()
+        elif not self._dirty:
+            self._dirty = True
+            asyncio.get_running_loop().call_soon(self._save)
+
+    def _save(self) -> None:
+        self._dirty = False
+        if self._places is not None and self._follower is not None:
+            self._places.save({"files": [msgspec.to_builtins(tail.mark()) for tail in self._follower.tails]})
+
+    # --- for `status` ---
+
+    @property
+    def losses(self) -> tuple[int, int]:
+        """Loss events of this run, and the octets that they cost, as far as known."""
+        return (self._follower.losses, self._follower.lost_octets) if self._follower else (0, 0)
+
+    def lag(self) -> list[dict[str, Any]]:
+        """Of each file: `path`, `state` and `why`, `octets` behind, `position`, `size`, records `waiting` to be settled, `seconds` since the
+        last record, and `trouble` where it cannot be read."""
+        if self._follower is None:
+            return []
+        now = self._monotonic()
+        return [*self._tails(self._follower.tails, now), *self._held(self._follower)]
+
+    def _tails(self, tails: Iterable[Tail], now: float) -> Iterable[dict[str, Any]]:
+        for tail in tails:
+            size = tail.size
+            if tail.descriptor >= 0 and not tail.kind:
+                try:
+                    size = os.fstat(tail.descriptor).st_size
+                except OSError:
+                    pass
+            behind = 0 if tail.finished or tail.kind else max(0, size - tail.position)
+            yield {
+                "path": escaped(tail.path),
+                "state": "failing" if tail.trouble else tail.state if behind or not tail.listed else "at its end",
+                "why": tail.why,
+                "octets": behind,
+                "position": tail.position,
+                "settled": tail.settled.position,
+                "size": size,
+                "waiting": self._logs[tail].ledger.waiting if tail in self._logs else 0,
+                "seconds": round(now - tail.recorded, 3) if tail.recorded else None,
+                **({"trouble": tail.trouble} if tail.trouble else {}),
+            }
+
+    def _held(self, follower: Follower) -> Iterable[dict[str, Any]]:
+        for held in follower.held.values():
+            yield {"path": escaped(held.sight.path), "state": "held", "why": held.why, "octets": 0, "size": held.sight.size}
