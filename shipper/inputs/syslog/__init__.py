@@ -1,0 +1,231 @@
+"""Syslog from the network and from programs of this machine: UDP, TCP, TLS and Unix datagrams, RFC 3164 and RFC 5424.
+
+Rooms: `address` says where to listen and binds; `datagrams` and `streams` read sockets into the one `inbox` of the input, as long as it has room;
+`framer` cuts streams into messages; `tls` and `senders` say who may send. Here a batch is taken from the inbox, read into records, and handed on.
+
+Syslog has no acknowledgement: what was read is ours, what the kernel holds when the process is killed is lost. So `receipt`s move no position,
+they only count; and a stop reads what has arrived before it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from ipaddress import ip_network
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from shipper.batch import Arrival, Batch, Receipt
+from shipper.config.units import Duration, Size
+from shipper.inputs.base import LINGER_RECORDS, Deliver, Places, Reading
+from shipper.inputs.section import Common
+from shipper.inputs.syslog.address import Address, bind, parse
+from shipper.inputs.syslog.counts import Counts
+from shipper.inputs.syslog.datagrams import Datagrams
+from shipper.inputs.syslog.inbox import Inbox
+from shipper.inputs.syslog.senders import Senders
+from shipper.inputs.syslog.streams import Connections, Limits, Listener
+from shipper.inputs.syslog.tls import Certificates, Tls
+from shipper.reader import Reader
+from shipper.record import Record
+
+_BATCH = 2 * LINGER_RECORDS
+"""What is read at once can be more than was asked for: a connection gives as many messages as 64 KiB hold."""
+
+_LOOK_SECONDS = 1.0
+"""How often connections are looked at for silence, and the kernel is asked for its drops."""
+
+
+class Section(Common):
+    """`type: syslog`. `host` is that of messages from a Unix socket: who sends over the network is another."""
+
+    type: Literal["syslog"]
+    listen: tuple[str, ...] = Field(
+        ("udp://127.0.0.1:5514",), min_length=1, description="Where: udp://ADDRESS:PORT, tcp://…, tls://… or unix:///PATH, one or many."
+    )
+    tls: Tls | None = Field(None, description="Certificates, and who may connect; for tls:// addresses.")
+    allow: tuple[str, ...] = Field((), description="Networks that may send, such as 192.0.2.0/24. Empty: everybody.")
+    max_message: Size = Field(65536, ge=480, le=16 << 20, description="Octets of a message at most; a longer one is cut, and says so.")
+    receive_buffer: Size = Field(4 << 20, ge=4096, le=1 << 30, description="Octets that the kernel may hold for each UDP socket.")
+    max_connections: int = Field(1000, ge=1, description="Connections open at the same time at most.")
+    max_connections_per_address: int = Field(100, ge=1, description="... and of one address.")
+    idle_timeout: Duration = Field(86400.0, gt=0, description="A connection that is silent for so long is closed.")
+    handshake_timeout: Duration = Field(10.0, gt=0, description="How long a TLS handshake may take.")
+    socket_mode: str = Field("0660", pattern=r"^0?[0-7]{3}$", description="Permissions of a Unix socket, octal, in quotes.")
+    colonless_tag: bool = Field(
+        False, description="In `host word words…` without a colon the first word is the program, not a part of the message."
+    )
+
+    @field_validator("listen")
+    @classmethod
+    def _is_an_address(cls, listen: tuple[str, ...]) -> tuple[str, ...]:
+        for text in listen:
+            parse(text)
+        return listen
+
+    @field_validator("allow")
+    @classmethod
+    def _is_a_network(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
+        for text in allow:
+            ip_network(text)
+        return allow
+
+    @model_validator(mode="after")
+    def _has_its_certificates(self) -> Self:
+        if (self.tls is None) == any(text.strip().startswith("tls:") for text in self.listen):
+            raise ValueError("tls: and a tls:// address in listen belong together: one of them is missing")
+        return self
+
+
+class Syslog:
+    """One input. `bind` may be called before `run`, with the rights that a port below 1024 needs; `close` after it."""
+
+    def __init__(self, name: str, section: Section, reading: Reading) -> None:
+        self.name = name
+        self.counts = Counts()
+        self._section = section
+        self._addresses = [parse(text) for text in section.listen]
+        log = reading.log()
+        self._zone = log.clock.zone
+        self._reader = Reader(log, raw=reading.raw)
+        self._sockets: dict[Address, socket.socket] = {}
+        self._certificates: Certificates | None = None
+        self._listening: list[Datagrams | Listener] = []
+        self._connections = Connections(
+            Limits(
+                section.max_message,
+                section.max_connections,
+                section.max_connections_per_address,
+                section.idle_timeout,
+                section.handshake_timeout,
+            )
+        )
+
+    def bind(self, before: Syslog | None = None) -> None:
+        """Opens the sockets. Those that `before` has open too (an input that is to be replaced by this one) are shared with it, so that nothing
+        is lost that the kernel holds for them: `before` may run on until it is clear that this one will, and each closes its own.
+
+        Raises Failure R507 (cannot listen there) or R509 (certificates); nothing is open then that was not before.
+        """
+        section = self._section
+        if section.tls is not None:
+            self._certificates = Certificates(section.tls)
+        shared = before._sockets if before is not None else {}
+        try:
+            for address in self._addresses:
+                if address in shared:
+                    self._sockets[address] = shared[address].dup()
+                elif address not in self._sockets:
+                    self._sockets[address] = bind(address, receive_buffer=section.receive_buffer, mode=int(section.socket_mode, 8))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the sockets. That of Unix stays on the disk, where the next input replaces it."""
+        for sock in self._sockets.values():
+            sock.close()
+        self._sockets = {}
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, while it runs, with the ports that the system gave."""
+        return [str(each.address) for each in self._listening]
+
+    async def run(self, deliver: Deliver, places: Places, stop: asyncio.Event) -> None:
+        """See `Input.run`. Binds, if nobody did. The sockets stay open until `close`."""
+        if not self._sockets:
+            self.bind()
+        inbox = Inbox()
+        self._open(inbox)
+        background = [asyncio.create_task(self._look()), asyncio.create_task(_then(stop, inbox))]
+        try:
+            while not stop.is_set():
+                await inbox.ready.wait()
+                await self._deliver(inbox, deliver)
+            for each in self._listening:
+                each.stop()
+            for datagrams in self._datagrams():
+                datagrams.empty()
+            self._connections.empty()
+            await self._deliver(inbox, deliver)
+        finally:
+            for each in self._listening:
+                each.stop()
+            self._connections.stop()
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+
+    def counters(self) -> dict[str, int]:
+        """`Counts` by name, and `open`: the connections that are."""
+        return {**{name: getattr(self.counts, name) for name in Counts.__slots__}, "open": len(self._connections.open)}
+
+    def lag(self) -> list[dict[str, Any]]:
+        """See `Input.lag`: one for each address."""
+        return [each.lag() for each in self._listening]
+
+    def _open(self, inbox: Inbox) -> None:
+        senders = Senders([ip_network(text) for text in self._section.allow])
+        self._listening = []
+        for address, sock in self._sockets.items():
+            if address.protocol in ("udp", "unix"):
+                self._listening.append(Datagrams(address, sock, inbox, self.counts, senders, self._section.max_message))
+            else:
+                certificates = self._certificates if address.protocol == "tls" else None
+                self._listening.append(Listener(address, sock, inbox, self.counts, senders, self._connections, certificates))
+        for each in self._listening:
+            each.start()
+
+    def _datagrams(self) -> list[Datagrams]:
+        return [each for each in self._listening if isinstance(each, Datagrams)]
+
+    async def _deliver(self, inbox: Inbox, deliver: Deliver) -> None:
+        """Hands over what the inbox has, in batches; nothing is read meanwhile."""
+        messages, peers, wrong = inbox.take()
+        for start in range(0, len(messages), _BATCH):
+            end = start + _BATCH
+            now = time.time_ns()
+            said = {index - start: error for index, error in wrong.items() if start <= index < end}
+            records = self._read(messages[start:end], peers[start:end], said, now)
+            await deliver(Batch(records, Arrival(self.name, now), Receipt(partial(self._settled, len(records)))))
+        inbox.reopen()
+
+    def _read(self, messages: Sequence[bytes], peers: Sequence[str], wrong: dict[int, str], now: int) -> list[Record]:
+        received = datetime.fromtimestamp(now // 1_000_000_000, self._zone).date()
+        records = self._reader.read_messages(messages, received, peers, wrong, colonless_tag=self._section.colonless_tag)
+        counts = self.counts
+        counts.received += len(records)
+        for record in records:
+            if not record.error:
+                counts.parsed += 1
+            if record.extra is not None and "pri_assumed" in record.extra:
+                counts.assumed_pri += 1
+        return records
+
+    def _settled(self, records: int) -> None:
+        self.counts.delivered += records
+
+    async def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        shortest = min(self._section.idle_timeout, self._section.handshake_timeout)
+        while True:
+            await asyncio.sleep(min(_LOOK_SECONDS, shortest / 4))
+            self._connections.look(loop.time())
+            for datagrams in self._datagrams():
+                datagrams.look(loop.time())
+
+
+async def _then(stop: asyncio.Event, inbox: Inbox) -> None:
+    await stop.wait()
+    inbox.ready.set()
+
+
+def make(name: str, section: Section, reading: Reading) -> Syslog:
+    """The input of a section."""
+    return Syslog(name, section, reading)

@@ -1,0 +1,124 @@
+"""Messages that come as datagrams: UDP and Unix sockets, drained some hundred at a wake-up.
+
+A datagram is a message. One without octets is counted and is none; one longer than `max_message` is cut and says so. What the kernel dropped
+because we did not read fast enough is asked of it now and then: a count, and a line in our log when it begins and when it is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from loguru import logger
+
+from shipper.inputs.syslog.address import Address, bound, buffer, kernel
+from shipper.inputs.syslog.counts import Counts
+from shipper.inputs.syslog.inbox import Inbox
+from shipper.inputs.syslog.senders import Senders
+
+AT_ONCE = 256
+_LARGEST = 65536
+"""More than a UDP datagram can be long, so that the kernel never cuts one."""
+_QUIET_SECONDS = 60
+"""Without a drop for so long, it is over."""
+
+
+class Datagrams:
+    """One socket of datagrams. `sock` is bound and does not block; it stays open."""
+
+    def __init__(self, address: Address, sock: socket.socket, inbox: Inbox, counts: Counts, senders: Senders, max_message: int) -> None:
+        self.address = bound(address, sock)
+        self._sock = sock
+        self._inbox = inbox
+        self._counts = counts
+        self._senders = senders
+        self._max = max_message
+        self._buffer = memoryview(bytearray(max(_LARGEST, max_message + 1)))
+        self._local = address.protocol == "unix"
+        self._watching = False
+        held = kernel(sock)
+        self._known = held is not None
+        self._drops = held.drops if held else 0
+        self._dropping: float | None = None  # when it last dropped, while it does
+
+    def start(self) -> None:
+        """Begins to read."""
+        if not self._watching:
+            self._watching = True
+            asyncio.get_running_loop().add_reader(self._sock.fileno(), self._readable)
+
+    def stop(self) -> None:
+        """Reads no more."""
+        if self._watching:
+            self._watching = False
+            asyncio.get_running_loop().remove_reader(self._sock.fileno())
+
+    def empty(self) -> None:
+        """Reads what the kernel still holds, as it would be lost with the socket."""
+        octets = 2 * buffer(self._sock)
+        while octets > 0 and (got := self._read(AT_ONCE)):
+            octets -= got
+        self._inbox.added()
+
+    def look(self, now: float) -> None:
+        """Counts what the kernel dropped. `now` in seconds of the loop's clock."""
+        held = kernel(self._sock)
+        if held is None:
+            return
+        new = (held.drops - self._drops) % (1 << 32)
+        self._drops = held.drops
+        self._counts.kernel_drops += new
+        if new and self._dropping is None:
+            size = buffer(self._sock)
+            logger.warning("{}: the kernel dropped {} datagrams, as its buffer of {} octets was full", self.address, new, size)
+            logger.warning("{}: raise receive_buffer, and with it `sysctl -w net.core.rmem_max={}`", self.address, 4 * size)
+        if new:
+            self._dropping = now
+        elif self._dropping is not None and now - self._dropping > _QUIET_SECONDS:
+            self._dropping = None
+            logger.info("{}: no datagrams dropped any more; {} in all", self.address, self._counts.kernel_drops)
+
+    def lag(self) -> dict[str, object]:
+        """See `Input.lag`. `octets`: in the kernel, with its overhead; None where the system does not say."""
+        held = kernel(self._sock)
+        state = "dropping" if self._dropping is not None else "reading" if self._watching else "stopped"
+        return {"listen": str(self.address), "octets": held.waiting if held else None, "buffer": buffer(self._sock), "state": state}
+
+    def _readable(self) -> None:
+        room = self._inbox.room
+        if room <= 0:
+            self.stop()
+            self._inbox.when_room(self.start)
+            return
+        self._read(min(room, AT_ONCE))
+        self._inbox.added()
+
+    def _read(self, most: int) -> int:
+        """Reads so many datagrams at most; gives their octets."""
+        receive, view, add, counts = self._sock.recvfrom_into, self._buffer, self._inbox.add, self._counts
+        limit, total = self._max, 0
+        for _ in range(most):
+            try:
+                length, sender = receive(view)
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError as problem:  # an ICMP answer to something this socket never sent, or no memory: the next read tells
+                logger.debug("{}: {}", self.address, problem)
+                break
+            total += length + 1
+            if self._local:
+                peer = ""
+            else:
+                peer = sender[0]
+                if not self._senders.allowed(peer):
+                    counts.denied += 1
+                    continue
+            if length > limit:
+                counts.truncated += 1
+                size = "" if self._local else f" of {length},"  # the kernel does not say how long one was that is longer than our buffer
+                add(bytes(view[:limit]), peer, f"datagram{size} cut after {limit} octets")
+            elif length > 3 or bytes(view[:length]).strip(b"\r\n\0"):
+                add(bytes(view[:length]), peer)
+            else:
+                counts.empty += 1
+        return total

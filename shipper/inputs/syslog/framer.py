@@ -1,0 +1,124 @@
+"""Octets of one connection, cut anywhere -> messages. How each is framed is seen from its beginning (RFC 6587).
+
+    11 <13>message<13>message LF<13>message CR LF 0          octet count · LF · LF, with what some senders put before or behind it
+
+- A message that begins with digits and a blank is octet-counted; any other ends with LF, which it may hold in the first case only. A CR or
+  NUL before the LF, and empty lines, are nothing.
+- A message longer than `max_message` octets is cut there, and the rest of it skipped: it never becomes a message of its own.
+- A count of 0, or of more than `MAX_COUNT` and eight times `max_message`, is no count: octets and messages can no longer be told apart. The
+  line that begins with it is the last message (`broken` says so), and whatever follows is not read.
+- What stands behind the last LF when the connection ends is a message, and its error says that its end is missing.
+- Memory is `max_message` octets and one piece; time is linear, however small the pieces are.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+MAX_COUNT = 1 << 20
+"""Octet counts up to this are believed whatever `max_message` is."""
+
+_COUNT = re.compile(rb"([0-9]{1,20}) ")
+_MAYBE_COUNT = re.compile(rb"[0-9]{1,20}\Z")
+_NOTHING = b"\r\n\0"
+UNENDED = "no LF before the connection ended"
+
+
+class Framed(NamedTuple):
+    """A message without its framing. `error`: what is wrong with it, or `""`."""
+
+    octets: bytes
+    error: str = ""
+
+
+class Framer:
+    """One connection. `broken`: why it is not read on, or `""`; it is to be closed then."""
+
+    __slots__ = ("_count", "_held", "_limit", "_no_count", "_searched", "_skipped", "broken")
+
+    def __init__(self, max_message: int) -> None:
+        self.broken = ""
+        self._limit = max_message
+        self._held = bytearray()  # from the beginning of a message on, without what was skipped
+        self._count = 0  # octets of the counted message that has begun; -1: it ends with LF; 0: none has begun
+        self._searched = 0  # where in `held` the search for its LF goes on
+        self._skipped = 0  # octets left out of it
+        self._no_count = ""  # why what it begins with is no octet count
+
+    def feed(self, octets: bytes) -> list[Framed]:
+        """The next piece -> the messages that end in it, in order."""
+        found: list[Framed] = []
+        held = self._held
+        held += octets
+        at, end = 0, len(held)
+        while at < end and not self.broken:
+            if not self._count:
+                if held[at] in _NOTHING:
+                    at += 1
+                    continue
+                at = self._begin(at)
+                if not self._count:
+                    break
+            if self._count > 0:
+                whole = at + self._count - self._skipped
+                if whole > end:
+                    break
+                found.append(self._framed(held[at : min(whole, at + self._limit)], self._count))
+                at = whole
+            else:
+                lf = held.find(b"\n", self._searched)
+                if lf < 0 and not (self._no_count and end - at > self._limit):
+                    self._searched = end
+                    break
+                length = (lf if lf >= 0 else end) - at
+                if length == self._limit + 1 and not self._skipped and held[lf - 1] in _NOTHING:
+                    length -= 1
+                found.append(self._framed(held[at : at + min(length, self._limit)], length + self._skipped))
+                at = lf + 1
+            self._count = self._skipped = 0
+        if self.broken:
+            held.clear()
+            return found
+        del held[:at]
+        self._searched = max(0, self._searched - at)
+        if self._count and len(held) > self._limit + 1:  # the one more may be the CR of an LF that is still to come
+            self._skipped += len(held) - self._limit
+            del held[self._limit :]
+            self._searched = self._limit
+        return found
+
+    def close(self) -> list[Framed]:
+        """The connection has ended -> the message that had not."""
+        held, count, length = bytes(self._held), self._count, len(self._held) + self._skipped
+        self._held.clear()
+        self._count = self._skipped = 0
+        if not held:
+            return []
+        if count > 0:
+            return [Framed(held[: self._limit], f"the connection ended after {length} of the message's {count} octets")]
+        message, error = self._framed(held[: self._limit], length)
+        return [Framed(message, f"{error}; {UNENDED}" if error else UNENDED)]
+
+    def _begin(self, at: int) -> int:
+        """Sees how the message is framed that begins at `at`, if enough of it is there. Gives where its text begins."""
+        if 48 <= self._held[at] <= 57:
+            if count := _COUNT.match(self._held, at):
+                number = int(count[1])
+                if 0 < number <= max(MAX_COUNT, 8 * self._limit):
+                    self._count = number
+                    return count.end()
+                self._no_count = f"column 1: {number} is no octet count; the connection was closed"
+            elif _MAYBE_COUNT.match(self._held, at):
+                return at
+        self._count = -1
+        self._searched = at
+        return at
+
+    def _framed(self, octets: bytes | bytearray, length: int) -> Framed:
+        if self._no_count:
+            self.broken = self._no_count
+            return Framed(bytes(octets.rstrip(_NOTHING)), self._no_count)
+        if length > self._limit:
+            return Framed(bytes(octets), f"message of {length} octets, cut after {self._limit}")
+        return Framed(bytes(octets.rstrip(_NOTHING)))

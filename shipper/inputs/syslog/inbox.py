@@ -1,0 +1,66 @@
+"""What all sockets of an input have read and nobody has taken: messages, one batch at most.
+
+Whoever reads asks `room` first and reads no more than that. Without room it stops watching its socket, and is called when there is some again:
+while the outputs make us wait, what comes in waits in the kernel, which makes the sender wait (TCP) or counts what it drops (UDP).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from shipper.inputs.base import LINGER_RECORDS, LINGER_SECONDS
+
+
+class Inbox:
+    """`ready` is set when there is a batch to take: when it is full, or the first message has waited long enough."""
+
+    def __init__(self) -> None:
+        self.ready = asyncio.Event()
+        self.messages: list[bytes] = []
+        self.peers: list[str] = []
+        self.wrong: dict[int, str] = {}
+        self._open = True
+        self._linger: asyncio.TimerHandle | None = None
+        self._waiting: list[Callable[[], None]] = []
+
+    @property
+    def room(self) -> int:
+        """How many messages should be read now."""
+        return LINGER_RECORDS - len(self.messages) if self._open else 0
+
+    def add(self, message: bytes, peer: str, error: str = "") -> None:
+        """One message. What a socket gave at once is taken even where it is more than there was room for."""
+        if error:
+            self.wrong[len(self.messages)] = error
+        self.messages.append(message)
+        self.peers.append(peer)
+
+    def added(self) -> None:
+        """After some were added."""
+        if len(self.messages) >= LINGER_RECORDS:
+            self.ready.set()
+        elif self._linger is None and self.messages:
+            self._linger = asyncio.get_running_loop().call_later(LINGER_SECONDS, self.ready.set)
+
+    def when_room(self, resume: Callable[[], None]) -> None:
+        """Calls `resume` as soon as there is room."""
+        self._waiting.append(resume)
+
+    def take(self) -> tuple[list[bytes], list[str], dict[int, str]]:
+        """All there is. There is no room until `reopen`."""
+        taken = self.messages, self.peers, self.wrong
+        self.messages, self.peers, self.wrong = [], [], {}
+        self._open = False
+        self.ready.clear()
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+        return taken
+
+    def reopen(self) -> None:
+        """What was taken has been handed over."""
+        self._open = True
+        waiting, self._waiting = self._waiting, []
+        for resume in waiting:
+            resume()

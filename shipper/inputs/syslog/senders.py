@@ -1,0 +1,41 @@
+"""Who may send, by address; and what was said about whom, so that it is said once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from loguru import logger
+
+_REMEMBERED = 4096
+
+
+class Senders:
+    """`networks`: those that may send; empty is everybody."""
+
+    def __init__(self, networks: Sequence[IPv4Network | IPv6Network] = ()) -> None:
+        self._networks = tuple(networks)
+        self._known: dict[str, bool] = {}
+        self._told: set[tuple[str, str]] = set()
+
+    def allowed(self, peer: str) -> bool:
+        """Whether this address may send. Said in our log when it may not."""
+        if not self._networks:
+            return True
+        known = self._known.get(peer)
+        if known is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            address = ip_address(peer.partition("%")[0])
+            known = self._known[peer] = any(address in network for network in self._networks)
+            if not known:
+                self.refused(peer, "not in `allow`")
+        return known
+
+    def refused(self, peer: str, reason: str) -> None:
+        """Says once that a sender was refused for this reason."""
+        if (peer, reason) not in self._told:
+            if len(self._told) >= _REMEMBERED:
+                self._told.clear()
+            self._told.add((peer, reason))
+            logger.warning("syslog from {} refused: {}", peer, reason)
