@@ -20,6 +20,7 @@ import json
 import os
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,7 @@ class Checkpoints:
         self._previous = directory / "checkpoints.previous"
         self._new = directory / "checkpoints.new"
         self._changed = asyncio.Event()
+        self._writer = ThreadPoolExecutor(1, "checkpoints")  # of its own: the others may all be waiting for receivers
         self._inputs = self._read()
 
     def places(self, name: str) -> NamedPlaces:
@@ -129,7 +131,7 @@ class Checkpoints:
         self._changed.clear()
         document = json.dumps({"inputs": self._inputs}, separators=(",", ":")).encode()  # not msgspec: a file name may be no UTF-8
         # Shielded: a write that has begun ends before anyone begins another.
-        writing = asyncio.ensure_future(asyncio.to_thread(self._write, document))
+        writing = asyncio.get_running_loop().run_in_executor(self._writer, self._write, document)
         try:
             await asyncio.shield(writing)
         except asyncio.CancelledError:
@@ -201,9 +203,10 @@ class Checkpoints:
 
 
 class NamedPlaces:
-    """One input's share of the checkpoints: its `Places`."""
+    """One input's share of the checkpoints: its `Places`. `retired`: another input has taken over the name, and what this one saves is old."""
 
     def __init__(self, checkpoints: Checkpoints, name: str) -> None:
+        self.retired = False
         self._checkpoints = checkpoints
         self._name = name
 
@@ -216,7 +219,8 @@ class NamedPlaces:
         return self._checkpoints.load(self._name)
 
     def save(self, places: dict[str, Any]) -> None:
-        self._checkpoints.save(self._name, places)
+        if not self.retired:
+            self._checkpoints.save(self._name, places)
 
 
 def encoded(document: bytes, version: int = VERSION) -> bytes:

@@ -39,7 +39,7 @@ WAY = (
     ("lane",),
     ("checkpoints",),
     ("config",),
-    ("telemetry",),
+    ("telemetry", "process"),
     ("pipeline",),
     ("service",),
     ("knowledge",),

@@ -1,0 +1,81 @@
+"""`shipper run`: the service."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from shipper.errors import EX_CONFIG, Failure
+
+
+class LogForm(StrEnum):
+    """How our own log looks."""
+
+    auto = "auto"
+    text = "text"
+    json = "json"
+
+
+def run(
+    config: Annotated[str, typer.Argument(metavar="CONFIG", help="The configuration file; conf.d beside it is read too.")],
+    allow_root: Annotated[bool, typer.Option("--allow-root", help="Run as root, and stay it.")] = False,
+    log_format: Annotated[LogForm | None, typer.Option("--log-format", help="Instead of what the configuration says.")] = None,
+) -> None:
+    """Run the service: follow logs, receive syslog, deliver records, lose nothing.
+
+    It stays in the foreground and writes its own log to standard error.
+
+    \b
+    Signals:
+      TERM, INT  stop reading, deliver what was read (as long as grace lasts),
+                 save positions, exit 0; a second one: stop at once
+      HUP        read the configuration again and reopen output files; a bad
+                 configuration changes nothing
+
+    \b
+    Examples:
+      shipper run /etc/shipper/shipper.yaml
+      shipper check shipper.yaml && kill -HUP $PID
+
+    Exit code: 0; 70 error of ours; 75 another shipper runs there, or a port is
+    taken; 77 no permission, root; 78 configuration.
+    """
+    # A process that is PID 1 has no default for signals, and a HUP may come before there is anything to reload.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stopped_early)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    from shipper.cli import configuration, messages
+    from shipper.config.load import load
+    from shipper.process import open_log
+    from shipper.service import Service
+
+    loaded = load(config, os.environ)
+    configuration.print_problems(loaded)
+    if loaded.config is None:
+        raise typer.Exit(EX_CONFIG)
+    log = loaded.config.settings.log
+    open_log(log_format.value if log_format else log.format, log.level)
+    code = 0
+    try:
+        Service(lambda: load(config, os.environ), loaded, allow_root=allow_root).run()
+    except Failure as failure:
+        messages.print_failure(failure)
+        code = failure.exit
+    # Not sys.exit: a thread may still wait for a receiver that is dead.
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass
+    os._exit(code)
+
+
+def _stopped_early(number: int, _: object) -> None:
+    """Before anything was begun there is nothing to end."""
+    os._exit(0)

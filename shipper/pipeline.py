@@ -1,0 +1,349 @@
+"""The tasks of the service: one for each input, one for each output's lane, one for the checkpoints; nothing else creates any.
+
+    input ─ deliver ─▶ router ─▶ lane.put (each output that gets some) ─▶ receipt settled ─▶ places ─▶ checkpoints
+
+`deliver` holds a branch of the batch's receipt of its own until every output has been given its share; each required output gets one more.
+Order is kept: an input has one batch on its way at a time, and it is put to all its outputs before the next one is read.
+
+Stop order: inputs first, then lanes until they have nothing left or the grace period ends, then checkpoints. What was not delivered by then
+was never settled, and is read again. A task that fails is logged, and ends the service in the same order: a part that is missing is never
+passed over in silence.
+
+A swap keeps what is the same in both plans running, with its sockets and what waits in it. An input that changes hands over what it has read,
+and the next one begins when that is settled; a lane that changes delivers what it has before the next one begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from loguru import logger
+
+from shipper.batch import Batch, Receipt
+from shipper.checkpoints import Checkpoints, NamedPlaces
+from shipper.errors import Failure
+from shipper.inputs.base import Input
+from shipper.lane import Lane
+from shipper.outputs.base import Output
+from shipper.router import Router
+from shipper.telemetry import Tap
+
+_FOR_INPUTS = 0.8
+"""The share of the grace period that inputs have to hand over what they have read; usually they take none of it."""
+
+_AT_ONCE = 0.5
+"""Seconds that cancelled tasks have to end."""
+
+_TO_CLOSE = 3.0
+"""Seconds that a lane has, after what it had to deliver in, to close its connection and what waits on its disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An input of the configuration. `made_of`: two of the same are the same input. `resumes`: begun again, it hands over again what was not
+    settled (a file does; a socket does not)."""
+
+    input: Input
+    made_of: object
+    resumes: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An output of the configuration. `lane` makes its lane, and opens what waits on the disk: not before the lane of that name before it is
+    closed. `required`: positions wait for it."""
+
+    output: Output
+    lane: Callable[[], Lane]
+    made_of: object
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to run: inputs and outputs by name, and which records go where."""
+
+    sources: Mapping[str, Source]
+    targets: Mapping[str, Target]
+    router: Router
+
+
+@dataclass(slots=True)
+class InputCount:
+    """Records of one input since the start. `dropped`: a route said so; `damaged`: lines that could not be read, or in part."""
+
+    read: int = 0
+    dropped: int = 0
+    damaged: int = 0
+
+
+@dataclass(slots=True)
+class _Reading:
+    """An input that runs. `unsettled`: batches that it has handed over and are nowhere safe yet; `passing`: one is being given to lanes."""
+
+    source: Source
+    places: NamedPlaces
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+    unsettled: int = 0
+    passing: bool = False
+
+
+@dataclass(slots=True)
+class _Sending:
+    """A lane that runs."""
+
+    target: Target
+    lane: Lane
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class Pipeline:
+    """Runs a plan, and swaps it for another one. `read`: counts of inputs, `given`: records routed to each output, `gone`: lanes that a swap or
+    the stop has ended, with their counts."""
+
+    def __init__(self, plan: Plan, checkpoints: Checkpoints, taps: set[Tap]) -> None:
+        self.plan = plan
+        self.checkpoints = checkpoints
+        self.read: dict[str, InputCount] = {}
+        self.given: dict[str, int] = {}
+        self.gone: dict[str, list[Lane]] = {}
+        self._taps = taps
+        self._reading: dict[str, _Reading] = {}
+        self._sending: dict[str, _Sending] = {}
+        self._gate = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._failure: Failure | None = None
+        self._swapping: asyncio.Task[Any] | None = None
+
+    async def run(
+        self,
+        stop: asyncio.Event,
+        grace: float,
+        running: Callable[[], None],
+        draining: Callable[[], None],
+        companions: Mapping[str, Coroutine[Any, Any, None]],
+    ) -> None:
+        """Until `stop` is set, or every input has come to its end, or a task fails (raises `Failure`, after an orderly stop). `running` is
+        called when everything has been started, `draining` when the stop begins; `companions` run as long as the pipeline does, and end it when
+        they fail. Cancelled, it ends at once, and saves the checkpoints."""
+        others = [asyncio.create_task(self.checkpoints.run(), name="checkpoints")]
+        others += [asyncio.create_task(companion, name=name) for name, companion in companions.items()]
+        for task in others:
+            task.add_done_callback(self._ended)
+        try:
+            for name, target in self.plan.targets.items():
+                self._send(name, target)
+            for name, source in self.plan.sources.items():
+                self._read(name, source)
+            self._gate.set()
+            running()
+            await self._until_done(stop)
+            draining()
+            await self._drain(grace)
+        finally:
+            readings = [reading.task for reading in self._reading.values()]
+            tasks = [*others, *filter(None, [*readings, *(sending.task for sending in self._sending.values())])]
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=_AT_ONCE)
+            if self._sending:  # stopped at once: what waits on the disk gets its position nevertheless
+                await self._stop_lanes(set(self._sending), 0.0, _AT_ONCE)
+            await self.checkpoints.finish()
+        if self._failure:
+            raise self._failure
+
+    async def swap(self, plan: Plan, grace: float) -> None:
+        """Takes another plan. Each of its steps lasts half of `grace` at most."""
+        loop = asyncio.get_running_loop()
+        self._swapping = asyncio.current_task()
+        changed = {name for name, reading in self._reading.items() if not _same(plan.sources.get(name), reading.source)}
+        await self._stop_inputs(changed, grace / 2)
+        self._gate.clear()
+        try:
+            lanes = {name for name, sending in self._sending.items() if not _same(plan.targets.get(name), sending.target)}
+            last = loop.time() + grace / 2
+            if lanes:
+                await self._until(lambda: not any(reading.passing for reading in self._reading.values()), last)
+            await self._stop_lanes(lanes, max(0.0, last - loop.time()))
+            # A batch that a lane held in memory, and did not deliver, is read again where that is possible.
+            stuck = {name for name, reading in self._reading.items() if lanes and (reading.passing or reading.unsettled)}
+            for name in stuck:
+                reading = self._reading[name]
+                if reading.passing or (reading.source.resumes and not await self._until(lambda: not reading.unsettled, last)):  # noqa: B023
+                    await self._stop_inputs({name}, 0)
+            sources = {name: reading.source for name, reading in self._reading.items()}
+            targets = {name: sending.target for name, sending in self._sending.items()}
+            self.plan = Plan({**plan.sources, **sources}, {**plan.targets, **targets}, plan.router)
+            for name in plan.targets:
+                if name not in self._sending:
+                    self._send(name, plan.targets[name])
+            for name in plan.sources:
+                if name not in self._reading:
+                    self._read(name, plan.sources[name])
+        finally:
+            self._swapping = None
+            self._gate.set()
+
+    def inputs(self) -> Iterable[tuple[str, Source, bool]]:
+        """(name, input, whether it has come to its end) of those that run."""
+        return [(name, reading.source, bool(reading.task and reading.task.done())) for name, reading in list(self._reading.items())]
+
+    def lanes(self) -> Iterable[tuple[str, Target, Lane]]:
+        """(name, output, lane) of those that run."""
+        return [(name, sending.target, sending.lane) for name, sending in list(self._sending.items())]
+
+    def _read(self, name: str, source: Source) -> None:
+        reading = self._reading[name] = _Reading(source, self.checkpoints.places(name))
+        self.read.setdefault(name, InputCount())
+        running = source.input.run(self._deliver(name, reading), reading.places, reading.stop)
+        reading.task = asyncio.create_task(running, name=f"input '{name}'")
+        reading.task.add_done_callback(self._ended)
+
+    def _send(self, name: str, target: Target) -> None:
+        sending = self._sending[name] = _Sending(target, target.lane())
+        self.given.setdefault(name, 0)
+        sending.task = asyncio.create_task(sending.lane.run(sending.stop), name=f"output '{name}'")
+        sending.task.add_done_callback(self._ended)
+
+    def _deliver(self, name: str, reading: _Reading) -> Callable[[Batch], Awaitable[None]]:
+        count = self.read[name]
+
+        async def deliver(batch: Batch) -> None:
+            await self._gate.wait()
+            reading.passing = True
+            try:
+                await self._pass_on(batch, name, count, reading)
+            finally:
+                reading.passing = False
+                self._changed.set()
+
+        return deliver
+
+    async def _pass_on(self, batch: Batch, name: str, count: InputCount, reading: _Reading) -> None:
+        records, arrival = batch.records, batch.arrival
+        count.read += len(records)
+        count.damaged += sum([1 for record in records if record.error])
+        for tap in self._taps:
+            tap.offer(records, name, arrival.observed)
+        router = self.plan.router
+        dropped = router.dropped
+        shares = router.route(records, name)
+        count.dropped += router.dropped - dropped
+        reading.unsettled += 1
+
+        def settled() -> None:
+            reading.unsettled -= 1
+            if not reading.places.retired:
+                batch.receipt.settle()
+            self._changed.set()
+
+        receipt = Receipt(settled)
+        for output, share in shares.items():
+            sending = self._sending[output]
+            self.given[output] += len(share)
+            branch = receipt.branch() if sending.target.required else Receipt(_nothing)
+            try:
+                await sending.lane.put(share, arrival, branch)
+            except asyncio.CancelledError:
+                self.given[output] -= len(share)
+                raise
+        receipt.settle()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A task is done: an input came to its end, somebody stopped it, or it failed."""
+        self._changed.set()
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if self._failure is None:
+            failed = Failure("R506", f"{task.get_name()}: {type(error).__name__}: {error}")
+            self._failure = error if isinstance(error, Failure) else failed
+        logger.opt(exception=error).error("{} failed; the service stops", task.get_name())
+
+    async def _until_done(self, stop: asyncio.Event) -> None:
+        stopping = asyncio.ensure_future(stop.wait())
+        stopping.add_done_callback(lambda _: self._changed.set())
+        try:
+            await self._until(lambda: stop.is_set() or self._failure is not None or self._all_read(), None)
+        finally:
+            stopping.cancel()
+
+    async def _until(self, true: Callable[[], bool], last: float | None) -> bool:
+        """Waits for something that a change of ours makes true, until that time of the loop; whether it is."""
+        while not true():
+            self._changed.clear()
+            try:
+                async with asyncio.timeout_at(last):
+                    await self._changed.wait()
+            except TimeoutError:
+                return true()
+        return True
+
+    def _all_read(self) -> bool:
+        """Every input has come to its end by itself, as a pipe does; not while a swap has stopped some."""
+        return self._gate.is_set() and all(reading.task and reading.task.done() for reading in self._reading.values())
+
+    async def _drain(self, grace: float) -> None:
+        loop = asyncio.get_running_loop()
+        last = loop.time() + grace
+        if self._swapping:
+            await _finished([self._swapping], 0)
+        self._gate.set()
+        await self._stop_inputs(set(self._reading), grace * _FOR_INPUTS, settled=False)
+        await self._stop_lanes(set(self._sending), max(0.0, last - loop.time()))
+
+    async def _stop_inputs(self, names: set[str], seconds: float, *, settled: bool = True) -> None:
+        """Lets inputs hand over what they have, and return; with `settled`, waits for that to be safe, and lets what is not be read again by
+        another input of the name."""
+        stopped = {name: self._reading[name] for name in names}
+        for reading in stopped.values():
+            reading.stop.set()
+        last = asyncio.get_running_loop().time() + seconds
+        await _finished([reading.task for reading in stopped.values()], seconds)
+        if settled:
+            await self._until(lambda: not any(reading.unsettled for reading in stopped.values()), last)
+            for reading in stopped.values():
+                reading.places.retired = True
+        for name in names:
+            del self._reading[name]
+
+    async def _stop_lanes(self, names: set[str], seconds: float, closing: float = _TO_CLOSE) -> None:
+        """Lets lanes deliver what they have; what is left in memory then is not settled."""
+        stopped = {name: self._sending[name] for name in names}
+        for sending in stopped.values():
+            sending.stop.set()
+        if stopped:
+            drains = [asyncio.ensure_future(sending.lane.drain(seconds)) for sending in stopped.values()]
+            await asyncio.wait(drains, timeout=seconds + closing)
+            for sending, drain in zip(stopped.values(), drains, strict=True):
+                if not drain.done():
+                    drain.cancel()
+                elif drain.exception():
+                    logger.error("output '{}' did not close in order: {!r}", sending.lane.name, drain.exception())
+            await _finished([sending.task for sending in stopped.values()], 0)
+        for name in stopped:
+            self.gone.setdefault(name, []).append(self._sending.pop(name).lane)
+
+
+async def _finished(tasks: Iterable[asyncio.Task[None] | None], seconds: float) -> None:
+    """Waits for tasks so long, then cancels those that are left."""
+    left = [task for task in tasks if task]
+    if not left:
+        return
+    _, late = await asyncio.wait(left, timeout=seconds)
+    for task in late:
+        task.cancel()
+    if late:
+        await asyncio.wait(late, timeout=_AT_ONCE)
+
+
+def _same(new: Source | Target | None, old: Source | Target) -> bool:
+    return new is not None and new.made_of == old.made_of
+
+
+def _nothing() -> None:
+    """What waits for an output that is not required: nothing."""

@@ -1,0 +1,389 @@
+"""The life of the process: from a configuration to a running pipeline, its signals, and what is seen of it.
+
+    TERM, INT   stop: inputs, then outputs, within `grace`; then positions are saved, and the exit code is 0. A second one: at once.
+    HUP         read the configuration again. A good one is swapped in, a bad one changes nothing; output files are reopened in any case.
+
+The order of the start: configuration, user, state directory, sockets, giving up root, then everything that touches what strangers send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from hashlib import sha256
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from loguru import logger
+
+from shipper import __version__
+from shipper.buffer import DiskBuffer, MemoryBuffer, WhenFull
+from shipper.checkpoints import Checkpoints, StateDirectory
+from shipper.config.load import Loaded
+from shipper.config.sections import Config, Settings
+from shipper.deadletter import DeadLetters
+from shipper.errors import Failure
+from shipper.inputs import KINDS as INPUTS
+from shipper.inputs.base import Input, Reading
+from shipper.lane import Lane
+from shipper.outputs import KINDS as OUTPUTS
+from shipper.outputs.base import Output
+from shipper.pipeline import Pipeline, Plan, Source, Target
+from shipper.process import Systemd, become, identity, no_new_rights, resident
+from shipper.retry import Backoff
+from shipper.router import Router
+from shipper.spool import Spool
+from shipper.telemetry import Metrics, Number, Tap, application, listen, listen_unix, serve
+
+SPOOLS = "spool"
+DEAD_LETTERS = "dead-letters"
+"""Directories in the state directory that have one for each output."""
+
+CONTROL = "control"
+"""The Unix socket in the state directory that `shipper status` and `shipper tap` ask."""
+
+_PULSE = 1.0
+_ONCE_LOOKED = 10.0
+"""Seconds between two looks at how late the loop is, and over how many the worst is remembered."""
+
+_NOT_RESUMED = ("syslog", "stdin")
+"""Inputs that cannot read again what they have handed over."""
+
+_THREADS = 64
+"""Every output may have one in a call that blocks, and so may every file."""
+
+
+class Service:
+    """One run of the service. `load` reads the configuration, and is called again on HUP."""
+
+    def __init__(self, load: Callable[[], Loaded], loaded: Loaded, *, allow_root: bool = False) -> None:
+        assert loaded.config is not None, "who starts the service has looked for errors"
+        self.taps: set[Tap] = set()
+        self._load = load
+        self._config = loaded.config
+        self._taken = _Taken(loaded)
+        self._allow_root = allow_root
+        self._state = "starting"
+        self._started = time.time()
+        self._reloads = {"taken": 0, "refused": 0}
+        self._refused = ""
+        self._late = _Worst()
+        self._hup = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._systemd = Systemd(dict(os.environ))
+        self._life: asyncio.Task[None] | None = None
+
+    def run(self) -> None:
+        """Runs until it is told to stop; returns when everything is saved. Raises `Failure`."""
+        settings = self._config.settings
+        if os.geteuid() == 0 and not (settings.user or self._allow_root):
+            raise Failure("R504", "started as root, and 'user' is not set")
+        self._directory = StateDirectory(state_path(settings))
+        self._checkpoints = Checkpoints(self._directory.path)
+        plan = self._plan(self._config)
+        doors = self._doors(settings)
+        for source in plan.sources.values():
+            if bind := getattr(source.input, "bind", None):
+                bind()
+        if settings.user:
+            if os.geteuid() == 0:
+                self._directory.give(*identity(settings.user, settings.group))
+            become(settings.user, settings.group)
+        else:
+            no_new_rights()
+        self._pipeline = Pipeline(plan, self._checkpoints, self.taps)
+        self._metrics = _metrics(self, settings)
+        # What is there now stays; records are in no cycles, and looking for some costs a fifth of the time.
+        gc.freeze()
+        gc.set_threshold(50_000)
+        loop = asyncio.new_event_loop()
+        loop.set_default_executor(ThreadPoolExecutor(_THREADS, "work"))
+        try:
+            # The loop is not closed, nor are its threads joined: one that hangs in a call to a dead receiver must not keep the process.
+            loop.run_until_complete(self._live(loop, doors))
+        finally:
+            self._directory.close()
+
+    async def _live(self, loop: asyncio.AbstractEventLoop, doors: Sequence[tuple[str, socket.socket, bool]]) -> None:
+        companions: dict[str, Coroutine[Any, Any, None]] = {"reload": self._reload_on_hup(), "pulse": self._pulse()}
+        for name, listening, private in doors:
+            companions[name] = serve(application(self, self._metrics, private=private), listening, asyncio.Event())
+        settings = self._config.settings
+        self._life = loop.create_task(self._pipeline.run(self._stop, settings.grace, self._running, self._draining, companions))
+        loop.add_signal_handler(signal.SIGTERM, self._terminate)
+        loop.add_signal_handler(signal.SIGINT, self._terminate)
+        loop.add_signal_handler(signal.SIGHUP, self._hup.set)
+        try:
+            await self._life
+        except asyncio.CancelledError:
+            logger.warning("stopped at once; what was not delivered is kept, and some of it may come twice")
+        finally:
+            if not self._stop.is_set() or self._state == "draining":
+                await asyncio.to_thread(self._metrics.close)
+        for name, count in self.ledger()["outputs"].items():
+            if count["waiting"]:
+                logger.warning("output '{}' has not taken {} records yet; they are kept for the next start", name, count["waiting"])
+        logger.info("stopped")
+
+    def _terminate(self) -> None:
+        if not self._stop.is_set():
+            self._stop.set()
+        elif self._life:
+            self._life.cancel()
+
+    def _running(self) -> None:
+        self._state = "running"
+        self._systemd.tell("READY=1", "STATUS=running")
+        logger.info("running: {} inputs, {} outputs", len(self._config.inputs), len(self._config.outputs))
+
+    def _draining(self) -> None:
+        self._state = "draining"
+        self._systemd.tell("STOPPING=1", "STATUS=stopping: outputs get what was read")
+        logger.info("stopping")
+
+    async def _reload_on_hup(self) -> None:
+        while True:
+            await self._hup.wait()
+            self._hup.clear()
+            self._systemd.reloading()
+            try:
+                await self._reload()
+            finally:
+                self._systemd.tell("READY=1", f"STATUS={'reload refused: ' + self._refused if self._refused else 'running'}")
+
+    async def _reload(self) -> None:
+        """Takes the configuration as it is now, if it is good; what it says is either all taken or not at all."""
+        for _, target, _ in self._pipeline.lanes():
+            if reopen := getattr(target.output, "reopen", None):
+                reopen()
+        loaded = await asyncio.to_thread(self._load)
+        try:
+            plan = self._checked(loaded)
+        except Failure as failure:
+            self._reloads["refused"] += 1
+            self._refused = failure.message
+            logger.error("the new configuration is not taken, the old one stays: {}", failure.message)
+            return
+        self._refused = ""
+        self._reloads["taken"] += 1
+        await self._pipeline.swap(plan, self._config.settings.grace)
+        self._taken = _Taken(loaded)
+        logger.info("configuration taken: {} inputs, {} outputs", len(self._config.inputs), len(self._config.outputs))
+        gc.collect()
+        gc.freeze()
+
+    def _checked(self, loaded: Loaded) -> Plan:
+        """The plan of a new configuration, which from then on is ours. Raises `Failure` with the first thing that is wrong with it."""
+        if loaded.config is None:
+            first, *more = loaded.errors
+            raise Failure(first.number, f"{first.place}: {first.message}{f' (and {len(more)} more)' if more else ''}")
+        before, after = self._config.settings, loaded.config.settings
+        plan = self._plan(loaded.config)
+        for name in ("state", "user", "group", "telemetry", "log", "grace"):
+            if getattr(before, name) != getattr(after, name):
+                logger.warning("'{}' is another one in the new configuration: it counts from the next start on", name)
+        self._config = loaded.config
+        return plan
+
+    def _plan(self, config: Config) -> Plan:
+        """What a configuration says is to run. Raises `Failure` for what shows only now, such as a certificate that cannot be read."""
+        settings = config.settings
+        sources = {name: self._source(name, section, settings) for name, section in config.inputs.items()}
+        targets = {name: self._target(name, section) for name, section in config.outputs.items()}
+        return Plan(sources, targets, Router(config.rules, list(config.outputs)))
+
+    def _source(self, name: str, section: Any, settings: Settings) -> Source:
+        zone = section.timezone or settings.timezone
+        reading = Reading(
+            zone=ZoneInfo(zone) if zone else None,
+            host=settings.host if section.host is None else section.host,
+            raw=section.raw or settings.raw,
+            fields=None if section.fields is None else tuple(section.fields),
+        )
+        module = import_module(f"shipper.inputs.{INPUTS[section.type]}")
+        made: Input = module.make(name, section, reading)
+        return Source(made, (section, reading), section.type not in _NOT_RESUMED)
+
+    def _target(self, name: str, section: Any) -> Target:
+        module = import_module(f"shipper.outputs.{OUTPUTS[section.type]}")
+        made: Output = module.make(name, section)
+        return Target(made, partial(self._lane, name, section, made), section, section.required)
+
+    def _lane(self, name: str, section: Any, output: Output) -> Lane:
+        """Opens what waits on the disk, if anything does. Raises `Failure` R503."""
+        when_full: WhenFull = "drop" if section.buffer.when_full == "drop_newest" else "wait"
+        letters = DeadLetters(self._directory.path / DEAD_LETTERS / name)
+        backoff = Backoff(first=section.retry.first, cap=section.retry.longest)
+        if section.buffer.kind == "memory":
+            return Lane(output, MemoryBuffer(section.buffer.size, when_full), letters, backoff=backoff)
+        directory = self._directory.path / SPOOLS / name
+        try:
+            spool = Spool(directory, octets=section.buffer.size)
+        except OSError as error:
+            raise Failure("R503", f"'{directory}' cannot be used: {(error.strerror or str(error)).lower()}") from None
+        return Lane(output, DiskBuffer(spool, name=name, when_full=when_full), letters, backoff=backoff)
+
+    def _doors(self, settings: Settings) -> list[tuple[str, socket.socket, bool]]:
+        """(name, listening socket, whether it is for the service's own user)."""
+        doors = [("control socket", listen_unix(self._directory.path / CONTROL), True)]
+        if settings.telemetry.http:
+            host, _, port = settings.telemetry.http.rpartition(":")
+            doors.append(("health and metrics", listen(host.strip("[]"), int(port)), False))
+        return doors
+
+    async def _pulse(self) -> None:
+        """Looks how late the loop is, and tells the watchdog that it turns."""
+        loop = asyncio.get_running_loop()
+        pause = min(_PULSE, self._systemd.watchdog / 3) if self._systemd.watchdog else _PULSE
+        while True:
+            due = loop.time() + pause
+            await asyncio.sleep(pause)
+            self._late.seen(loop.time() - due, loop.time())
+            if self._systemd.watchdog:
+                self._systemd.tell("WATCHDOG=1")
+
+    # What is seen
+
+    def ledger(self) -> dict[str, Any]:
+        """The books. Of each output: found + read = delivered + set_aside + lost + waiting + not_routed + again, `found` being what waited on the
+        disk at the start, `lost` what found no room, `again` what a swap took from memory, to be read again."""
+        pipeline = self._pipeline
+        read = sum(count.read for count in pipeline.read.values())
+        running = {name: lane for name, _, lane in pipeline.lanes()}
+        outputs = {}
+        for name, given in list(pipeline.given.items()):
+            lanes = [*pipeline.gone.get(name, ()), *([running[name]] if name in running else [])]
+            if not lanes:
+                continue
+            again = sum(before.waiting - after.counts.found for before, after in pairwise(lanes))
+            outputs[name] = {
+                "found": lanes[0].counts.found,
+                "delivered": sum(lane.counts.delivered for lane in lanes),
+                "set_aside": sum(sum(lane.set_aside.values()) for lane in lanes),
+                "lost": sum(lane.dropped for lane in lanes),
+                "waiting": lanes[-1].waiting + given - sum(lane.counts.records_in for lane in lanes),
+                "not_routed": read - given,
+                "again": again,
+            }
+        for count in outputs.values():
+            count["balanced"] = count["found"] + read == sum(count.values()) - count["found"]
+        inputs = {name: {"read": count.read, "dropped": count.dropped, "damaged": count.damaged} for name, count in pipeline.read.items()}
+        return {"read": read, "dropped": sum(count.dropped for count in pipeline.read.values()), "inputs": inputs, "outputs": outputs}
+
+    def down(self) -> dict[str, str]:
+        """Output -> why it takes nothing, or cannot keep what waits; `checkpoints`, when they cannot be written."""
+        down = {}
+        for name, _, lane in self._pipeline.lanes():
+            status = lane.status()
+            if status["state"] in ("waiting", "misconfigured") or status["spool"]:
+                down[name] = status["last_error"] or status["spool"]
+        if self._checkpoints.problem:
+            down["checkpoints"] = self._checkpoints.problem
+        return down
+
+    def status(self) -> dict[str, Any]:
+        """What `/status` shows."""
+        lanes = {name: (target, lane) for name, target, lane in self._pipeline.lanes()}
+        inputs = {}
+        for name, source, ended in self._pipeline.inputs():
+            inputs[name] = {"type": self._config.inputs[name].type, "state": "ended" if ended else "reading", "lag": source.input.lag()}
+        outputs = {name: {"type": self._config.outputs[name].type, **lane.status()} for name, (_, lane) in lanes.items()}
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "state": self._state,
+            "started": _iso(self._started),
+            "memory": resident(),
+            "loop_delay": round(self._late.seconds, 4),
+            "config": {"files": self._taken.files, "hash": self._taken.hash, "taken": _iso(self._taken.time), "refused": self._refused},
+            "checkpoints": {"written": self._checkpoints.written, "problem": self._checkpoints.problem},
+            "down": self.down(),
+            "inputs": inputs,
+            "outputs": outputs,
+            "ledger": self.ledger(),
+        }
+
+    def numbers(self) -> Iterator[Number]:
+        """What `/metrics` shows."""
+        ledger = self.ledger()
+        for name, count in ledger["inputs"].items():
+            labels = {"input": name}
+            yield Number("shipper_records_read", count["read"], labels)
+            yield Number("shipper_records_damaged", count["damaged"], labels)
+            yield Number("shipper_records_dropped", count["dropped"], labels)
+        for name, count in ledger["outputs"].items():
+            for outcome in ("delivered", "set_aside", "lost"):
+                yield Number("shipper_output_records", count[outcome], {"output": name, "outcome": outcome})
+            yield Number("shipper_output_waiting_records", count["waiting"], {"output": name})
+        down = self.down()
+        for name, _, lane in self._pipeline.lanes():
+            labels = {"output": name}
+            yield Number("shipper_output_failures", lane.counts.retries, labels)
+            yield Number("shipper_output_octets", lane.counts.octets_delivered, labels)
+            yield Number("shipper_output_up", name not in down, labels)
+        for name, source, _ in self._pipeline.inputs():
+            lag = source.input.lag()
+            yield Number("shipper_input_lag_octets", sum(one.get("octets") or 0 for one in lag), {"input": name})
+            yield Number(
+                "shipper_input_lag_seconds", max((one.get("seconds") or 0 for one in lag if one.get("octets")), default=0), {"input": name}
+            )
+        for outcome, times in self._reloads.items():
+            yield Number("shipper_reloads", times, {"outcome": outcome})
+        yield Number("shipper_checkpoints_written", self._checkpoints.written)
+        yield Number("shipper_checkpoints_failing", bool(self._checkpoints.problem))
+        yield Number("shipper_loop_delay_seconds", self._late.seconds)
+        yield Number("shipper_resident_octets", resident())
+        yield Number("shipper_start_time_seconds", self._started)
+
+
+def state_path(settings: Settings) -> Path:
+    """The state directory: as configured, or as systemd has made it for us."""
+    return Path(settings.state if "state" in settings.model_fields_set else os.environ.get("STATE_DIRECTORY") or settings.state)
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(round(seconds), UTC).isoformat().replace("+00:00", "Z")
+
+
+def _metrics(service: Service, settings: Settings) -> Metrics:
+    otlp = settings.telemetry.otlp
+    if otlp is None:
+        return Metrics(service)
+    headers = {name: value.get_secret_value() for name, value in otlp.headers.items()}
+    return Metrics(service, endpoint=otlp.endpoint, headers=headers, interval=otlp.interval)
+
+
+class _Taken:
+    """Which configuration runs."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.files = list(loaded.sources)
+        digest = sha256()
+        for name, lines in loaded.sources.items():
+            digest.update("\n".join([name, *lines, ""]).encode("utf-8", "surrogateescape"))
+        self.hash = digest.hexdigest()[:16]
+        self.time = time.time()
+
+
+class _Worst:
+    """The worst delay of the last seconds."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._at = 0.0
+
+    def seen(self, seconds: float, now: float) -> None:
+        """One delay, at this time."""
+        if seconds >= self.seconds or now - self._at > _ONCE_LOOKED:
+            self.seconds, self._at = max(0.0, seconds), now
