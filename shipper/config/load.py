@@ -286,13 +286,12 @@ class _Loading:
         known = {"kind": [record.kind for record in RECORDS], "input": inputs, "severity": _SEVERITIES}.get(name)
         values = []
         for node in _each(condition):
-            if node.unknown or not isinstance(node.value, str | None):
+            if node.unknown or not isinstance(node.value, str):
                 continue
             value = _value(node.value, kind)
             if value is None:
                 what = {int: "a whole number", float: "a number", bool: "yes or no"}.get(kind, "text")
-                notes = ('write "" for an empty field',) if node.value is None else ()
-                self.problems.append(Problem("C106", f"'{name}' in route {number} must be {what}", node.place, notes=notes))
+                self.problems.append(Problem("C106", f"'{name}' in route {number} must be {what}", node.place))
             elif known is not None and value not in known:
                 self._nothing(f"{name} '{value}'", number, node, str(value), known)
             else:
@@ -367,9 +366,9 @@ def _at(node: Node, *names: str) -> Node | None:
     return found
 
 
-def _value(text: str | None, kind: type[Value]) -> Value | None:
+def _value(text: str, kind: type[Value]) -> Value | None:
     """A condition's text as the type of the field; None when it is none."""
-    if text is None or kind is str:
+    if kind is str:
         return text
     if kind is bool:
         return {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}.get(text.lower())

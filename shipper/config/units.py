@@ -85,8 +85,8 @@ def duration_text(seconds: float) -> str:
     for unit, factor in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
         if seconds and not seconds % factor:
             return f"{seconds / factor:.0f}{unit}"
-    milliseconds = round(seconds * 1000, 6)
-    return f"{milliseconds:g}ms" if 0 < seconds < 1 and milliseconds == seconds * 1000 else f"{seconds:g}s"
+    unit, number = ("ms", seconds * 1000) if 0 < seconds < 1 and (seconds * 1000).is_integer() else ("s", seconds)
+    return f"{f'{number:.9f}'.rstrip('0').rstrip('.')}{unit}"
 
 
 Size = Annotated[

@@ -137,7 +137,7 @@ def _problem(group: list[_Found], where: str, what: str) -> Problem | None:
         return None
     value = first.node.value
     if value is None and not first.kind.startswith("value_error"):
-        return Problem("C106", f"{inside} has no value", first.place, notes=("leave it out to have its default",))
+        return Problem("C106", f"{inside} has no value", first.place, notes=('leave it out to have its default; an empty text is ""',))
     words = list(dict.fromkeys(_must(one) for one in group))
     if len(words) > 1:
         words = [word.removeprefix("must be ") for word in words]
