@@ -329,6 +329,43 @@ class Pipeline:
             self.gone.setdefault(name, []).append(self._sending.pop(name).lane)
 
 
+async def send_again(lane: Lane, letters: Iterable[tuple[bytes, int]], patience: float) -> bool:
+    """Sends (payload, observed) through a lane of its own; whether all are taken, or set aside again. Gives up when the receiver takes nothing
+    for so many seconds."""
+    moved = asyncio.Event()
+    unsettled = 0
+
+    def settled() -> None:
+        nonlocal unsettled
+        unsettled -= 1
+        moved.set()
+
+    async def feed() -> None:
+        nonlocal unsettled
+        for payload, observed in letters:
+            unsettled += 1
+            await lane.put_payloads([payload], observed, Receipt(settled))
+        moved.set()
+
+    stop = asyncio.Event()
+    sending, feeding = asyncio.create_task(lane.run(stop)), asyncio.create_task(feed())
+    try:
+        while unsettled or not feeding.done():
+            moved.clear()
+            async with asyncio.timeout(patience):
+                await moved.wait()
+            if feeding.done():
+                feeding.result()
+        return True
+    except TimeoutError:
+        return False
+    finally:
+        feeding.cancel()
+        stop.set()
+        await lane.drain(0)
+        await _finished([sending, feeding], 0)
+
+
 async def _finished(tasks: Iterable[asyncio.Task[None] | None], seconds: float) -> None:
     """Waits for tasks so long, then cancels those that are left."""
     left = [task for task in tasks if task]

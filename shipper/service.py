@@ -216,8 +216,7 @@ class Service:
         return Source(made, (section, reading), section.type not in _NOT_RESUMED)
 
     def _target(self, name: str, section: Any) -> Target:
-        module = import_module(f"shipper.outputs.{OUTPUTS[section.type]}")
-        made: Output = module.make(name, section)
+        made = output_of(name, section)
         return Target(made, partial(self._lane, name, section, made), section, section.required)
 
     def _lane(self, name: str, section: Any, output: Output) -> Lane:
@@ -345,6 +344,12 @@ class Service:
         yield Number("shipper_loop_delay_seconds", self._late.seconds)
         yield Number("shipper_resident_octets", resident())
         yield Number("shipper_start_time_seconds", self._started)
+
+
+def output_of(name: str, section: Any) -> Output:
+    """The output that a section describes. Raises `Failure` for what shows only now, such as a certificate that cannot be read."""
+    made: Output = import_module(f"shipper.outputs.{OUTPUTS[section.type]}").make(name, section)
+    return made
 
 
 def state_path(settings: Settings) -> Path:
