@@ -7,6 +7,7 @@ from __future__ import annotations
 
 KINDS: dict[str, str] = {
     "file": "file",
+    "syslog": "syslog",
     "stdin": "stdin",
 }
 """`type:` in the configuration -> the module in `shipper.inputs`; one line for each, in the order in which the documentation has them."""

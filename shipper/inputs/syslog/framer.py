@@ -1,9 +1,9 @@
 """Octets of one connection, cut anywhere -> messages. How each is framed is seen from its beginning (RFC 6587).
 
-    11 <13>message<13>message LF<13>message CR LF 0          octet count · LF · LF, with what some senders put before or behind it
+    11 <13>message<13>message LF<13>message CR LF<13>message NUL          octet count · LF · LF with a CR before it · NUL
 
-- A message that begins with digits and a blank is octet-counted; any other ends with LF, which it may hold in the first case only. A CR or
-  NUL before the LF, and empty lines, are nothing.
+- A message that begins with digits and a blank is octet-counted; any other ends with LF, or with NUL as some senders have it: only in the first
+  case may it hold them. A CR before the end, and empty lines, are nothing.
 - A message longer than `max_message` octets is cut there, and the rest of it skipped: it never becomes a message of its own.
 - A count of 0, or of more than `MAX_COUNT` and eight times `max_message`, is no count: octets and messages can no longer be told apart. The
   line that begins with it is the last message (`broken` says so), and whatever follows is not read.
@@ -42,7 +42,7 @@ class Framer:
         self._limit = max_message
         self._held = bytearray()  # from the beginning of a message on, without what was skipped
         self._count = 0  # octets of the counted message that has begun; -1: it ends with LF; 0: none has begun
-        self._searched = 0  # where in `held` the search for its LF goes on
+        self._searched = 0  # where in `held` the search for its end goes on
         self._skipped = 0  # octets left out of it
         self._no_count = ""  # why what it begins with is no octet count
 
@@ -52,6 +52,7 @@ class Framer:
         held = self._held
         held += octets
         at, end = 0, len(held)
+        nul = -2  # where the next NUL is: -2 not looked for, -1 nowhere
         while at < end and not self.broken:
             if not self._count:
                 if held[at] in _NOTHING:
@@ -67,15 +68,18 @@ class Framer:
                 found.append(self._framed(held[at : min(whole, at + self._limit)], self._count))
                 at = whole
             else:
-                lf = held.find(b"\n", self._searched)
-                if lf < 0 and not (self._no_count and end - at > self._limit):
+                if nul != -1 and nul < self._searched:
+                    nul = held.find(0, self._searched)
+                stop = held.find(10, self._searched, nul if nul >= 0 else end)
+                stop = nul if stop < 0 else stop
+                if stop < 0 and not (self._no_count and end - at > self._limit):
                     self._searched = end
                     break
-                length = (lf if lf >= 0 else end) - at
-                if length == self._limit + 1 and not self._skipped and held[lf - 1] in _NOTHING:
+                length = (stop if stop >= 0 else end) - at
+                if length == self._limit + 1 and not self._skipped and held[stop - 1] == 13:
                     length -= 1
                 found.append(self._framed(held[at : at + min(length, self._limit)], length + self._skipped))
-                at = lf + 1
+                at = stop + 1
             self._count = self._skipped = 0
         if self.broken:
             held.clear()

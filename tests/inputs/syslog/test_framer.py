@@ -48,13 +48,15 @@ def test_any_octets_cut_anywhere_are_the_same_messages(octets: bytes, cuts: list
     assert all(len(message.octets) <= LIMIT for message in whole[0])
 
 
-message = st.binary(min_size=1, max_size=LIMIT).map(lambda octets: b"<1" + octets[2:].replace(b"\n", b"_").rstrip(b"\r\0") + b">")
+message = st.binary(min_size=1, max_size=LIMIT).map(
+    lambda octets: b"<1" + octets[2:].replace(b"\n", b"_").replace(b"\0", b"_").rstrip(b"\r") + b">"
+)
 
 
-@given(st.lists(st.tuples(message, st.sampled_from(["count", "lf", "crlf", "nul", "count+lf"])), max_size=20), cuts)
+@given(st.lists(st.tuples(message, st.sampled_from(["count", "lf", "crlf", "nul", "nul+lf", "count+lf"])), max_size=20), cuts)
 def test_both_framings_mixed(messages: list[tuple[bytes, str]], cuts: list[int]) -> None:
     """What a sender framed comes out, whatever it changes its mind to in the middle."""
-    ends = {"lf": b"\n", "crlf": b"\r\n", "nul": b"\0\n"}
+    ends = {"lf": b"\n", "crlf": b"\r\n", "nul": b"\0", "nul+lf": b"\0\n"}
     stream = b"".join(
         text + ends[how] if how in ends else counted(text) + (b"\n" if "lf" in how else b"") for text, how in messages if len(text) <= LIMIT
     )
