@@ -53,6 +53,7 @@ class Tail:
         self.path = mark.path
         self.real = mark.real
         self.key: Key = (mark.device, mark.inode)
+        self.limit = mark.limit  # read up to here and no further
         self.heads = mark.heads
         self.point = self.settled = Point(mark.position, mark.tail, mark.date)
         self.size = mark.size
@@ -86,23 +87,31 @@ class Tail:
     @property
     def behind(self) -> int:
         """Octets not yet read, as far as known."""
-        return 0 if self.finished or self.kind else max(0, self.size - self.position)
+        return 0 if self.finished or self.kind else max(0, self.end - self.position)
+
+    @property
+    def end(self) -> int:
+        """Up to where it is to be read, as far as known."""
+        return self.size if self.limit is None else min(self.size, self.limit)
 
     def mark(self) -> Mark:
         """What is to be remembered of it."""
         settled = self.settled
         finished = self.finished and settled.position == self.position
+        device, inode = self.key
         return Mark(
-            self.path, *self.key, self.heads, settled.position, settled.tail, settled.date, self.size, self.seen, self.real, self.rolled,
-            self.kind, self.modified if self.kind else 0, finished,
+            path=self.path, device=device, inode=inode, heads=self.heads, position=settled.position, tail=settled.tail, date=settled.date,
+            size=self.size, seen=self.seen, real=self.real, rolled=self.rolled, limit=self.limit, kind=self.kind,
+            modified=self.modified if self.kind else 0, finished=finished,
         )  # fmt: skip
 
 
 class Held:
     """A file that is not read for now, and why."""
 
-    def __init__(self, sight: Sight, now: float) -> None:
+    def __init__(self, sight: Sight, now: float, skip: bool) -> None:
         self.sight = sight
+        self.skip = skip  # it was there before the first start, and is not to be read
         self.since = self.changed = now
         self.why = ""
         self.copy: tuple[Tail, int, int] | None = None  # of which content it is a beginning, at which size and time of change
@@ -201,7 +210,7 @@ class Follower:
         if tail.path != sight.path:
             tail.rolled = True
             tail.why = f"renamed from '{escaped(tail.path)}'"
-            tail.path = sight.path
+            tail.path, tail.changed = sight.path, now
         if changed or not tail.listed:
             tail.changed = now
         tail.real = sight.real or (tail.real if tail.real == sight.path else "")
@@ -291,7 +300,7 @@ class Follower:
     def _candidate(self, sight: Sight, now: float, wall: float) -> None:
         held = self.held.get(sight.key)
         if held is None:
-            held = self.held[sight.key] = Held(sight, now)
+            held = self.held[sight.key] = Held(sight, now, self._skip)
         elif (held.sight.size, held.sight.modified) != (sight.size, sight.modified):
             held.changed = now
             held.measured = None
@@ -352,29 +361,31 @@ class Follower:
                 tail.why, tail.rolled = f"a copy of '{escaped(held.copy[0].path)}', which was read", True
             return
         tail = self._new(sight, "", heads, now, wall)
-        if self._skip:
+        if held.skip:
             tail.point = tail.settled = self._last_line(read, size)
             tail.why = "was there before the first start"
 
     def _copied(self, held: Held, tail: Tail, known: bool, goes_on: bool, read: Read, size: int, now: float) -> bool:
         """Whether a file is a copy of one that is there, and held."""
+        sure = goes_on
         if not goes_on:
             if not known:
                 return False
             try:
                 whole = self._reading(tail, Sight(tail.path, *tail.key, tail.size, 0))
-                now_size = os.fstat(tail.descriptor).st_size
-                if not begins(read, size, whole, now_size) and not (size < tail.position and now - held.changed < STABLE):
-                    return False
+                sure = begins(read, size, whole, os.fstat(tail.descriptor).st_size)
             except OSError:
                 held.why = f"perhaps a copy of '{escaped(tail.path)}', which cannot be read now"
                 return True
+            if not sure and not (size < tail.position and now - held.changed < STABLE):
+                return False
         if size < BEGIN and now - held.since > HELD:
+            held.copy = None
             return False  # two logs with the same first lines
         if goes_on and size > tail.size and tail.listed and now - held.since > HELD:
             return False
-        held.why = f"a copy of '{escaped(tail.path)}'"
-        held.copy = (tail, size, held.sight.modified)
+        held.why = f"a copy of '{escaped(tail.path)}'" if sure else f"perhaps a copy of '{escaped(tail.path)}', not complete"
+        held.copy = (tail, size, held.sight.modified) if sure else None
         return True
 
     def _decide_archive(self, held: Held, kind: str, now: float, wall: float) -> None:
@@ -408,7 +419,7 @@ class Follower:
             return
         tail = self._new(sight, kind, measured.heads, now, wall)
         tail.rolled = True
-        if self._skip:
+        if held.skip:
             tail.finished = True
             tail.why = "was there before the first start"
 
@@ -482,7 +493,7 @@ class Follower:
                 if not tail.finished and unpacking in (None, tail):
                     unpacking = tail
                     found.append(tail)
-            elif tail.size > max(tail.position, tail.scanned) and (tail.size != tail.stuck or self._flushes(tail, now)):
+            elif tail.end > max(tail.position, tail.scanned) and (tail.size != tail.stuck or self._flushes(tail, now)):
                 found.append(tail)
         found.sort(key=lambda tail: tail.turn)
         return found
@@ -514,7 +525,8 @@ class Follower:
             self._open[tail] = self._open.pop(tail, None)
         descriptor, position = tail.descriptor, tail.position
         before = min(TAIL, position)
-        octets = self._pread(descriptor, before + SLICE, position - before)
+        most = SLICE if tail.limit is None else min(SLICE, tail.limit - position)
+        octets = self._pread(descriptor, before + most, position - before)
         if before and digest(octets[:before]) != tail.point.tail:
             self._truncated(tail, "it has another content than was read", now)
             return []

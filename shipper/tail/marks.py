@@ -49,6 +49,7 @@ class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
     seen: float = 0
     real: str = ""
     rolled: bool = False
+    limit: int | None = None
     kind: str = ""
     modified: int = 0
     finished: bool = False

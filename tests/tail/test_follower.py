@@ -1,0 +1,460 @@
+"""Every line once, through every way in which a log can be rotated: what the follower decides, with real files and a clock moved by hand."""
+
+from __future__ import annotations
+
+import bz2
+import errno
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+from shipper.tail.follower import HELD, MISSING, SLICE
+from tests.tail.follow import Desk
+
+
+def numbered(first: int, count: int, size: int = 60) -> list[str]:
+    """Lines that differ from the first octet on."""
+    return [f"{number:06d} " + "x" * size for number in range(first, first + count)]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def test_lines_are_read_as_they_come(desk: Desk) -> None:
+    """Also of a file that was empty, and with a last line that comes in two pieces."""
+    desk.path().touch()
+    assert desk.poll() == []
+    desk.write("one", "two")
+    assert desk.poll() == ["one", "two"]
+    with desk.path().open("a") as file:
+        file.write("thr")
+    assert desk.poll() == []
+    with desk.path().open("a") as file:
+        file.write("ee\nfour")
+    assert desk.poll() == ["three"]
+    assert desk.wait(60) == []
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_renamed_file_is_read_on(desk: Desk, stopped: bool) -> None:
+    """Its last lines, written after the renaming too, and the new file from its beginning; while reading, or over a restart."""
+    desk.write(*numbered(0, 50))
+    desk.poll()
+    marks = desk.stop() if stopped else None
+    desk.write(*numbered(50, 10))
+    desk.path().rename(desk.path("app.log.1"))
+    desk.write(*numbered(60, 5), name="app.log.1")
+    desk.write(*numbered(65, 30))
+    if marks is not None:
+        desk.start(marks)
+    desk.poll()
+    assert sorted(desk.lines) == numbered(0, 95)
+
+
+def test_renamed_many_times_while_stopped(desk: Desk) -> None:
+    """A week of rotations, each file with its own number, and the first read in part."""
+    desk.write(*numbered(0, 50))
+    desk.poll()
+    marks = desk.stop()
+    desk.write(*numbered(50, 10))
+    for day in range(7):
+        for number in range(day, 0, -1):
+            desk.path(f"app.log.{number}").rename(desk.path(f"app.log.{number + 1}"))
+        desk.path().rename(desk.path("app.log.1"))
+        desk.write(*numbered(60 + day, 1))
+    desk.start(marks)
+    desk.poll()
+    assert sorted(desk.lines) == numbered(0, 67)
+
+
+@pytest.mark.parametrize("read", [0, 10, 50])
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("after", [0, 1, 200])
+def test_copy_and_truncate(desk: Desk, read: int, stopped: bool, after: int) -> None:
+    """The copy is the content that was read, and read on; the file begins anew, also when it is longer again than what was read."""
+    if read:
+        desk.write(*numbered(0, read))
+        desk.poll()
+    else:
+        desk.look()
+    marks = desk.stop() if stopped else None
+    desk.write(*numbered(read, 60 - read))
+    if marks is None and after == 1:
+        desk.look()  # a look between writing and copying
+    desk.copy("app.log.1")
+    os.truncate(desk.path(), 0)
+    desk.write(*numbered(60, after))
+    if marks is not None:
+        desk.start(marks)
+    desk.wait(2 * HELD)
+    assert sorted(desk.lines) == numbered(0, 60 + after)
+    assert desk.follower.lost_octets == 0
+
+
+def test_a_copy_is_seen_before_the_truncation(desk: Desk) -> None:
+    """It waits, whole or half, and is not read meanwhile."""
+    desk.write(*numbered(0, 400))
+    desk.poll()
+    desk.write(*numbered(400, 20))
+    half = desk.path().read_bytes()[:10_000]
+    desk.path("app.log.1").write_bytes(half)
+    desk.look()
+    desk.copy("app.log.1")
+    desk.look()
+    assert [held.why for held in desk.follower.held.values()] == [f"a copy of '{desk.path()}'"]
+    os.truncate(desk.path(), 0)
+    desk.write(*numbered(420, 3))
+    desk.wait(2 * HELD)
+    assert sorted(desk.lines) == numbered(0, 423)
+
+
+def test_a_copy_that_stays_is_never_read(desk: Desk) -> None:
+    """Someone's backup, however old, also after the file itself was rotated away and after a restart."""
+    desk.write(*numbered(0, 400))
+    desk.poll()
+    desk.copy("app-backup.log")
+    desk.write(*numbered(400, 100))
+    desk.wait(2 * HELD)
+    os.truncate(desk.path(), 0)
+    desk.write(*numbered(500, 10))
+    desk.wait(2 * HELD)
+    desk.restart()
+    desk.wait(2 * HELD)
+    assert sorted(desk.lines) == numbered(0, 510)
+
+
+def test_truncation_without_a_copy_is_a_loss_that_is_said(desk: Desk) -> None:
+    """What is known to have been there and was not read: once, with its octets."""
+    desk.write(*numbered(0, 10))
+    desk.poll()
+    desk.write(*numbered(10, 5))
+    desk.look()
+    os.truncate(desk.path(), 0)
+    desk.write(*numbered(15, 1))
+    desk.wait(3 * HELD)
+    assert desk.lines == numbered(0, 10) + numbered(15, 1)
+    assert (desk.follower.losses, desk.follower.lost_octets) == (1, 5 * 68)
+    assert len(desk.notices) == 1 and "340 octets are lost" in desk.notices[0]
+
+
+@pytest.mark.parametrize("count", [3, 600])
+@pytest.mark.parametrize("stopped", [False, True])
+def test_replaced_by_a_smaller_or_larger_file(desk: Desk, count: int, stopped: bool) -> None:
+    """A new file under the old name, moved there at once."""
+    desk.write(*numbered(0, 100))
+    desk.poll()
+    marks = desk.stop() if stopped else None
+    desk.write(*numbered(100, count), name="new")
+    desk.path("new").rename(desk.path())
+    if marks is not None:
+        desk.start(marks)
+    desk.wait(20)
+    assert desk.lines == numbered(0, 100 + count)
+
+
+@pytest.mark.parametrize("count", [3, 100, 600])
+def test_written_over_in_place(desk: Desk, count: int) -> None:
+    """The same inode with other octets, shorter, equally long or longer: as an inode that is used again."""
+    desk.write(*numbered(0, 100))
+    desk.poll()
+    marks = desk.stop()
+    desk.path().write_text("".join(line + "\n" for line in numbered(100, count)))
+    desk.start(marks)
+    desk.wait(5)
+    assert desk.lines == numbered(0, 100 + count)
+
+
+def test_deleted_while_it_is_read(desk: Desk) -> None:
+    """To its end, with what the writer still adds; then its descriptor is given back."""
+    desk.write(*numbered(0, 10))
+    desk.poll()
+    with desk.path().open("a") as writer:
+        desk.path().unlink()
+        writer.write("late\nand later")
+        writer.flush()
+        assert desk.poll() == ["late"]
+        desk.wait(7)
+    assert desk.unfinished == ["and later"]
+    desk.wait(10)
+    assert [tail.descriptor for tail in desk.follower.tails] == [-1]
+    assert desk.follower.losses == 0
+
+
+def test_deleted_unread_is_a_loss(tmp_path: Path) -> None:
+    """A file that went while nobody was there to read it."""
+    desk = Desk(tmp_path)
+    desk.write(*numbered(0, 10))
+    desk.look()
+    marks = desk.stop()
+    desk.path().unlink()
+    desk.start(marks)
+    desk.wait(2 * MISSING)
+    assert (desk.follower.losses, desk.follower.lost_octets) == (1, 680)
+
+
+def test_symbolic_link_that_is_switched(tmp_path: Path) -> None:
+    """The new file from its beginning, and the old one to its end though no pattern names it; also when it was switched while stopped."""
+    desk = Desk(tmp_path, "app.log")
+    for stopped in (False, True):
+        first = 100 * stopped
+        data = tmp_path / f"data-{stopped:d}"
+        data.touch()
+        link = tmp_path / "link"
+        link.symlink_to(data)
+        link.rename(desk.path())
+        desk.write(*numbered(first, 50))
+        desk.poll()
+        marks = desk.stop() if stopped else None
+        desk.write(*numbered(first + 50, 20))
+        other = tmp_path / f"other-{stopped:d}"
+        other.touch()
+        link.symlink_to(other)
+        link.rename(desk.path())
+        desk.write(*numbered(first + 70, 30))
+        if marks is not None:
+            desk.start(marks)
+        desk.wait(3)
+    assert sorted(desk.lines) == numbered(0, 200)
+
+
+def test_hard_links_are_one_file(desk: Desk) -> None:
+    desk.write(*numbered(0, 10))
+    os.link(desk.path(), desk.path("app.hard"))
+    desk.wait(2)
+    desk.write(*numbered(10, 10))
+    desk.wait(2)
+    desk.path().unlink()
+    desk.write(*numbered(20, 10), name="app.hard")
+    desk.wait(2)
+    assert desk.lines == numbered(0, 30)
+
+
+@pytest.mark.parametrize("banner", [10, 100, 1024, 5000])
+def test_files_that_begin_alike(desk: Desk, banner: int) -> None:
+    """Logs with the same first octets are different logs: every line of each, over restarts and rotations too."""
+    head = "#" * banner
+    expected = []
+    for name in ("app.a", "app.b", "app.c"):
+        desk.write(head, *[f"{name} {line}" for line in numbered(0, 50)], name=name)
+        expected += [head, *[f"{name} {line}" for line in numbered(0, 50)]]
+    desk.poll()
+    desk.restart()
+    for name in ("app.a", "app.b", "app.c"):
+        desk.path(name).rename(desk.path(name + ".1"))
+        desk.write(head, f"{name} new", name=name)
+        expected += [head, f"{name} new"]
+    desk.wait(2 * HELD)
+    assert sorted(desk.lines) == sorted(expected)
+
+
+def test_a_line_that_many_logs_begin_with(desk: Desk) -> None:
+    """A file whose only line another one has too is read, when it has stayed so for a while."""
+    desk.write("server started, ready", "and more", name="app.a")
+    desk.poll()
+    desk.write("server started, ready", name="app.b")
+    desk.wait(2 * HELD)
+    assert desk.lines == ["server started, ready", "and more", "server started, ready"]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+@pytest.mark.parametrize("read", [0, 300, 500])
+@pytest.mark.parametrize("stopped", [False, True])
+def test_compressed_meanwhile(desk: Desk, pack: object, read: int, stopped: bool) -> None:
+    """The archive is the file: read on from where the file was, and not at all when it had been read."""
+    assert callable(pack)
+    if read:
+        desk.write(*numbered(0, read))
+        desk.poll()
+    marks = desk.stop() if stopped else None
+    desk.write(*numbered(read, 500 - read))
+    desk.path().rename(desk.path("app.log.1"))
+    if marks is None:
+        desk.look()
+    desk.path("app.log.1.gz").write_bytes(pack(desk.path("app.log.1").read_bytes()))
+    if marks is None:
+        desk.look()
+    desk.path("app.log.1").unlink()
+    desk.write(*numbered(500, 10))
+    if marks is not None:
+        desk.start(marks)
+    desk.wait(60)
+    assert sorted(desk.lines) == numbered(0, 510)
+    desk.restart()
+    assert desk.wait(30) == []
+
+
+def test_archives_of_before_are_read_once(desk: Desk) -> None:
+    """And one that is damaged as far as it goes, with a word about it."""
+    packed = gzip.compress("".join(line + "\n" for line in numbered(0, 3000)).encode())
+    desk.path("app.1.gz").write_bytes(packed)
+    desk.path("app.2.gz").write_bytes(gzip.compress("".join(line + "\n" for line in numbered(3000, 1000)).encode()))
+    desk.wait(5)
+    assert sorted(desk.lines) == numbered(0, 4000)
+    desk.path("app.3.gz").write_bytes(gzip.compress("".join(line + "\n" for line in numbered(4000, 1000)).encode())[:-9])
+    desk.restart()
+    desk.wait(2 * MISSING)
+    assert sorted(set(desk.lines)) == sorted(desk.lines)
+    assert any("ends in the middle" in notice for notice in desk.notices)
+
+
+def test_restarted_in_the_middle_of_an_archive(desk: Desk) -> None:
+    """It is unpacked again, and what was read of it is passed over."""
+    desk.path("app.1.gz").write_bytes(gzip.compress("".join(line + "\n" for line in numbered(0, 60_000)).encode()))
+    desk.look()
+    desk.read(slices=5)
+    assert 0 < len(desk.lines) < 60_000
+    desk.restart()
+    desk.wait(5)
+    assert desk.lines == numbered(0, 60_000)
+
+
+def test_the_first_start_at_the_end(tmp_path: Path) -> None:
+    """What is there is passed over, up to the last line end; what comes after, and files that come after, are read whole."""
+    desk = Desk(tmp_path, start="end")
+    desk.write("old", "older")
+    with desk.path().open("a") as file:
+        file.write("hal")
+    desk.path("app.0.gz").write_bytes(gzip.compress(b"ancient\n"))
+    assert desk.wait(3) == []
+    with desk.path().open("a") as file:
+        file.write("f\nnew\n")
+    desk.write("other", name="app.2")
+    desk.restart()
+    assert sorted(desk.wait(3)) == ["half", "new", "other"]
+
+
+def test_a_partial_line_of_a_rotated_file(desk: Desk) -> None:
+    """Given out once, flagged, some seconds after the file was rotated away; never while it may be completed."""
+    desk.write("whole line, long enough to know the file by it, as there are more octets than sixty-four")
+    with desk.path().open("a") as file:
+        file.write("cut of")
+    desk.wait(30)
+    desk.path().rename(desk.path("app.log.1"))
+    desk.write("next")
+    desk.poll()
+    assert desk.unfinished == []
+    desk.wait(10)
+    assert desk.unfinished == ["cut of"]
+    desk.restart()
+    desk.wait(10)
+    assert len(desk.lines) == 3
+
+
+def test_more_files_than_descriptors(tmp_path: Path) -> None:
+    """Each gets its turn in every round; those that are not read are closed."""
+    desk = Desk(tmp_path, max_open=4)
+    for number in range(40):
+        desk.write(*numbered(number * 1000, 20), name=f"app.{number}")
+    big = numbered(900_000, 20_000)
+    desk.write(*big, name="app.big")
+    desk.look()
+    desk.read(slices=50)
+    assert len({path for path, _ in desk.places}) == 41, "the big one keeps nobody waiting"
+    desk.read()
+    for number in range(40):
+        desk.write(*numbered(number * 1000 + 20, 1), name=f"app.{number}")
+    desk.poll()
+    assert len(desk.lines) == 40 * 21 + 20_000
+    assert sum(tail.descriptor >= 0 for tail in desk.follower.tails) <= 4
+
+
+def test_a_very_long_line(tmp_path: Path) -> None:
+    """Cut where it is longer than allowed, with what was left out counted; the next line is whole. Its memory is bounded by the slice."""
+    desk = Desk(tmp_path, max_line=1 << 16)
+    desk.path().write_bytes(b"a\n" + b"y" * (5 * SLICE + 17) + b"\nb\n" + b"z" * (SLICE + 1))
+    desk.poll()
+    assert [len(line) for line in desk.lines] == [1, 1 << 16, 1]
+    with desk.path().open("ab") as file:
+        file.write(b"\nc\n")
+    desk.poll()
+    assert [len(line) for line in desk.lines] == [1, 1 << 16, 1, 1 << 16, 1]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16(desk: Desk, encoding: str) -> None:
+    """With a byte order mark, from the middle on too; characters whose octets look like a line end are none."""
+    text = "".join(f"{number} Ċ ਊ\n" for number in range(1000))
+    octets = ("\ufeff" + text).encode(encoding)
+    desk.path().write_bytes(octets[:5001])
+    desk.poll()
+    desk.restart()
+    with desk.path().open("ab") as file:
+        file.write(octets[5001:])
+    desk.poll()
+    assert desk.lines == text.split("\n")[:-1]
+
+
+class Disk:
+    """Reads that fail when told to."""
+
+    def __init__(self) -> None:
+        self.broken: set[int] = set()
+        self.errno = errno.EIO
+
+    def pread(self, descriptor: int, size: int, offset: int) -> bytes:
+        if os.fstat(descriptor).st_ino in self.broken:
+            raise OSError(self.errno, os.strerror(self.errno))
+        return os.pread(descriptor, size, offset)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+def test_a_file_that_cannot_be_read_for_a_while(tmp_path: Path, number: int) -> None:
+    """Tried again within 60 s, from where it was; the others meanwhile; said once."""
+    disk = Disk()
+    disk.errno = number
+    desk = Desk(tmp_path, pread=disk.pread)
+    desk.write(*numbered(0, 10))
+    desk.poll()
+    disk.broken.add(desk.path().stat().st_ino)
+    desk.write(*numbered(10, 10))
+    desk.write("other", name="app.other")
+    assert desk.wait(300) == ["other"]
+    disk.broken.clear()
+    desk.wait(61)
+    assert desk.lines == [*numbered(0, 10), "other", *numbered(10, 10)]
+    assert len(desk.notices) == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_permission_denied_then_granted(desk: Desk) -> None:
+    desk.write("one")
+    desk.path().chmod(0)
+    desk.write("two", name="app.2")
+    assert desk.wait(10) == ["two"]
+    desk.path().chmod(0o600)
+    assert desk.wait(61) == ["one"]
+
+
+def test_a_directory_that_vanishes_and_returns(tmp_path: Path) -> None:
+    """Positions are kept; nothing is a loss that comes back."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    desk = Desk(logs)
+    desk.write(*numbered(0, 10))
+    desk.poll()
+    logs.rename(tmp_path / "away")
+    desk.wait(50)
+    (tmp_path / "away").rename(logs)
+    desk.write(*numbered(10, 10))
+    desk.wait(5)
+    assert desk.lines == numbered(0, 20)
+    assert desk.follower.losses == 0
+
+
+def test_files_that_are_gone_are_forgotten(tmp_path: Path) -> None:
+    """After the time that is set, and not before."""
+    desk = Desk(tmp_path, forget=3600.0)
+    for number in range(10):
+        desk.write("line", name=f"app.{number}")
+    desk.poll()
+    for number in range(9):
+        desk.path(f"app.{number}").unlink()
+    desk.wait(60)
+    assert len(desk.marks()) == 10
+    desk.poll(3600)
+    desk.poll(3600)
+    assert len(desk.marks()) == 1
