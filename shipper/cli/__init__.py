@@ -54,6 +54,7 @@ COMMANDS = {
     "generate": "generate",
     "check": "check",
     "test": "test_",
+    "assets": "assets",
 }
 """Command -> module in `shipper.cli`, and function of the same name in it; in the order in which the help shows them."""
 

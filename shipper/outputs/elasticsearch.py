@@ -110,6 +110,7 @@ class Elasticsearch:
 
 def make(name: str, section: Section) -> Elasticsearch:
     """The output that a section describes."""
+    section.tls.warn(name)
     return Elasticsearch(name, section)
 
 

@@ -25,6 +25,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
+from loguru import logger
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -92,6 +93,11 @@ class TlsSettings(Part):
         if self.key_file is not None and self.cert_file is None:
             raise PydanticCustomError("tls", "`key_file` needs a `cert_file`")
         return self
+
+    def warn(self, name: str) -> None:
+        """Says at the start what is not safe."""
+        if not self.verify:
+            logger.warning("output '{}': `verify: false`: whoever answers gets the records", name)
 
     def stamps(self) -> list[tuple[int, int, int]]:
         """What changes when one of the files is replaced. Raises OSError."""
@@ -234,6 +240,8 @@ class Client:
         if proxy is None and not proxy_bypass(parts.netloc):
             found = getproxies()
             proxy = found.get(parts.scheme) or found.get("all")
+        if not self._tls.verify:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # said once at the start, by us
         options: dict[str, Any] = {"num_pools": 1, "maxsize": 1, "ssl_context": context}
         if not proxy:
             return urllib3.PoolManager(**options)

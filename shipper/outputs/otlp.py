@@ -111,6 +111,8 @@ class Otlp:
 def make(name: str, section: Section, environ: Mapping[str, str] = os.environ) -> Otlp:
     """The output that a section describes, on top of what the environment says."""
     said = _Variables(environ)
+    tls = section.tls or said.tls()
+    tls.warn(name)
     protocol = section.protocol or said.protocol()
     endpoint = section.endpoint
     if endpoint is None:
@@ -124,7 +126,7 @@ def make(name: str, section: Section, environ: Mapping[str, str] = os.environ) -
         headers=section.headers if section.headers is not None else said.headers(),
         compress=(section.compression or said.text("COMPRESSION") or "gzip") == "gzip",
         timeout=section.timeout or said.timeout() or 10.0,
-        tls=section.tls or said.tls(),
+        tls=tls,
         proxy=section.proxy,
         limits=Limits(section.batch.records, section.batch.size),
     )

@@ -46,6 +46,9 @@ _ECS: dict[str, dict[str, Any]] = {
     "process.pid": {"type": "long"},
     "process.thread.id": {"type": "long"},
     "log.offset": {"type": "long"},
+    "log.syslog.priority": {"type": "long"},
+    "log.syslog.facility.code": {"type": "long"},
+    "log.syslog.severity.code": {"type": "long"},
     "tls.established": {"type": "boolean"},
 }
 """Fields of ECS that are no keywords. What is not named here, and is text, becomes one."""
