@@ -54,12 +54,13 @@ class Source:
 @dataclass(frozen=True, slots=True)
 class Target:
     """An output of the configuration. `lane` makes its lane, and opens what waits on the disk: not before the lane of that name before it is
-    closed. `required`: positions wait for it."""
+    closed. `required`: positions wait for it. `durable`: what waits for it is on the disk."""
 
     output: Output
     lane: Callable[[], Lane]
     made_of: object
     required: bool = True
+    durable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +189,7 @@ class Pipeline:
         finally:
             self._swapping = None
             self._gate.set()
+            self._changed.set()
 
     def inputs(self) -> Iterable[tuple[str, Source, bool]]:
         """(name, input, whether it has come to its end) of those that run."""
@@ -285,7 +287,7 @@ class Pipeline:
 
     def _all_read(self) -> bool:
         """Every input has come to its end by itself, as a pipe does; not while a swap has stopped some."""
-        return self._gate.is_set() and all(reading.task and reading.task.done() for reading in self._reading.values())
+        return not self._swapping and all(reading.task and reading.task.done() for reading in self._reading.values())
 
     async def _drain(self, grace: float) -> None:
         loop = asyncio.get_running_loop()
@@ -317,7 +319,7 @@ class Pipeline:
         for sending in stopped.values():
             sending.stop.set()
         if stopped:
-            drains = [asyncio.ensure_future(sending.lane.drain(seconds)) for sending in stopped.values()]
+            drains = [asyncio.ensure_future(sending.lane.drain(_worth_waiting(sending, seconds))) for sending in stopped.values()]
             await asyncio.wait(drains, timeout=seconds + closing)
             for sending, drain in zip(stopped.values(), drains, strict=True):
                 if not drain.done():
@@ -380,6 +382,11 @@ async def _finished(tasks: Iterable[asyncio.Task[None] | None], seconds: float) 
 
 def _same(new: Source | Target | None, old: Source | Target) -> bool:
     return new is not None and new.made_of == old.made_of
+
+
+def _worth_waiting(sending: _Sending, seconds: float) -> float:
+    """Nobody waits for a receiver that is away when nothing is won by it: what is on the disk is as safe there."""
+    return 0.0 if sending.target.durable and sending.lane.state in ("waiting", "misconfigured") else seconds
 
 
 def _nothing() -> None:

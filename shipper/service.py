@@ -217,7 +217,7 @@ class Service:
 
     def _target(self, name: str, section: Any) -> Target:
         made = output_of(name, section)
-        return Target(made, partial(self._lane, name, section, made), section, section.required)
+        return Target(made, partial(self._lane, name, section, made), section, section.required, section.buffer.kind == "disk")
 
     def _lane(self, name: str, section: Any, output: Output) -> Lane:
         """Opens what waits on the disk, if anything does. Raises `Failure` R503."""

@@ -1,0 +1,477 @@
+"""`shipper run` as a process: nothing lost, nothing twice that need not be, whatever signal comes when."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "shipper"]
+ENVIRONMENT = {**{name: value for name, value in os.environ.items() if name != "STATE_DIRECTORY"}, "TZ": "UTC", "LC_ALL": "C.UTF-8"}
+TELEMETRY = "telemetry: {http: off}\n"
+
+
+def line(number: int) -> str:
+    return (
+        f"02-Mar-2026 10:{number // 600 % 60:02d}:{number // 10 % 60:02d}.{number % 10}0 tcp_local    ims-ms       EE 1 user{number}@example.com"
+        f" rfc822;bob@example.org bob@example.org\n"
+    )
+
+
+def append(path: Path, first: int, count: int) -> None:
+    with path.open("a") as log:
+        log.write("".join(map(line, range(first, first + count))))
+
+
+def numbers(path: Path) -> list[int]:
+    """The numbers of the records in an output file, in order; a half line at its end is not yet one."""
+    if not path.exists():
+        return []
+    whole, _, _ = path.read_bytes().rpartition(b"\n")
+    return [int(json.loads(one)["sender"].removeprefix("user").partition("@")[0]) for one in whole.splitlines()]
+
+
+class Running:
+    """A service in a directory: `shipper.yaml`, `in/*.log` -> `out.jsonl`."""
+
+    def __init__(self, home: Path, config: str = "", *, extra: str = "", outputs: str = "", code: str = "", **environment: str) -> None:
+        self.home = home
+        self.log = home / "in" / "mail.log"
+        self.out = home / "out.jsonl"
+        self.config = home / "shipper.yaml"
+        self.log.parent.mkdir(exist_ok=True)
+        if config or not self.config.exists():
+            self.config.write_text(config or self.yaml(extra, outputs))
+        self.told: list[str] = []
+        self._partial = b""
+        command = [sys.executable, "-c", code] if code else COMMAND
+        self.process = subprocess.Popen(
+            [*command, "run", str(self.config), "--allow-root", "--log-format", "text"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**ENVIRONMENT, **environment},
+        )
+
+    def yaml(self, extra: str = TELEMETRY, outputs: str = "") -> str:
+        return (
+            f"state: {self.home}/state\n{extra or TELEMETRY}"
+            f"inputs:\n  mail: {{type: file, paths: ['{self.home}/in/*.log'], poll: 50ms}}\n"
+            f"outputs:\n  out: {{type: jsonl, path: {self.out}, profile: native, batch: {{wait: 0}}}}\n{outputs}"
+        )
+
+    def until_told(self, text: str, seconds: float = 15) -> str:
+        """Waits for a line of the service's own log."""
+        assert self.process.stderr
+        last = time.monotonic() + seconds
+        while True:
+            for one in self.told:
+                if text in one:
+                    return one
+            left = last - time.monotonic()
+            assert left > 0, f"never said {text!r}, but:\n" + "\n".join(self.told)
+            if select.select([self.process.stderr], [], [], left)[0]:
+                octets = os.read(self.process.stderr.fileno(), 1 << 16)
+                assert octets, f"ended without saying {text!r}, but:\n" + "\n".join(self.told)
+                *whole, self._partial = (self._partial + octets).split(b"\n")
+                self.told += [one.decode() for one in whole]
+
+    def until_written(self, count: int, seconds: float = 15) -> list[int]:
+        """Waits for so many records in the output."""
+        last = time.monotonic() + seconds
+        while len(found := numbers(self.out)) < count:
+            assert time.monotonic() < last, f"{len(found)} of {count} records"
+            assert self.process.poll() is None, self.rest()
+            time.sleep(0.02)
+        return found
+
+    def rest(self) -> str:
+        """What the service has said, once it has ended."""
+        assert self.process.stderr
+        self.told += (self._partial + self.process.stderr.read()).decode().splitlines()
+        self._partial = b""
+        return "\n".join(self.told)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = 15) -> int:
+        """Sends a signal and waits for the end: the exit code."""
+        self.process.send_signal(number)
+        return self.ended(seconds)
+
+    def ended(self, seconds: float = 15) -> int:
+        code = self.process.wait(seconds)
+        said = self.rest()
+        assert "Traceback" not in said or code == 70, said
+        for stream in (self.process.stdin, self.process.stderr):
+            if stream:
+                stream.close()
+        return code
+
+
+@contextmanager
+def running(home: Path, **settings: Any) -> Iterator[Running]:
+    service = Running(home, **settings)
+    try:
+        yield service
+    finally:
+        if service.process.poll() is None:
+            service.stop(signal.SIGKILL)
+        for stream in (service.process.stdin, service.process.stderr):
+            if stream:
+                stream.close()
+
+
+def shipper(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, env=ENVIRONMENT, timeout=30, check=False)
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port: int = listening.getsockname()[1]
+        return port
+
+
+def test_a_stop_and_a_start_in_the_middle_cost_nothing(tmp_path: Path) -> None:
+    """Stopped by TERM again and again while the log grows: exit 0 each time, every record once and in order."""
+    written = 0
+    for round in range(5):
+        with running(tmp_path) as service:
+            append(service.log, written, 3000)
+            written += 3000
+            if round % 2:
+                service.until_told("running")
+                append(service.log, written, 2000)
+                written += 2000
+            else:
+                service.until_written(written - 1500)
+            assert service.stop() == 0
+            assert "stopped" in service.told[-1]
+    with running(tmp_path) as service:
+        service.until_told("running")
+        assert service.until_written(written) == list(range(written))
+        assert service.stop() == 0
+    assert numbers(service.out) == list(range(written))
+
+
+def test_kill_loses_nothing(tmp_path: Path) -> None:
+    """Killed at any moment: after the next start every record is there; what came twice is what was on its way."""
+    written = 0
+    kills = 6
+    for round in range(kills):
+        with running(tmp_path) as service:
+            append(service.log, written, 2000)
+            written += 2000
+            if round:
+                service.until_told("running")
+                time.sleep(0.02 * round)
+            else:
+                service.until_written(500)
+            service.process.kill()
+            service.process.wait()
+    with running(tmp_path) as service:
+        append(service.log, written, 1)
+        last = time.monotonic() + 15
+        while set(numbers(service.out)) != set(range(written + 1)):
+            assert time.monotonic() < last, "records are missing"
+            time.sleep(0.05)
+        assert service.stop() == 0
+    twice = sum(count - 1 for count in Counter(numbers(service.out)).values())
+    assert twice <= kills * 4000
+
+
+def test_a_second_service_on_the_same_state_ends_at_once(tmp_path: Path) -> None:
+    """It says who has it and ends with 75; the first one runs on."""
+    with running(tmp_path) as service:
+        service.until_told("running")
+        begin = time.monotonic()
+        second = shipper("run", service.config, "--allow-root")
+        assert second.returncode == 75
+        assert f"in use by process {service.process.pid}" in second.stderr
+        assert time.monotonic() - begin < 5
+        assert service.stop() == 0
+
+
+def test_term_right_after_the_start_is_safe(tmp_path: Path) -> None:
+    """Whenever TERM comes nothing is lost; the exit code is 0, or before Python is awake that of the signal."""
+    for milliseconds in (50, 300, 500, 700, 900):
+        with running(tmp_path) as service:
+            if not service.log.exists():
+                append(service.log, 0, 100)
+            time.sleep(milliseconds / 1000)
+            assert service.stop() in (0, -signal.SIGTERM)
+    with running(tmp_path) as service:
+        service.until_told("running")
+        assert service.until_written(100) == list(range(100))
+        assert service.stop() == 0
+    assert numbers(service.out) == list(range(100))
+
+
+def test_hup_takes_a_good_configuration_and_reopens_files(tmp_path: Path) -> None:
+    """Under load: another profile and a second output from then on, a renamed file is begun anew, no record is lost or comes twice."""
+    with running(tmp_path) as service:
+        append(service.log, 0, 5000)
+        service.until_written(500)
+        more = f"  more: {{type: jsonl, path: {tmp_path}/more.jsonl, profile: native, batch: {{wait: 0}}}}\n"
+        service.config.write_text(service.yaml(outputs=more))
+        service.process.send_signal(signal.SIGHUP)
+        service.until_told("configuration taken: 1 inputs, 2 outputs")
+        append(service.log, 5000, 1000)
+        service.until_written(6000)
+        service.out.rename(tmp_path / "old.jsonl")
+        service.process.send_signal(signal.SIGHUP)
+        append(service.log, 6000, 10)
+        service.until_written(10)
+        assert service.stop() == 0
+    assert numbers(tmp_path / "old.jsonl") + numbers(service.out) == list(range(6010))
+    late = numbers(tmp_path / "more.jsonl")
+    assert late == list(range(late[0], 6010)) and late[0] <= 5000
+
+
+def test_hup_swaps_what_changed_and_keeps_the_rest(tmp_path: Path) -> None:
+    """An output and an input that change are drained and begun anew: the books balance over both, every record comes once."""
+    with running(tmp_path) as service:
+        append(service.log, 0, 3000)
+        service.until_written(200)
+        for round in range(3):
+            text = service.yaml().replace("profile: native", f"profile: native, keep: {round + 2}").replace("50ms", f"{60 + round}ms")
+            service.config.write_text(text)
+            service.told.clear()
+            service.process.send_signal(signal.SIGHUP)
+            service.until_told("configuration taken")
+            append(service.log, 3000 + round * 1000, 1000)
+        service.until_written(6000)
+        told = json.loads(shipper("status", "--json", service.config).stdout)
+        assert told["ledger"]["read"] == 6000
+        assert told["ledger"]["outputs"]["out"]["delivered"] == 6000
+        assert told["ledger"]["outputs"]["out"]["balanced"]
+        assert service.stop() == 0
+    assert numbers(service.out) == list(range(6000))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [("inptus: {}\n", "unknown"), ("state: [", "shipper.yaml:"), ("", "missing")],
+    ids=["unknown-key", "no-yaml", "empty"],
+)
+def test_a_bad_configuration_changes_nothing(tmp_path: Path, wrong: str, says: str) -> None:
+    """HUP with a bad one: the old one runs on, and the log says what is wrong, with file and line."""
+    with running(tmp_path) as service:
+        service.until_told("running")
+        good = service.config.read_text()
+        service.config.write_text((good + wrong) if wrong else "")
+        service.process.send_signal(signal.SIGHUP)
+        said = service.until_told("not taken")
+        assert re.search(r"shipper\.yaml:\d+:\d+: ", said)
+        append(service.log, 0, 10)
+        service.until_written(10)
+        status = shipper("status", tmp_path / "state")
+        assert "a newer one was refused" in status.stdout
+        service.config.write_text(good)
+        service.process.send_signal(signal.SIGHUP)
+        service.until_told("configuration taken")
+        assert service.stop() == 0
+    assert numbers(service.out) == list(range(10))
+
+
+def test_a_dead_output_is_named_and_stops_no_other(tmp_path: Path) -> None:
+    """/readyz says 503 and its name, /healthz stays well, the other output gets everything, and the books balance for both."""
+    port, dead = free_port(), free_port()
+    outputs = f"  siem: {{type: syslog, protocol: tcp, host: 127.0.0.1, port: {dead}}}\n"
+    with running(tmp_path, extra=f"telemetry: {{http: '127.0.0.1:{port}'}}\n", outputs=outputs) as service:
+        append(service.log, 0, 2000)
+        assert service.until_written(2000) == list(range(2000))
+        service.until_told("output 'siem': waiting")
+        base = f"http://127.0.0.1:{port}"
+        with pytest.raises(urllib.error.HTTPError) as raised:
+            urllib.request.urlopen(f"{base}/readyz")
+        with raised.value as answer:
+            assert answer.code == 503
+            assert list(json.load(answer)["down"]) == ["siem"]
+        with urllib.request.urlopen(f"{base}/healthz") as answer:
+            assert answer.read() == b"ok\n"
+        with urllib.request.urlopen(f"{base}/metrics") as answer:
+            metrics = answer.read().decode()
+        assert 'shipper_records_read_total{input="mail"} 2000.0' in metrics
+        assert 'shipper_output_records_total{outcome="delivered",output="out"} 2000.0' in metrics
+        assert 'shipper_output_up{output="siem"} 0.0' in metrics
+        assert "127.0.0.1" not in metrics and "example" not in metrics
+        with urllib.request.urlopen(f"{base}/status") as answer:
+            ledger = json.load(answer)["ledger"]
+        assert ledger["read"] == 2000
+        assert ledger["outputs"]["siem"]["waiting"] == 2000
+        assert all(books["balanced"] for books in ledger["outputs"].values())
+        with pytest.raises(urllib.error.HTTPError) as raised:
+            urllib.request.urlopen(f"{base}/tap")
+        raised.value.close()
+        assert raised.value.code == 404, "records are for the service's own user"
+        told = shipper("status", service.config)
+        assert told.returncode == 1
+        assert "output siem (syslog, waiting: " in told.stdout
+        assert service.stop() == 0
+    with socket.socket() as receiver:
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        receiver.bind(("127.0.0.1", dead))
+        receiver.listen()
+        receiver.settimeout(15)
+        with running(tmp_path) as service:
+            connection, _ = receiver.accept()
+            with connection:
+                octets = b""
+                while octets.count(b"user") < 2000:
+                    octets += connection.recv(1 << 16)
+            assert service.stop() == 0
+    assert numbers(service.out) == list(range(2000))
+
+
+def test_a_second_term_ends_at_once(tmp_path: Path) -> None:
+    """A receiver that hangs would take the whole grace period; the second TERM does not wait for it, and what is delivered elsewhere is saved."""
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        outputs = f"  siem: {{type: syslog, protocol: tcp, host: 127.0.0.1, port: {hung.getsockname()[1]}, buffer: {{kind: memory}}}}\n"
+        with running(tmp_path, extra=f"grace: 20s\n{TELEMETRY}", outputs=outputs) as service:
+            append(service.log, 0, 100_000)
+            service.until_written(1000)
+            service.process.send_signal(signal.SIGTERM)
+            service.until_told("stopping")
+            begin = time.monotonic()
+            assert service.stop() == 0
+            assert time.monotonic() - begin < 3
+
+
+def test_tap_shows_what_passes(tmp_path: Path) -> None:
+    """Records that fit, as JSON lines on standard output and nothing else there; a field that is none is refused."""
+    with running(tmp_path) as service:
+        service.until_told("running")
+        watching = subprocess.Popen(
+            [*COMMAND, "tap", str(service.config), "--where", "sender=user7@example.com,user9@example.com", "--count", "2"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+        )
+        number = 0
+        while watching.poll() is None:
+            append(service.log, number % 10, 1)
+            number += 1
+            time.sleep(0.05)
+        shown, said = watching.communicate(timeout=15)
+        assert [json.loads(one)["sender"] for one in shown.splitlines()] in (
+            ["user7@example.com", "user9@example.com"],
+            ["user9@example.com", "user7@example.com"],
+        )
+        assert said == b""
+        wrong = shipper("tap", tmp_path / "state", "--where", "sneder=x")
+        assert wrong.returncode == 2
+        assert "no field 'sneder'" in wrong.stderr
+        assert (tmp_path / "state" / "control").stat().st_mode & 0o777 == 0o600
+        assert service.stop() == 0
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_systemd_is_told(tmp_path: Path, abstract: bool) -> None:
+    """READY when everything runs, WATCHDOG while it does, RELOADING with its time and READY again, STOPPING."""
+    address = f"@shipper-test-{os.getpid()}" if abstract else str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind("\0" + address[1:] if abstract else address)
+        systemd.settimeout(15)
+
+        def until(text: str) -> str:
+            while text not in (said := systemd.recv(4096).decode()):
+                pass
+            return said
+
+        with running(tmp_path, NOTIFY_SOCKET=address, WATCHDOG_USEC="300000") as service:
+            assert "STATUS=" in until("READY=1")
+            until("WATCHDOG=1")
+            service.process.send_signal(signal.SIGHUP)
+            assert re.search(r"^MONOTONIC_USEC=\d+$", until("RELOADING=1"), re.MULTILINE)
+            until("READY=1")
+            service.process.send_signal(signal.SIGTERM)
+            until("STOPPING=1")
+            assert service.ended() == 0
+
+
+def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+    """With standard input alone the service ends when that does, and everything is delivered."""
+    config = (
+        f"state: {tmp_path}/state\n{TELEMETRY}inputs:\n  pipe: {{type: stdin}}\n"
+        f"outputs:\n  out: {{type: jsonl, path: {tmp_path}/out.jsonl, profile: native}}\n"
+    )
+    with running(tmp_path, config=config) as service:
+        assert service.process.stdin
+        service.process.stdin.write("".join(map(line, range(3000))).encode())
+        service.process.stdin.close()
+        service.process.stdin = None
+        assert service.ended() == 0
+    assert numbers(service.out) == list(range(3000))
+
+
+BROKEN = """
+import shipper.inputs.file as file
+
+async def run(self, deliver, places, stop):
+    raise ZeroDivisionError("as it happens")
+
+file.FileInput.run = run
+from shipper.cli import main
+main()
+"""
+
+
+def test_a_part_that_fails_ends_the_service_in_order(tmp_path: Path) -> None:
+    """A bug in an input is never passed over: the log names it, everything else is stopped in order, the exit code is 70."""
+    with running(tmp_path, code=BROKEN) as service:
+        assert service.ended() == 70
+    said = "\n".join(service.told)
+    assert "input 'mail' failed; the service stops" in said
+    assert "error[R506]: input 'mail': ZeroDivisionError" in said
+
+
+def usable_by(uid: int) -> bool:
+    """Whether this Python can be run by that user at all: one in root's home cannot."""
+    tried = subprocess.run([sys.executable, "-c", "import shipper.cli"], user=uid, group=uid, cwd="/", capture_output=True, check=False)
+    return tried.returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be refused, and give up being it")
+def test_root_is_refused_or_given_up(tmp_path: Path) -> None:
+    """Without a word it does not run as root; with `user` it becomes that user for good, and the state is that user's."""
+    with running(tmp_path) as service:
+        service.until_told("running")
+        assert service.stop() == 0
+    refused = shipper("run", service.config)
+    assert refused.returncode == 77
+    assert "root" in refused.stderr
+    if not usable_by(65534):
+        pytest.skip("this Python cannot be read by another user")
+    home = tmp_path
+    while home != home.parent:  # pytest makes these for root alone
+        home.chmod(home.stat().st_mode | 0o011)
+        home = home.parent
+    os.chown(tmp_path, 65534, 65534)
+    service.config.write_text(service.yaml(extra=f"user: '65534'\n{TELEMETRY}"))
+    service.out.unlink(missing_ok=True)
+    with running(tmp_path) as service:
+        service.until_told("running")
+        append(service.log, 0, 10)
+        service.until_written(10)
+        status = Path(f"/proc/{service.process.pid}/status").read_text()
+        assert re.search(r"^Uid:\s+65534\s+65534\s+65534\s+65534$", status, re.MULTILINE)
+        assert re.search(r"^Groups:\s*(65534)?\s*$", status, re.MULTILINE)
+        assert re.search(r"^NoNewPrivs:\s+1$", status, re.MULTILINE)
+        assert (tmp_path / "state" / "checkpoints.previous").parent.stat().st_uid == 65534
+        assert service.stop() == 0
+    assert service.out.stat().st_uid == 65534
