@@ -32,6 +32,8 @@ RawPolicy = Literal["always", "errors", "never"]
 NOT_UTF8 = "not UTF-8, read as Latin-1"
 _PRI = re.compile(r"<[0-9]{1,3}>")
 _MESSAGE_FORMATS = tuple(form for form in FORMATS if form is not debug.FORMAT)
+_BODY_BEGINS = frozenset("0123456789 \t[<{")
+"""How a record of ours can begin in a message: most messages of other programs need not be offered to every format."""
 _MAX_ENVELOPES = 4
 """A `file:` prefix, a syslog header, and the same once more from a relay; deeper nesting is text."""
 
@@ -114,16 +116,18 @@ class Reader:
         copy of the message in a file does not have.
         """
         records: list[Record] = []
-        bodies = [header.inner for header in headers]
+        bodies = [header.inner if header.inner[:1] in _BODY_BEGINS else "" for header in headers]
         contents = list(bodies)
         position, count = 0, len(bodies)
         while position < count:
-            reached = self._run(self._latest, bodies, position, records)
-            if reached == position:
-                for form in _MESSAGE_FORMATS:
-                    if form is not self._latest and (reached := self._run(form, bodies, position, records)) > position:
-                        self._latest = form
-                        break
+            reached = position
+            if bodies[position]:
+                reached = self._run(self._latest, bodies, position, records)
+                if reached == position:
+                    for form in _MESSAGE_FORMATS:
+                        if form is not self._latest and (reached := self._run(form, bodies, position, records)) > position:
+                            self._latest = form
+                            break
             if reached == position:
                 record, contents[position] = self._foreign(headers[position], texts[position])
                 records.append(record)

@@ -80,6 +80,19 @@ def test_the_copy_in_a_file_has_the_same_id() -> None:
     assert read(MTA)[0].id == from_file(MTA)[0].id
 
 
+def test_every_format_is_read_behind_a_header_as_in_a_file() -> None:
+    """The same kind, id and event, line by line, for every sample line that has a record's beginning; a time of day alone has no date here."""
+    header = b"Aug 30 16:53:05 mail.example.com daemon[4711]: "
+    compared = 0
+    for line in LINES:
+        line = line.rstrip(b"\r")
+        file, network = from_file(header + line)[0], read(b"<22>" + header + line)[0]
+        if file.kind != "debug" and file.kind != "text":
+            compared += 1
+            assert (network.kind, network.id, network.event) == (file.kind, file.id, file.event), line
+    assert compared > 300
+
+
 def test_the_same_message_twice_is_two_records() -> None:
     """Their ids are told apart as in a file; those of two hosts always are."""
     one = b"<22>Aug 30 16:53:05 mail.example.com imta[411]: " + MTA
