@@ -228,6 +228,7 @@ class Service:
             return Lane(output, MemoryBuffer(section.buffer.size, when_full), letters, backoff=backoff)
         directory = self._directory.path / SPOOLS / name
         try:
+            directory.parent.mkdir(mode=0o700, exist_ok=True)
             spool = Spool(directory, octets=section.buffer.size)
         except OSError as error:
             raise Failure("R503", f"'{directory}' cannot be used: {(error.strerror or str(error)).lower()}") from None
