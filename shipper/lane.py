@@ -208,11 +208,13 @@ class Lane:
         if self._halted and not self._buffer.waiting:
             return False
         loop = asyncio.get_running_loop()
-        if (wait := self._not_before - loop.time()) > 0:
+        if self._not_before:
             if self._not_before >= self._deadline:
                 return False
             self._pausing = loop.create_future()
-            await asyncio.wait([self._pausing], timeout=wait)
+            await asyncio.wait([self._pausing], timeout=max(0.0, self._not_before - loop.time()))
+            if not self._pausing.done():
+                self._not_before = 0.0
         elif self._aside is not None:
             await self._set_aside(self._aside)
         elif self._connection is None:

@@ -427,7 +427,7 @@ def test_any_order_of_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("SPOOL_TEST_DIRECTORY", str(tmp_path))
     from hypothesis.stateful import run_state_machine_as_test
 
-    run_state_machine_as_test(Machine, settings=settings(deadline=None, max_examples=60, stateful_step_count=40))  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Machine, settings=settings(deadline=None, max_examples=60, stateful_step_count=40))
 
 
 # A process that is killed
