@@ -316,17 +316,17 @@ ERRORS: dict[str, ErrorKind] = {
         "Look at the file that the message names: `openssl x509 -in FILE -noout -subject -enddate`, `openssl pkey -in FILE -noout`.",
         EX_CONFIG,
     ),
-    "R509": ErrorKind(
-        "Our own metrics cannot go out by OTLP.",
-        "`telemetry.otlp` is set, and OpenTelemetry's exporter is not installed: it is an extra.",
-        "Install it with `pip install 'shipper[telemetry]'`, or take `telemetry.otlp` out.",
-        EX_CONFIG,
-    ),
     "R510": ErrorKind(
         "There is nothing to replay, or no output for it.",
         "The file or directory has no dead letters that wait, or the configuration has no output of the name that they were for.",
         "Name a file of STATE/dead-letters/OUTPUT, or another output with --to.",
         EX_NOINPUT,
+    ),
+    "R511": ErrorKind(
+        "Our own metrics cannot go out by OTLP.",
+        "`telemetry.otlp` is set, and OpenTelemetry's exporter is not installed: it is an extra.",
+        "Install it with `pip install 'shipper[telemetry]'`, or take `telemetry.otlp` out.",
+        EX_CONFIG,
     ),
     "X401": ErrorKind(
         "A worker process ended before its work was done.",

@@ -311,7 +311,8 @@ class Pipeline:
             for reading in stopped.values():
                 reading.places.retired = True
         for name in names:
-            del self._reading[name]
+            if close := getattr(self._reading.pop(name).source.input, "close", None):
+                close()
 
     async def _stop_lanes(self, names: set[str], seconds: float, closing: float = _TO_CLOSE) -> None:
         """Lets lanes deliver what they have; what is left in memory then is not settled."""

@@ -93,9 +93,7 @@ class Service:
         self._checkpoints = Checkpoints(self._directory.path)
         plan = self._plan(self._config)
         doors = self._doors(settings)
-        for source in plan.sources.values():
-            if bind := getattr(source.input, "bind", None):
-                bind()
+        _bound(plan, None)
         if settings.user:
             if os.geteuid() == 0:
                 self._directory.give(*identity(settings.user, settings.group))
@@ -190,6 +188,7 @@ class Service:
             raise Failure(first.number, f"{first.place}: {first.message}{f' (and {len(more)} more)' if more else ''}")
         before, after = self._config.settings, loaded.config.settings
         plan = self._plan(loaded.config)
+        _bound(plan, self._pipeline.plan)
         for name in ("state", "user", "group", "telemetry", "log", "grace"):
             if getattr(before, name) != getattr(after, name):
                 logger.warning("'{}' is another one in the new configuration: it counts from the next start on", name)
@@ -297,7 +296,9 @@ class Service:
         lanes = {name: (target, lane) for name, target, lane in self._pipeline.lanes()}
         inputs = {}
         for name, source, ended in self._pipeline.inputs():
-            inputs[name] = {"type": self._config.inputs[name].type, "state": "ended" if ended else "reading", "lag": source.input.lag()}
+            kind = self._config.inputs[name].type
+            counts = counted(source.input)
+            inputs[name] = {"type": kind, "state": "ended" if ended else "reading", "lag": source.input.lag(), "counts": counts}
         outputs = {name: {"type": self._config.outputs[name].type, **lane.status()} for name, (_, lane) in lanes.items()}
         return {
             "version": __version__,
@@ -347,10 +348,32 @@ class Service:
         yield Number("shipper_start_time_seconds", self._started)
 
 
+def _bound(plan: Plan, before: Plan | None) -> None:
+    """Opens the sockets of inputs that are not what they were; one that replaces another of its kind takes over those of the same address.
+    Raises `Failure` R507 or R509, and then has opened none."""
+    opened: list[Any] = []
+    try:
+        for name, source in plan.sources.items():
+            old = before.sources.get(name) if before else None
+            if hasattr(source.input, "bind") and (old is None or old.made_of != source.made_of):
+                source.input.bind(old.input if old and type(old.input) is type(source.input) else None)
+                opened.append(source.input)
+    except Failure:
+        for each in opened:
+            each.close()
+        raise
+
+
 def output_of(name: str, section: Any) -> Output:
     """The output that a section describes. Raises `Failure` for what shows only now, such as a certificate that cannot be read."""
     made: Output = import_module(f"shipper.outputs.{OUTPUTS[section.type]}").make(name, section)
     return made
+
+
+def counted(source: Input) -> dict[str, int]:
+    """What an input counts besides records, by event; `{}` where it counts nothing."""
+    counters: Callable[[], dict[str, int]] | None = getattr(source, "counters", None)
+    return counters() if counters else {}
 
 
 def state_path(settings: Settings) -> Path:

@@ -36,6 +36,7 @@ COUNTERS = {
     "shipper_records_read": "Records that an input has handed over.",
     "shipper_records_damaged": "Records of lines that could not be read, or only in part; they are delivered as the others are.",
     "shipper_records_dropped": "Records that go to no output, as a route says so.",
+    "shipper_input_events": "What an input counts besides records, by event: datagrams the kernel dropped, connections refused, files lost, ...",
     "shipper_output_records": "Records of an output that are done with, by outcome: delivered, set_aside, lost.",
     "shipper_output_failures": "Times that a receiver could not take anything.",
     "shipper_output_octets": "Octets of the payloads that were delivered.",
@@ -193,7 +194,7 @@ def _pushing(endpoint: str, headers: dict[str, str], interval: float) -> MetricR
         exporters = import_module("opentelemetry.exporter.otlp.proto.http.metric_exporter")
     except ImportError:
         note = "install it with the service: pip install 'shipper[telemetry]'"
-        raise Failure("R509", "our own metrics cannot go out by OTLP: its exporter is not installed", notes=[note]) from None
+        raise Failure("R511", "our own metrics cannot go out by OTLP: its exporter is not installed", notes=[note]) from None
     exporter = exporters.OTLPMetricExporter(endpoint=f"{endpoint.rstrip('/')}/v1/metrics", headers=headers)
     return PeriodicExportingMetricReader(exporter, export_interval_millis=interval * 1000)
 

@@ -48,6 +48,8 @@ def lines(told: dict[str, Any]) -> Iterator[str]:
     for name, one in told["inputs"].items():
         books = ledger["inputs"][name]
         yield f"input {name} ({one['type']}, {one['state']}): {books['read']:,} records read, {books['damaged']:,} damaged"
+        if events := ", ".join(f"{count:,} {event.replace('_', ' ')}" for event, count in one["counts"].items() if count):
+            yield f"  {events}"
         for lag in one["lag"]:
             yield f"  {_lag(lag)}"
     for name, one in told["outputs"].items():
@@ -70,7 +72,7 @@ def lines(told: dict[str, Any]) -> Iterator[str]:
 def _lag(lag: dict[str, Any]) -> str:
     """One file or socket of an input: `mail.log_current: 120 octets, 3.2 s behind`."""
     rest = {name: value for name, value in lag.items() if value not in (None, "")}
-    name = next((str(rest.pop(key)) for key in ("file", "path", "address", "name", "socket") if key in rest), "")
+    name = next((str(rest.pop(key)) for key in ("file", "path", "listen", "address", "name") if key in rest), "")
     octets, seconds = rest.pop("octets", 0), rest.pop("seconds", 0)
     behind = f"{octets:,} octets, {seconds:,.0f} s behind" if octets or seconds else "up to date"
     return ", ".join([f"{escaped(name)}: {behind}", *(f"{key} {escaped(str(value))}" for key, value in rest.items())])
