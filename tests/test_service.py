@@ -72,7 +72,7 @@ class Running:
         return (
             f"state: {self.home}/state\n{extra or TELEMETRY}"
             f"inputs:\n  mail: {{type: file, paths: ['{self.home}/in/*.log'], poll: 50ms}}\n"
-            f"outputs:\n  out: {{type: jsonl, path: {self.out}, profile: native, batch: {{wait: 0}}}}\n{outputs}"
+            f"outputs:\n  out: {{type: jsonl, path: {self.out}, profile: native}}\n{outputs}"
         )
 
     def until_told(self, text: str, seconds: float = 15) -> str:
@@ -226,7 +226,7 @@ def test_hup_takes_a_good_configuration_and_reopens_files(tmp_path: Path) -> Non
     with running(tmp_path) as service:
         append(service.log, 0, 5000)
         service.until_written(500)
-        more = f"  more: {{type: jsonl, path: {tmp_path}/more.jsonl, profile: native, batch: {{wait: 0}}}}\n"
+        more = f"  more: {{type: jsonl, path: {tmp_path}/more.jsonl, profile: native}}\n"
         service.config.write_text(service.yaml(outputs=more))
         service.process.send_signal(signal.SIGHUP)
         service.until_told("configuration taken: 1 inputs, 2 outputs")

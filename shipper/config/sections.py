@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from shipper.config.problems import Place
@@ -36,8 +36,16 @@ def _listed(value: object) -> object:
 
 Address = Annotated[str, BeforeValidator(_address)]
 """A host and a port to listen on, or `""`."""
-Names = Annotated[list[str], BeforeValidator(_listed)]
+Names = Annotated[
+    list[str], BeforeValidator(_listed), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
+]
 """One name, or a list of them."""
+Values = Annotated[
+    list[str],
+    BeforeValidator(_listed),
+    WithJsonSchema({"type": ["string", "number", "boolean", "array"], "items": {"type": ["string", "number", "boolean"]}}),
+]
+"""One value of a field, or a list of them."""
 
 
 class OtlpTelemetry(Part):
@@ -67,7 +75,7 @@ class OwnLog(Part):
 class Route(Part):
     """Records that fit `when` go to the outputs in `to`, or are dropped. The first route that fits decides."""
 
-    when: dict[str, Names] = Field({}, description="Field of the record: the value or values that fit; without it every record fits.")
+    when: dict[str, Values] = Field({}, description="Field of the record: the value or values that fit; without it every record fits.")
     to: Names = Field([], description="The outputs that get these records.")
     drop: bool = Field(False, description="These records go nowhere, and are counted.")
 

@@ -104,7 +104,7 @@ class _Found:
             fields = [found for model in self.models if (found := _field(model, step))]
             if fields or not self._in_container():
                 self.fields = fields
-                self.models = [model for one in fields for model in _models(one.annotation)]
+                self.models = [model for one in fields for model in sections_in(one.annotation)]
         elif isinstance(value, list) and isinstance(step, int) and step < len(value):
             self.node = value[step]
             self.names.append(str(step + 1))
@@ -154,14 +154,15 @@ def _problem(group: list[_Found], where: str, what: str) -> Problem | None:
             message += f", not '{value}'"
         elif first.node.variable:
             label = "what the variable holds is none"
-    return Problem("C106", f"{inside} {message}", first.place, label, notes, hidden=first.secret)
+    sentence = f"{inside}{'' if message.startswith(('must ', 'has ', 'says ')) else ':'} {message}"
+    return Problem("C106", sentence, first.place, label, notes, hidden=first.secret)
 
 
 def _unknown_option(found: _Found, where: str, what: str) -> Problem:
     inside = _section_name(found.names, where)
     options = found.options
     near = did_you_mean(found.option, options)
-    elsewhere = [name for name, info in options.items() for model in _models(info.annotation) if found.option in dict(_fields(model))]
+    elsewhere = [name for name, info in options.items() for model in sections_in(info.annotation) if found.option in dict(_fields(model))]
     notes = near
     if not near and elsewhere:
         notes = (f"'{found.option}' stands under '{elsewhere[0]}:'",)
@@ -247,11 +248,11 @@ def _bare(annotation: Any) -> Any:
     return _bare(get_args(annotation)[0]) if get_origin(annotation) is Annotated else annotation
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
+def sections_in(annotation: Any) -> list[type[BaseModel]]:
     """The sections that a value of this type can be."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [model for part in get_args(annotation) if not isinstance(part, str) for model in _models(part)]
+    return [model for part in get_args(annotation) if not isinstance(part, str) for model in sections_in(part)]
 
 
 def _tagged(model: type[BaseModel], tag: object) -> bool:

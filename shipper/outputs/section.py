@@ -31,7 +31,6 @@ class BatchSettings(Part):
 
     records: int = Field(1000, ge=1, le=100_000, description="Records in one request at most.")
     size: Size = Field(4 << 20, ge=1024, description="Octets in one request at most; one record may be larger.")
-    wait: Duration = Field(1.0, description="How long a request that is not full waits for more records.")
 
 
 class Common(Part):

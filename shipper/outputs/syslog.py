@@ -21,7 +21,7 @@ import socket
 import ssl
 import struct
 import termios
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Literal
 
@@ -68,6 +68,11 @@ class Section(Common):
     max_size: Size | None = Field(None, ge=480, description="Octets of a message: 1400 by UDP, else 8192.")
     tls: TlsSettings = Field(TlsSettings(), description="For `protocol: tls`.")
     timeout: Duration = Field(30.0, gt=0, description="How long connecting, or the receiver's silence, may last.")
+
+    def doubts(self) -> Iterator[tuple[str, str]]:
+        """(option, what `check` says of it) of settings that work, but hardly as they are meant."""
+        if self.format == "rfc5424" and self.enterprise == DOCUMENTATION_NUMBER:
+            yield "enterprise", "enterprise number 32473 is for examples only: register one and set `enterprise`"
 
     @model_validator(mode="after")
     def _fits(self) -> Section:
