@@ -90,7 +90,7 @@ class _Bell:
 
 
 class _Parcel:
-    """What is left of one put, or of one frame of a spool: `payloads[start:]`."""
+    """What is left of one put, or of one frame of a spool: `payloads[start:]`, which are so many octets."""
 
     __slots__ = ("observed", "octets", "payloads", "receipt", "start")
 
@@ -121,7 +121,9 @@ def _removed(parcels: deque[_Parcel], count: int) -> int:
     while count:
         parcel = parcels[0]
         step = min(count, len(parcel.payloads) - parcel.start)
-        gone += sum(map(len, parcel.payloads[parcel.start : parcel.start + step]))
+        octets = sum(map(len, parcel.payloads[parcel.start : parcel.start + step]))
+        gone += octets
+        parcel.octets -= octets
         parcel.start += step
         count -= step
         if parcel.start == len(parcel.payloads):
@@ -280,7 +282,7 @@ class DiskBuffer:
         """Reads frames until there is enough for one send."""
         payloads = sum(len(parcel.payloads) - parcel.start for parcel in self._parcels)
         octets = sum(parcel.octets for parcel in self._parcels)
-        while payloads < limits.payloads and octets < limits.octets:
+        while payloads < limits.payloads and octets <= limits.octets:
             try:
                 frame = self._spool.read()
             except OSError as error:
