@@ -280,6 +280,14 @@ class FileInput:
         """Loss events of this run, and the octets that they cost, as far as known."""
         return (self._follower.losses, self._follower.lost_octets) if self._follower else (0, 0)
 
+    def counters(self) -> dict[str, int]:
+        """Losses of this run, and the octets that they cost, as far as known; files that cannot be read now."""
+        follower = self._follower
+        if follower is None:
+            return {}
+        failing = len([tail for tail in follower.tails if tail.trouble])
+        return {"files_lost": follower.losses, "octets_lost": follower.lost_octets, "files_failing": failing}
+
     def lag(self) -> list[dict[str, Any]]:
         """Of each file: `path`, `state` and `why`, `octets` behind, `position`, `size`, records `waiting` to be settled, `seconds` since the
         last record, and `trouble` where it cannot be read."""

@@ -54,6 +54,7 @@ class Tail:
         self.real = mark.real
         self.key: Key = (mark.device, mark.inode)
         self.limit = mark.limit  # read up to here and no further
+        self.drained = False  # its file was deleted, and read on until nothing more came
         self.heads = mark.heads
         self.point = self.settled = Point(mark.position, mark.tail, mark.date)
         self.size = mark.size
@@ -229,10 +230,13 @@ class Follower:
             return False
         if len(tail.heads) < len(LADDER) or tail.position < SURE:
             heads = heads_of(read(0, BEGIN))
-            if tail.heads and not (len(heads) >= len(tail.heads) and alike(heads, tail.heads)):
+            if tail.heads and not self._begins_as(tail, heads):
                 return False
             tail.heads = heads
         return True
+
+    def _begins_as(self, tail: Tail, heads: tuple[str, ...]) -> bool:
+        return len(heads) >= len(tail.heads) and alike(heads, tail.heads)
 
     def _reading(self, tail: Tail, sight: Sight) -> Read:
         if tail.descriptor < 0:
@@ -269,7 +273,7 @@ class Follower:
             quiet = QUIET_MOVED if found.st_nlink else QUIET_DELETED
             if tail.size <= tail.position and now - tail.changed > quiet:
                 self._close(tail)
-                tail.state = "gone"
+                tail.state, tail.drained = "gone", True
             return
         if tail.truncated:
             if now - tail.missing > HELD:
@@ -402,12 +406,18 @@ class Follower:
             return
         for tail in self.tails:
             position = tail.position
-            if not position or not (alike(tail.heads, measured.heads) or position < LADDER[0]):
+            if not (alike(tail.heads, measured.heads) or 0 < position < LADDER[0]):
                 continue
-            if position > measured.size or (position in measured.tails and measured.tails[position] != tail.point.tail):
+            if not position:
+                if tail.counted:
+                    continue
+                if not tail.listed and tail.descriptor < 0:
+                    self._bind(tail, sight, kind, measured.heads, now, wall)
+                    return
+            elif position > measured.size or (position in measured.tails and measured.tails[position] != tail.point.tail):
                 continue
             if position not in measured.tails:
-                if now - held.measured_at > MISSING:
+                if position and now - held.measured_at > MISSING:
                     held.measured = None
                 held.why = f"a {kind} archive, to be compared again"
                 return
@@ -527,7 +537,11 @@ class Follower:
         before = min(TAIL, position)
         most = SLICE if tail.limit is None else min(SLICE, tail.limit - position)
         octets = self._pread(descriptor, before + most, position - before)
-        if before and digest(octets[:before]) != tail.point.tail:
+        if not position:
+            same = not tail.heads or self._begins_as(tail, heads_of(octets[:BEGIN]))
+        else:
+            same = digest(octets[:before]) == tail.point.tail
+        if not same:
             self._truncated(tail, "it has another content than was read", now)
             return []
         if tail.encoding is None:

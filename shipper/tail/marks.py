@@ -36,7 +36,7 @@ class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is remembered of one content over a restart. `real`: the file itself where `path` is a symbolic link. `size`: octets there were
     when it was last looked at; `seen`: when that was, seconds since 1970. `rolled`: nothing more is written to it. `kind` of an archive, with the
     nanoseconds since 1970 at which it was written and whether it is read to its end: it is not unpacked again to be known. `device` is negative
-    where the file has another content now."""
+    where the file has another content now. `limit`: what stands behind this octet is read elsewhere."""
 
     path: str
     device: int = 0
@@ -49,10 +49,10 @@ class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
     seen: float = 0
     real: str = ""
     rolled: bool = False
-    limit: int | None = None
     kind: str = ""
     modified: int = 0
     finished: bool = False
+    limit: int | None = None
 
 
 def digest(octets: bytes) -> str:
