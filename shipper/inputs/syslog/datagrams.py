@@ -2,6 +2,9 @@
 
 A datagram is a message. One without octets is counted and is none; one longer than `max_message` is cut and says so. What the kernel dropped
 because we did not read fast enough is asked of it now and then: a count, and a line in our log when it begins and when it is over.
+
+A wake-up costs as much as some datagrams, so a socket that was emptied is left alone for two milliseconds: at 30,000 a second that makes 60
+datagrams of each wake-up.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from shipper.inputs.syslog.inbox import Inbox
 from shipper.inputs.syslog.senders import Senders
 
 AT_ONCE = 256
+_REST_SECONDS = 0.002
 _LARGEST = 65536
 """More than a UDP datagram can be long, so that the kernel never cuts one."""
 _QUIET_SECONDS = 60
@@ -35,29 +39,27 @@ class Datagrams:
         self._max = max_message
         self._buffer = memoryview(bytearray(max(_LARGEST, max_message + 1)))
         self._local = address.protocol == "unix"
+        self._running = False
         self._watching = False
         held = kernel(sock)
-        self._known = held is not None
         self._drops = held.drops if held else 0
         self._dropping: float | None = None  # when it last dropped, while it does
 
     def start(self) -> None:
         """Begins to read."""
-        if not self._watching:
-            self._watching = True
-            asyncio.get_running_loop().add_reader(self._sock.fileno(), self._readable)
+        self._running = True
+        self._watch()
 
     def stop(self) -> None:
         """Reads no more."""
-        if self._watching:
-            self._watching = False
-            asyncio.get_running_loop().remove_reader(self._sock.fileno())
+        self._running = False
+        self._unwatch()
 
     def empty(self) -> None:
         """Reads what the kernel still holds, as it would be lost with the socket."""
-        octets = 2 * buffer(self._sock)
-        while octets > 0 and (got := self._read(AT_ONCE)):
-            octets -= got
+        for _ in range(buffer(self._sock) // AT_ONCE):  # in that buffer there is no room for more; others may come as fast as we read
+            if not self._read(AT_ONCE):
+                break
         self._inbox.added()
 
     def look(self, now: float) -> None:
@@ -81,31 +83,42 @@ class Datagrams:
     def lag(self) -> dict[str, object]:
         """See `Input.lag`. `octets`: in the kernel, with its overhead; None where the system does not say."""
         held = kernel(self._sock)
-        state = "dropping" if self._dropping is not None else "reading" if self._watching else "stopped"
+        state = "dropping" if self._dropping is not None else "reading" if self._running else "stopped"
         return {"listen": str(self.address), "octets": held.waiting if held else None, "buffer": buffer(self._sock), "state": state}
+
+    def _watch(self) -> None:
+        if self._running and not self._watching:
+            self._watching = True
+            asyncio.get_running_loop().add_reader(self._sock.fileno(), self._readable)
+
+    def _unwatch(self) -> None:
+        if self._watching:
+            self._watching = False
+            asyncio.get_running_loop().remove_reader(self._sock.fileno())
 
     def _readable(self) -> None:
         room = self._inbox.room
         if room <= 0:
-            self.stop()
-            self._inbox.when_room(self.start)
+            self._unwatch()
+            self._inbox.when_room(self._watch)
             return
-        self._read(min(room, AT_ONCE))
+        if not self._read(min(room, AT_ONCE)):
+            self._unwatch()
+            asyncio.get_running_loop().call_later(_REST_SECONDS, self._watch)
         self._inbox.added()
 
-    def _read(self, most: int) -> int:
-        """Reads so many datagrams at most; gives their octets."""
+    def _read(self, most: int) -> bool:
+        """Reads so many datagrams at most; whether there were that many."""
         receive, view, add, counts = self._sock.recvfrom_into, self._buffer, self._inbox.add, self._counts
-        limit, total = self._max, 0
+        limit = self._max
         for _ in range(most):
             try:
                 length, sender = receive(view)
             except (BlockingIOError, InterruptedError):
-                break
+                return False
             except OSError as problem:  # an ICMP answer to something this socket never sent, or no memory: the next read tells
                 logger.debug("{}: {}", self.address, problem)
-                break
-            total += length + 1
+                return False
             if self._local:
                 peer = ""
             else:
@@ -121,4 +134,4 @@ class Datagrams:
                 add(bytes(view[:length]), peer)
             else:
                 counts.empty += 1
-        return total
+        return True

@@ -195,10 +195,13 @@ class Connection:
         self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
         self._shaken = self._tls is None
         self._closed = False
+        self._paused = False
         self._loop.add_reader(self._fd, self._readable)
 
     def overdue(self, now: float) -> bool:
         """Whether it has been silent for too long. While we do not read it, it is not its silence."""
+        if self._paused:
+            return False
         limits = self.listener.connections.limits
         return now - self._seen > (limits.idle_timeout if self._shaken else limits.handshake_timeout)
 
@@ -218,11 +221,12 @@ class Connection:
         self.close()
 
     def _readable(self) -> None:
-        if self._closed:
+        if self._closed or self._paused:
             return
         if not self._shaken and not self._shake():
             return
         if self.listener.inbox.room <= 0:
+            self._paused = True
             self._loop.remove_reader(self._fd)
             self.listener.inbox.when_room(self._resume)
             return
@@ -232,6 +236,7 @@ class Connection:
 
     def _resume(self) -> None:
         if not self._closed:
+            self._paused = False
             self._seen = self._loop.time()
             self._loop.add_reader(self._fd, self._readable)
             if self._tls is not None:
@@ -268,7 +273,7 @@ class Connection:
         """One read; gives its octets, 0 when there were none."""
         try:
             octets = self._sock.recv(_READ)
-        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError):
+        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return 0
         except OSError:
             octets = b""

@@ -23,11 +23,6 @@ TLS = "tls://127.0.0.1:0"
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
-
-
-@pytest.fixture
 def said() -> Any:
     """The lines of our own log."""
     lines: list[str] = []
