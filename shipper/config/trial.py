@@ -136,9 +136,7 @@ class _Case:
         expected = self.parts["records"].value
         assert isinstance(expected, list)
         if len(expected) != len(records):
-            what = (
-                f"{len(records)} line{'s' if len(records) != 1 else ''}, {len(expected)} record{'s' if len(expected) != 1 else ''} expected"
-            )
+            what = f"{_count(len(records), 'line')}, {_count(len(expected), 'record')} expected"
             self._wrong(what, self.parts["records"])
             return
         for number, (node, record) in enumerate(zip(expected, records, strict=True), 1):
@@ -165,7 +163,7 @@ class _Case:
         if isinstance(node.value, list) and any(isinstance(one.value, list) or one.value == DROPPED for one in node.value):
             expected = node.value
             if len(expected) != len(records):
-                self._wrong(f"{len(records)} records, routes of {len(expected)}", node)
+                self._wrong(f"{_count(len(records), 'record')}, routes of {len(expected)}", node)
                 return
         for number, (one, record) in enumerate(zip(expected, records, strict=True), 1):
             wanted = [inner.value for inner in one.value] if isinstance(one.value, list) else [] if one.value == DROPPED else [one.value]
@@ -179,6 +177,10 @@ class _Case:
 
     def _wrong(self, what: str, node: Node, notes: tuple[str, ...] = ()) -> None:
         self.problems.append(Problem("C113", f"{self.title}: {what}", node.place, "expected" if node.value is not None else "", notes))
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' if number != 1 else ''}"
 
 
 def _told(rule: Rule) -> str:
