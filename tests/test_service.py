@@ -49,7 +49,17 @@ def numbers(path: Path) -> list[int]:
 class Running:
     """A service in a directory: `shipper.yaml`, `in/*.log` -> `out.jsonl`."""
 
-    def __init__(self, home: Path, config: str = "", *, extra: str = "", outputs: str = "", code: str = "", **environment: str) -> None:
+    def __init__(
+        self,
+        home: Path,
+        config: str = "",
+        *,
+        extra: str = "",
+        outputs: str = "",
+        code: str = "",
+        wrapper: tuple[str, ...] = (),
+        **environment: str,
+    ) -> None:
         self.home = home
         self.log = home / "in" / "mail.log"
         self.out = home / "out.jsonl"
@@ -61,7 +71,7 @@ class Running:
         self._partial = b""
         command = [sys.executable, "-c", code] if code else COMMAND
         self.process = subprocess.Popen(
-            [*command, "run", str(self.config), "--allow-root", "--log-format", "text"],
+            [*wrapper, *command, "run", str(self.config), "--allow-root", "--log-format", "text"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -418,6 +428,96 @@ def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
         service.process.stdin = None
         assert service.ended() == 0
     assert numbers(service.out) == list(range(3000))
+
+
+def test_a_reload_under_load_loses_no_datagram_and_no_descriptor(tmp_path: Path) -> None:
+    """An input that listens is changed again and again while datagrams come in: its sockets are handed on, every one is delivered once; in the
+    end as many files are open as were after the first time."""
+    port = free_port()
+    config = (
+        f"state: {tmp_path}/state\n{TELEMETRY}inputs:\n  net: {{type: syslog, listen: ['udp://127.0.0.1:{port}'], max_message: SIZE}}\n"
+        f"outputs:\n  out: {{type: jsonl, path: {tmp_path}/out.jsonl, profile: native}}\n"
+    )
+    with running(tmp_path, config=config.replace("SIZE", "5000")) as service, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        service.until_told("running")
+        opened = []
+        sent = 0
+        for round in range(12):
+            service.config.write_text(config.replace("SIZE", str(6000 + round)))
+            service.told.clear()
+            service.process.send_signal(signal.SIGHUP)
+            while not any("configuration taken" in one for one in service.told):
+                for _ in range(50):
+                    sender.sendto(f"<22>Mar  2 10:00:00 mailhost app: {sent}".encode(), ("127.0.0.1", port))
+                    sent += 1
+                if select.select([service.process.stderr], [], [], 0.01)[0]:
+                    service.until_told("configuration taken")
+            opened.append(len(os.listdir(f"/proc/{service.process.pid}/fd")))
+        last = time.monotonic() + 15
+        while len(lines := service.out.read_bytes().splitlines()) < sent and time.monotonic() < last:
+            time.sleep(0.05)
+        assert sorted(int(json.loads(one)["message"]) for one in lines) == list(range(sent))
+        assert max(opened[2:]) <= opened[1] + 1
+        assert service.stop() == 0
+
+
+def test_a_port_that_is_taken_is_a_bad_configuration(tmp_path: Path) -> None:
+    """At a reload the old one runs on; at the start it is exit code 75, and the message says which."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other, running(tmp_path) as service:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        service.until_told("running")
+        net = f"inputs:\n  net: {{type: syslog, listen: ['udp://127.0.0.1:{port}']}}\n"
+        service.config.write_text(service.yaml().replace("inputs:\n", net))
+        service.process.send_signal(signal.SIGHUP)
+        assert str(port) in service.until_told("not taken")
+        append(service.log, 0, 10)
+        service.until_written(10)
+        assert service.stop() == 0
+        again = shipper("run", service.config, "--allow-root")
+        assert again.returncode == 75
+        assert str(port) in again.stderr
+
+
+def test_dead_letters_are_sent_again(tmp_path: Path) -> None:
+    """What was set aside goes through its output, the file is kept as replayed, and nothing is left to replay."""
+    service = Running(tmp_path)
+    service.until_told("running")
+    assert service.stop() == 0
+    letters = tmp_path / "state" / "dead-letters" / "out"
+    letters.mkdir(parents=True)
+    native = [json.dumps({"kind": "mta", "sender": f"user{number}@example.com"}) + "\n" for number in range(3)]
+    rows = [{"time": "2026-03-02T10:00:00Z", "output": "out", "reason": "400: mapping", "payload": payload} for payload in native]
+    (letters / "00000001.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    listed = shipper("replay", service.config, "--list")
+    assert "3 output 'out': 400: mapping" in listed.stdout
+    sent = shipper("replay", service.config)
+    assert sent.returncode == 0, sent.stderr
+    assert "3 delivered to 'out', 0 set aside again" in sent.stdout
+    assert numbers(service.out) == [0, 1, 2]
+    assert [path.name for path in letters.iterdir()] == ["00000001.jsonl.replayed"]
+    assert shipper("replay", service.config).returncode == 66
+
+
+def isolated() -> bool:
+    """Whether a process may be the first of a PID namespace here."""
+    try:
+        return subprocess.run(["unshare", "--fork", "--pid", "true"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not isolated(), reason="no PID namespaces here")
+def test_as_process_1_it_obeys_signals(tmp_path: Path) -> None:
+    """The first process of a container has no default for signals: TERM stops it nevertheless, with exit code 0."""
+    with running(tmp_path, wrapper=("unshare", "--fork", "--pid", "--kill-child")) as service:
+        append(service.log, 0, 100)
+        service.until_written(100)
+        service.until_told("running")
+        children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text().split()
+        os.kill(int(children[0]), signal.SIGTERM)
+        assert service.ended() == 0
+        assert service.told[-1].endswith("stopped")
 
 
 BROKEN = """
