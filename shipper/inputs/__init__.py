@@ -6,6 +6,8 @@ A module named here has `Section`, a pydantic model with `type: Literal["<kind>"
 from __future__ import annotations
 
 KINDS: dict[str, str] = {
+    "mta_log": "mta_log",
+    "service_log": "service_log",
     "file": "file",
     "syslog": "syslog",
     "stdin": "stdin",
