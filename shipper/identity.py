@@ -14,7 +14,7 @@ BLAKE2b and not a faster hash: senders choose much of a line, and must not be ab
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
 from shipper.record import Debug, Record
@@ -58,6 +58,14 @@ class Identity:
                 counts[content] = 1
             record.id = blake2b(content, digest_size=16).hexdigest()
         self._second, self._counts = second, counts
+
+    def state(self) -> Iterator[bytes]:
+        """What the next ids depend on, in pieces for a digest."""
+        yield self._second.encode()
+        for second, counts in self._seconds.items():
+            yield b"%b %d " % (second.encode(), len(counts))
+            yield b"\n".join(counts)
+            yield repr([(line, number) for line, number in counts.items() if number > 1]).encode()
 
     def _turn(self, second: str) -> dict[bytes, int]:
         """The counts of another second; that of the second not seen for longest is forgotten."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta, timezone, tzinfo
+from dataclasses import dataclass, field
+from datetime import tzinfo
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -161,17 +161,10 @@ class Passage:
 
     def state(self) -> bytes:
         """A digest of all that the next lines can depend on; the same for passages that will go on alike."""
-        reader, log = self._reader, self._reader.log
         digest = blake2b(digest_size=16)
-        plain = [getattr(log, slot.name) for slot in fields(log) if slot.name != "clock"]
-        stamps = _clock_state(log.clock)
-        digest.update(repr((plain, stamps, reader._latest.name, self._minutes.second, self._inside)).encode())
-        identity = reader._identity
-        digest.update(identity._second.encode())
-        for second, counts in identity._seconds.items():
-            digest.update(b"%b %d " % (second.encode(), len(counts)))
-            digest.update(b"\n".join(counts))
-            digest.update(repr([(line, number) for line, number in counts.items() if number > 1]).encode())
+        digest.update(repr((self._minutes.second, self._inside)).encode())
+        for part in self._reader.state():
+            digest.update(part)
         return digest.digest()
 
     def _windowed(self) -> bool:
@@ -269,18 +262,3 @@ def _span(records: Sequence[Record]) -> tuple[Instant, Instant] | None:
         ends = [end for group in groups for end in (min(group), max(group))]
     instants = [(at, end) for end in ends if (at := epoch_ns(end)) is not None]
     return (min(instants), max(instants)) if instants else None
-
-
-def _clock_state(clock: Clock) -> object:
-    """What later stamps without a zone depend on: the stamp before, exactly in an hour that summer time repeats, else its hour."""
-    last = clock._last
-    if last is None or isinstance(clock.zone, timezone):
-        return None
-    try:
-        local = datetime.fromtimestamp(last, clock.zone)
-    except (ValueError, OverflowError, OSError):
-        return last
-    other = local.replace(fold=1 - local.fold)
-    if (clock.zone.utcoffset(local) or timedelta()) != (clock.zone.utcoffset(other) or timedelta()):
-        return last
-    return local.replace(minute=0, second=0).isoformat()

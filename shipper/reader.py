@@ -13,8 +13,9 @@ every octet can be had back (`octets`).
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from itertools import accumulate
 from typing import Literal
@@ -149,6 +150,13 @@ class Reader:
             if record.kind not in ("syslog", "text"):
                 return _attached(record, [header]), inner
         return header.record(), content
+
+    def state(self) -> Iterator[bytes]:
+        """All that the records of the next lines can depend on, in pieces for a digest; the same for readers that will go on alike."""
+        log = self.log
+        plain = [getattr(log, each.name) for each in dataclasses.fields(log) if each.name != "clock"]
+        yield repr((plain, log.clock.state(), self._latest.name)).encode()
+        yield from self._identity.state()
 
     def _records(self, lines: Sequence[str]) -> tuple[list[Record], Sequence[str]]:
         """The records of these lines, and what of each line its id is made of."""

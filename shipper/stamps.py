@@ -153,6 +153,18 @@ class Clock:
         self._nslog = (stamp, iso)
         return iso
 
+    def state(self) -> object:
+        """What later stamps without a zone depend on: the stamp before, exactly in an hour that comes twice, else its hour."""
+        if self._last is None or self._fixed:
+            return None
+        try:
+            local = datetime.fromtimestamp(self._last, self.zone)
+        except (ValueError, OverflowError, OSError):
+            return self._last
+        if self.zone.utcoffset(local) != self.zone.utcoffset(local.replace(fold=1 - local.fold)):
+            return self._last
+        return local.replace(minute=0, second=0).isoformat()
+
     def local(self, year: int, month: int, day: int, clock: str, fraction: str = "") -> str:
         """A date and a local `hh:mm:ss` -> ISO 8601; `""` when there is no such date or time. `fraction` is `""` or `.` and digits."""
         iso = self._local(f"{year:04d}", month, str(day), clock)
