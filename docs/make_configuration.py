@@ -25,9 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES: dict[str, Any] = {
     "file.paths": ["/var/log/app/*.log"],
     "mta_log.directory": "/var/opt/sun/comms/messaging64/log",
-    "mta_log.path": "/var/opt/sun/comms/messaging64/log",
     "service_log.directory": "/var/opt/sun/comms/messaging64/log",
-    "service_log.path": "/var/opt/sun/comms/messaging64/log/imap",
     "jsonl.path": "/var/log/shipper/mail.jsonl",
     "elasticsearch.url": "https://elastic.example.com:9200",
     "tls.certificate": "/etc/shipper/tls/shipper.crt",
@@ -36,7 +34,7 @@ EXAMPLES: dict[str, Any] = {
 }
 """What a required option, which has no default, has in the sample: by type of input or output, or by the option that it stands under."""
 
-ACTIVE = ("file", "jsonl")
+ACTIVE = ("mta_log", "jsonl")
 """The input and the output that the sample has in force."""
 
 
@@ -73,7 +71,7 @@ def sample() -> str:
         lines += [f"# {HEADS[kinds.what]}", f"{kinds.what}s:"]
         for kind in sorted(kinds.modules, key=lambda kind: kind not in ACTIVE):
             model, active = kinds.section(kind), kind in ACTIVE
-            name = {"jsonl": "file", "file": "logs"}.get(kind, kind)
+            name = {"jsonl": "file", "file": "logs", "mta_log": "mta", "service_log": "services"}.get(kind, kind)
             start, mark = ("    ", "") if active else ("  #  ", "")
             lines += [*comment(summary(model), "  "), f"  {'' if active else '#'}{name}:", f"{start}type: {kind}"]
             for called, default, text, required in options(model):
@@ -186,9 +184,9 @@ Elasticsearch (`elk.yaml`), an OpenTelemetry collector (`otlp-collector.yaml`), 
 ```yaml
 timezone: Europe/Berlin
 inputs:
-  app:
-    type: file
-    paths: [/var/log/app/*.log]
+  mta:
+    type: mta_log
+    directory: /var/opt/sun/comms/messaging64/log
 outputs:
   archive:
     type: jsonl

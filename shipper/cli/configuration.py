@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from shipper.config.sections import Config
 
 
+SHOWN = 100
+"""Problems that are shown; whoever has more than that has one mistake that makes many."""
+
+
 def read(path: str) -> Config:
     """The configuration, with the environment of this process. Warnings are printed; errors too, and end the command."""
     import os
@@ -35,5 +39,8 @@ def print_problems(loaded: Loaded, stream: TextIO | None = None) -> None:
 
     stream = stream or sys.stderr
     emphasis = bold if stream.isatty() else plain
-    if loaded.problems:
-        messages.write("\n".join(text(problem, loaded.sources, emphasis) for problem in loaded.problems), stream)
+    shown = [text(problem, loaded.sources, emphasis) for problem in loaded.problems[:SHOWN]]
+    if len(loaded.problems) > SHOWN:
+        shown.append(f"... and {len(loaded.problems) - SHOWN:,} more\n")
+    if shown:
+        messages.write("\n".join(shown), stream)

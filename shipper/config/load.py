@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -165,7 +165,7 @@ class _Loading:
                         if isinstance(node.value, list)
                         else node.value
                     )
-                    merged[name] = Node(value, node.place, node.key, node.size, node.written, node.variable, node.unknown)
+                    merged[name] = replace(node, value=value)
                 elif name in _ROOMS and isinstance(there.value, dict) and isinstance(node.value, dict):
                     for inner, section in node.value.items():
                         if inner in there.value:

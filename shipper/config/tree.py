@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import yaml
@@ -28,20 +28,24 @@ _PLAIN_TAGS = ("!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:map", "tag:yaml.
 
 @dataclass(slots=True)
 class Node:
-    """A value and its place. `key`: the place of its key, or of the value where there is none. `written`: the text of a scalar before
-    variables; `variable`: some of it came from one; `unknown`: a variable had no value, and that is to be no error."""
+    """A value and its place.
+
+    `key`: the place of its key, or of the value where there is none. `size`, `depth`: values and levels in it, with all aliases put in.
+    `written`: the text of a scalar before variables; `variable`: some of it came from one; `unknown`: one had no value, and that is to be no error.
+    """
 
     value: dict[str, Node] | list[Node] | str | None
     place: Place
     key: Place
     size: int = 1
+    depth: int = 0
     written: str = ""
     variable: bool = False
     unknown: bool = False
 
     def keyed(self, key: Place) -> Node:
         """The same value under a key."""
-        return Node(self.value, self.place, key, self.size, self.written, self.variable, self.unknown)
+        return replace(self, key=key)
 
 
 class _Mark(Protocol):
@@ -138,8 +142,7 @@ class _Reading:
             elif isinstance(event, yaml.CollectionStartEvent):
                 self._check(event)
                 place = self._place(event.start_mark)
-                if len(self._stack) >= MAX_DEPTH:
-                    raise _Wrong(Problem("C111", f"more than {MAX_DEPTH} levels", place))
+                self._check_depth(0, place)
                 value: dict[str, Node] | list[Node] = {} if isinstance(event, yaml.MappingStartEvent) else []
                 if event.anchor:
                     self._anchors[event.anchor] = None
@@ -209,11 +212,14 @@ class _Reading:
             raise _Wrong(Problem("C111", f"more than {MAX_NODES:,} values, with all aliases put in", alias or node.place))
         if anchor:
             self._anchors[anchor] = node
+        if alias:
+            self._check_depth(node.depth - 1, alias)
         if not self._stack:
             self.root = node
             return
         parent = self._stack[-1]
         parent.node.size += node.size
+        parent.node.depth = max(parent.node.depth, node.depth + 1)
         if isinstance(parent.node.value, list):
             parent.node.value.append(node)
         elif parent.key is None:
@@ -224,6 +230,10 @@ class _Reading:
         else:
             self._pair(parent, parent.key, node, alias)
             parent.key = None
+
+    def _check_depth(self, more: int, place: Place) -> None:
+        if len(self._stack) + more >= MAX_DEPTH:
+            raise _Wrong(Problem("C111", f"more than {MAX_DEPTH} levels", place))
 
     def _pair(self, parent: _Open, key: Node, node: Node, alias: Place | None) -> None:
         assert isinstance(parent.node.value, dict) and isinstance(key.value, str)

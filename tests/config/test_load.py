@@ -133,7 +133,11 @@ def test_values_are_those_of_yaml_as_text(content: str) -> None:
     root, problems = parse("x", content)
     if root is None or problems or "<<" in content:
         return
-    assert _texts(yaml.compose(content, Loader=yaml.BaseLoader)) == _values(root)
+    try:
+        composed = yaml.compose(content, Loader=yaml.BaseLoader)
+    except yaml.composer.ComposerError:  # of YAML 1.1: an anchor of the same name twice
+        return
+    assert _texts(composed) == _values(root)
 
 
 def _texts(node: yaml.Node | None) -> object:
