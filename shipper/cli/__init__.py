@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -59,9 +58,8 @@ COMMANDS = {
 """Command -> module in `shipper.cli`, and function of the same name in it; in the order in which the help shows them."""
 
 for _command, _module in COMMANDS.items():
-    if find_spec(f"shipper.cli.{_module}"):
-        _found = import_module(f"shipper.cli.{_module}")
-        app.command(_command, context_settings=getattr(_found, "CONTEXT", None))(getattr(_found, _module))
+    _found = import_module(f"shipper.cli.{_module}")
+    app.command(_command, context_settings=getattr(_found, "CONTEXT", None))(getattr(_found, _module))
 
 
 def main() -> None:
