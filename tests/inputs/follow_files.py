@@ -1,6 +1,6 @@
 """A process of its own for the tests: input `file`, a file of JSON lines that is fsynced, a file of positions. Nothing else.
 
-    python follow_files.py STATE OUT POLL GLOB...
+python follow_files.py STATE OUT POLL GLOB...
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ async def main(state: str, out: str, poll: str, *patterns: str) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    print("ready", flush=True)
     sink = os.open(out, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     end = os.fstat(sink).st_size
     while end and os.pread(sink, 1, end - 1) != b"\n":  # the line in which the last one was killed
