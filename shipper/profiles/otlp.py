@@ -16,8 +16,9 @@ and one join makes the payload. OTLP 1.x does not change: the numbers of its fie
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -25,7 +26,7 @@ import msgspec
 from shipper import __version__, events
 from shipper.profiles import otel
 from shipper.profiles.base import sound_records
-from shipper.record import Connection, Debug, Envelope, Header, Mta, Record, Service
+from shipper.record import Connection, Debug, Envelope, Header, Mta, Record, Service, Source
 
 SCOPE = "shipper"
 
@@ -91,11 +92,17 @@ def _long_varint(number: int) -> bytes:
 
 
 _VARINTS = tuple(_long_varint(number) for number in range(1 << 14))
+_BEGINNINGS = tuple(bytes((number & 127 | 128, number >> 7 | 128)) for number in range(1 << 14))
+"""The first two octets of longer ones."""
 
 
 def _varint(number: int) -> bytes:
     """Of 0 to 2**64-1."""
-    return _VARINTS[number] if number < 1 << 14 else _long_varint(number)
+    if number < 1 << 14:
+        return _VARINTS[number]
+    if number < 1 << 28:
+        return _BEGINNINGS[number & 16383] + _VARINTS[number >> 14]
+    return _long_varint(number)
 
 
 def _field(tag: bytes, *parts: bytes) -> bytes:
@@ -139,6 +146,7 @@ class _Before(dict[int, bytes]):
     def __init__(self, name: str) -> None:
         self.name = name
         self._key = _field(b"\x0a", name.encode()) + b"\x12"
+        self.numbers = tuple(self.number(digits) for digits in range(11))
 
     def __missing__(self, length: int) -> bytes:
         text = b"\x0a" + _varint(length)
@@ -148,24 +156,38 @@ class _Before(dict[int, bytes]):
             self[length] = found
         return found
 
-    def number(self, value: int) -> bytes:
-        """The whole attribute, of a number below 2**63."""
-        digits = _varint(value)
-        return b"".join((b"\x32", _varint(len(self._key) + 2 + len(digits)), self._key, _varint(1 + len(digits)), b"\x18", digits))
+    def number(self, digits: int) -> bytes:
+        """The same before a number whose varint has that many octets."""
+        return b"".join((b"\x32", _varint(len(self._key) + 2 + digits), self._key, _varint(1 + digits), b"\x18"))
 
 
 _NAMES = {name for rows in otel.ROWS.values() for _, name in rows}
 _BEFORE = {name: _Before(name) for name in (*_NAMES, "log.file.name", "log.record.original", "network.type", "network.protocol.name")}
 
 
-def _columns(kind: type[msgspec.Struct]) -> tuple[_Before | None, ...]:
-    """For each field of a type of record (or of `Source`, `Envelope`) the attribute that has its value as it is."""
-    names = dict(otel.ROWS[kind])
+_REPEATED = frozenset((
+    "event", "severity", "level", "time_zone_source", "process", "code", "action", "modifiers", "source_channel", "destination_channel", "direction",
+    "smtp_code", "enhanced_status", "authenticated", "transport", "local_ip", "local_port", "application", "tls_cipher", "original_recipient_type",
+    "null_sender", "notary_flags", "attempt", "filter", "priority", "sensitivity", "service", "category", "auth_method", "account_state", "facility",
+    "version", "hostname", "app_name",
+))  # fmt: skip
+"""Fields of few values: those of a record are remembered together."""
+
+_Pick = Callable[[tuple[Any, ...]], tuple[Any, ...]]
+_Columns = tuple[_Before, ...]
+
+
+def _split(kind: type[msgspec.Struct]) -> tuple[_Pick, _Pick, _Columns]:
+    """Of a type of record, or `Envelope`: what picks the values that repeat, what picks the others, and the attributes of these."""
+    names, fields = dict(otel.ROWS[kind]), kind.__struct_fields__
     assert len(names) == len(otel.ROWS[kind]), "a field is one attribute"
-    return tuple(_BEFORE[names[field]] if field in names else None for field in kind.__struct_fields__)
+    repeated = [index for index, field in enumerate(fields) if field in _REPEATED]
+    others = [index for index, field in enumerate(fields) if field in names and field not in _REPEATED]
+    assert len(repeated) > 1 and len(others) > 1, "itemgetter gives a tuple"
+    return itemgetter(*repeated), itemgetter(*others), tuple(_BEFORE[names[fields[index]]] for index in others)
 
 
-_COLUMNS = {kind: _columns(kind) for kind in otel.ROWS}
+_SPLIT = {kind: _split(kind) for kind in otel.ROWS if kind is not Source}
 
 
 # ----------------------------------------------------------------------------------------------------------------------------------- records
@@ -175,14 +197,11 @@ def _payload(record: Record, seen: bytes) -> bytes:
     body = otel.body(record)
     text = body.encode()
     length = _varint(len(text))
-    level = otel.severity_text(record)
     time = otel.time_unix_nano(record)
     parts = [
         _resource(record),
         b"\x09" + _fixed64(time) if time else b"",
         seen,
-        _constant(record.event, record.severity),
-        _field(b"\x1a", level.encode()) if level else b"",
         b"\x2a",
         _varint(1 + len(length) + len(text)),
         b"\x0a",
@@ -195,7 +214,8 @@ def _payload(record: Record, seen: bytes) -> bytes:
         if source.file:
             parts.append(_file(source.file))
         if source.offset is not None:
-            parts.append(_OFFSET.number(source.offset))
+            digits = _varint(source.offset & 0xFFFFFFFFFFFFFFFF)
+            parts += (_OFFSET.numbers[len(digits)], digits)
         if source.peer:
             parts.append(_key_value(b"\x32", _PEER.name, source.peer))
     if syslog is not None:
@@ -214,31 +234,53 @@ _OFFSET, _PEER, _ORIGINAL = _BEFORE["sunmsg.log.offset"], _BEFORE["sunmsg.log.so
 
 
 def _add(record: Record | Envelope, parts: list[bytes]) -> None:
-    """Adds what is an attribute as it stands in the record."""
-    for value, before in zip(_astuple(record), _COLUMNS[record.__class__], strict=True):
-        if before is None or value is None or value == "" or value is False:
+    """Adds what is an attribute as it stands in the record; and its severity and the name of its event."""
+    add = parts.append
+    kind = record.__class__
+    values = _astuple(record)
+    repeated, others, columns = _SPLIT[kind]
+    add(_repeated(kind, repeated(values)))
+    for value, before in zip(others(values), columns, strict=True):
+        if value is None:
             continue
-        if value.__class__ is str:
-            text = value.encode()
-            parts += (before[len(text)], text)
-        elif value.__class__ is int and 0 <= value < 1 << 63:
-            parts.append(before.number(value))
-        else:
-            parts.append(_key_value(b"\x32", before.name, value))
+        kind = value.__class__
+        if kind is str:
+            if value:
+                text = value.encode()
+                add(before[len(text)])
+                add(text)
+        elif kind is int and 0 <= value < 1 << 63:
+            digits = _VARINTS[value] if value < 1 << 14 else _varint(value)
+            add(before.numbers[len(digits)])
+            add(digits)
+        elif value is not False:
+            add(_key_value(b"\x32", before.name, value))
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=512)
+def _repeated(kind: type[msgspec.Struct], values: tuple[Any, ...]) -> bytes:
+    """Of the values of fields that repeat."""
+    names = dict(otel.ROWS[kind])
+    found = dict(zip((field for field in kind.__struct_fields__ if field in _REPEATED), values, strict=True))
+    parts = [
+        _key_value(b"\x32", names[field], value)
+        for field, value in found.items()
+        if field in names and value is not None and value is not False and value != ""
+    ]
+    if issubclass(kind, Record):
+        if number := events.OTEL_SEVERITY.get(found["severity"]):
+            parts.append(b"\x10" + _varint(number))
+        if found["event"]:
+            parts.append(_field(b"\x62", f"{events.NAMESPACE}.{found['event']}".encode()))
+        if issubclass(kind, Service | Debug) and found["level"]:
+            parts.append(_field(b"\x1a", found["level"].encode()))
+    return b"".join(parts)
+
+
+@lru_cache(maxsize=512)
 def _derived(name: str, value: str | int) -> bytes:
     """An attribute that says the same of many records: an address, a protocol."""
     return _key_value(b"\x32", name, value)
-
-
-@lru_cache(maxsize=1024)
-def _constant(event: str, severity: str) -> bytes:
-    """Severity number and event name."""
-    number = events.OTEL_SEVERITY.get(severity)
-    name = f"{events.NAMESPACE}.{event}" if event else ""
-    return (b"\x10" + _varint(number) if number else b"") + (_field(b"\x62", name.encode()) if name else b"")
 
 
 @lru_cache(maxsize=256)
