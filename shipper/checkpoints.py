@@ -2,14 +2,17 @@
 
 The directory is 0700 and locked with flock: the lock dies with the process, however it dies, so no stale one can block a start.
 
-`checkpoints` is one line of header and one JSON object, {"inputs": {NAME: PLACES}}:
+`checkpoints` is one line of header and one JSON object, {"number": N, "inputs": {NAME: PLACES}}:
 
     shipper checkpoints 1 3f0c…          the version of the format, SHA-256 of version and object
-    {"inputs":{"mail":{…}}}
+    {"number":17,"inputs":{"mail":{…}}}
 
-It is written whole: to a new file, fsync, the old one becomes `checkpoints.previous`, the new one takes the name, fsync of the directory.
-A damaged one is set aside as `checkpoints.corrupt-TIME` and the previous copy is read in its place; without one every input begins as if it
-had never run. One whose checksum is right and whose version is not ours was written by a newer release: it is left alone and we do not start.
+It is written whole, once a second at most: to a new file, fsync, the old one becomes `checkpoints.previous`, the new one takes the name, fsync of
+the directory. In between `checkpoints.recent` is written the same way but without any fsync, some milliseconds after each change: it outlives
+a killed process, and maybe not a power cut. The one with the highest number that is whole holds.
+
+A damaged one is set aside as `checkpoints.corrupt-TIME`; without one every input begins from its start, and knows that it was not new. One whose
+checksum is right and whose version is not ours was written by a newer release: it is left alone and we do not start.
 """
 
 from __future__ import annotations
@@ -31,7 +34,11 @@ from shipper.errors import Failure
 
 VERSION = 1
 EVERY = 1.0
-"""Seconds between two writes of what changed; also how long a failed write waits."""
+"""Seconds between two writes that are durable; also how long a failed one waits."""
+
+_PAUSE = 0.005
+_SHARE = 9
+"""After a write at least so many seconds, and so many times what it took, until the next: a tenth of the time at most."""
 
 _LOCK_SECONDS = 0.5
 """A killed process may hold the lock for a moment after it is gone from sight."""
@@ -91,7 +98,7 @@ class StateDirectory:
 
 class Checkpoints:
     """The places of all inputs. `problem` is why the last write failed, `""` when it did not; `lost` that there had been places, and they
-    could not be read. Raises `Failure` R502 for a file of a newer release."""
+    could not be read; `written` counts durable writes. Raises `Failure` R502 for a file of a newer release."""
 
     def __init__(self, directory: Path) -> None:
         self.problem = ""
@@ -99,10 +106,14 @@ class Checkpoints:
         self.written = 0
         self._path = directory / "checkpoints"
         self._previous = directory / "checkpoints.previous"
+        self._recent = directory / "checkpoints.recent"
         self._new = directory / "checkpoints.new"
         self._changed = asyncio.Event()
+        self._behind = False  # what is durable is older than what is written
         self._writer = ThreadPoolExecutor(1, "checkpoints")  # of its own: the others may all be waiting for receivers
-        self._inputs = self._read()
+        self._number = 0
+        self._inputs: dict[str, dict[str, Any]] = {}
+        self._read()
 
     def places(self, name: str) -> NamedPlaces:
         """What the input of this name remembers."""
@@ -118,26 +129,39 @@ class Checkpoints:
         self._changed.set()
 
     async def run(self) -> None:
-        """Writes what changed, once a second at most, until it is cancelled. A write that fails is tried again."""
+        """Writes what changes until it is cancelled. A write that fails is tried again."""
+        loop = asyncio.get_running_loop()
+        durable = -EVERY
         while True:
-            await self._changed.wait()
-            await self.finish()
-            await asyncio.sleep(EVERY)
+            try:
+                async with asyncio.timeout_at(durable + EVERY if self._behind else None):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+            begin = loop.time()
+            if begin < durable + EVERY:
+                await self._store(durable=False)
+            elif await self.finish():
+                durable = loop.time()
+            else:
+                await asyncio.sleep(EVERY)
+            await asyncio.sleep(max(_PAUSE, _SHARE * (loop.time() - begin)))
 
     async def finish(self) -> bool:
-        """Writes what changed, now; False when that failed (`problem` says why, and what changed waits for the next time)."""
-        if not self._changed.is_set():
-            return True
+        """Makes durable what changed, now; False when that failed (`problem` says why, and what changed waits for the next time)."""
+        return await self._store(durable=True) if self._changed.is_set() or self._behind else True
+
+    async def _store(self, *, durable: bool) -> bool:
         self._changed.clear()
-        document = json.dumps({"inputs": self._inputs}, separators=(",", ":")).encode()  # not msgspec: a file name may be no UTF-8
-        # Shielded: a write that has begun ends before anyone begins another.
-        writing = asyncio.get_running_loop().run_in_executor(self._writer, self._write, document)
+        self._number += 1
+        # Not msgspec: the name of a file may be no UTF-8.
+        document = json.dumps({"number": self._number, "inputs": self._inputs}, separators=(",", ":")).encode()
+        writing = asyncio.get_running_loop().run_in_executor(self._writer, self._write, document, durable)
         try:
             await asyncio.shield(writing)
         except asyncio.CancelledError:
-            await asyncio.wait([writing])
-            if writing.exception():
-                self._changed.set()
+            await asyncio.wait([writing])  # a write that has begun ends before anyone begins another
+            self._changed.set()
             raise
         except OSError as error:
             self._changed.set()
@@ -146,21 +170,27 @@ class Checkpoints:
                 logger.error("checkpoints cannot be written: {}; trying again, what is delivered meanwhile may come twice", reason)
             self.problem = reason
             return False
-        if self.problem:
-            logger.info("checkpoints are written again")
-        self.problem = ""
-        self.written += 1
+        self._behind = not durable
+        if durable:
+            if self.problem:
+                logger.info("checkpoints are written again")
+            self.problem = ""
+            self.written += 1
         return True
 
-    def _write(self, document: bytes) -> None:
+    def _write(self, document: bytes, durable: bool) -> None:
         descriptor = os.open(self._new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             rest = memoryview(encoded(document))
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
-            os.fsync(descriptor)
+            if durable:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        if not durable:
+            os.replace(self._new, self._recent)
+            return
         spare = self._previous.with_suffix(".spare")
         try:
             spare.unlink(missing_ok=True)
@@ -175,31 +205,38 @@ class Checkpoints:
         finally:
             os.close(directory)
 
-    def _read(self) -> dict[str, dict[str, Any]]:
-        found = False
-        for path in (self._path, self._previous):
+    def _read(self) -> None:
+        """Takes the newest that is whole."""
+        found: dict[Path, tuple[int, dict[str, dict[str, Any]]] | None] = {}
+        for path in (self._path, self._recent, self._previous):
             try:
-                octets = path.read_bytes()
+                found[path] = decoded(path.read_bytes(), path)
             except FileNotFoundError:
                 continue
             except OSError as error:
                 raise Failure("R503", f"'{path}' cannot be read: {(error.strerror or str(error)).lower()}") from None
-            found = True
-            inputs = decoded(octets, path)
-            if inputs is not None:
-                if path is self._previous:
-                    logger.warning("going on from the copy of the checkpoints before the last: some records may come twice")
-                return inputs
-            aside = path.with_name(f"{path.name}.corrupt-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
-            try:
-                os.replace(path, aside)
-                logger.error("the checkpoints in '{}' are damaged; set aside as '{}'", path, aside.name)
-            except OSError:
-                logger.error("the checkpoints in '{}' are damaged", path)
-        if found:
+        for path, content in found.items():
+            if content is None:
+                self._set_aside(path)
+        whole = {path: content for path, content in found.items() if content is not None}
+        if whole:
+            newest = max(whole, key=lambda path: whole[path][0])
+            self._number, self._inputs = whole[newest]
+            if found.get(self._path) is None and newest is self._previous:
+                logger.warning("going on from the copy of the checkpoints before the last: some records may come twice")
+        elif found:
             self.lost = True
             logger.error("no checkpoints can be read: every input begins from its start, and records may come twice")
-        return {}
+
+    def _set_aside(self, path: Path) -> None:
+        if path is self._recent:
+            return  # what a power cut leaves of it; the next change writes it anew
+        aside = path.with_name(f"{path.name}.corrupt-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+        try:
+            os.replace(path, aside)
+            logger.error("the checkpoints in '{}' are damaged; set aside as '{}'", path, aside.name)
+        except OSError:
+            logger.error("the checkpoints in '{}' are damaged", path)
 
 
 class NamedPlaces:
@@ -228,17 +265,16 @@ def encoded(document: bytes, version: int = VERSION) -> bytes:
     return f"shipper checkpoints {version} {_checksum(version, document)}\n".encode() + document
 
 
-def decoded(octets: bytes, path: Path) -> dict[str, dict[str, Any]] | None:
-    """The places of every input; None when the file is damaged. Raises `Failure` R502 for a newer version, whole."""
+def decoded(octets: bytes, path: Path) -> tuple[int, dict[str, dict[str, Any]]] | None:
+    """(number, places of every input); None when the file is damaged. Raises `Failure` R502 for a newer version, whole."""
     head, _, document = octets.partition(b"\n")
     header = _HEADER.fullmatch(head)
     if header is None or _checksum(int(header[1]), document) != header[2].decode():
         return None
     if int(header[1]) != VERSION:
         raise Failure("R502", f"'{path}' was written by a newer release (format {int(header[1])}, this one reads {VERSION})")
-    inputs = json.loads(document)["inputs"]
-    assert isinstance(inputs, dict), "what has the right checksum was written by us"
-    return inputs
+    content = json.loads(document)
+    return content["number"], content["inputs"]
 
 
 def _checksum(version: int, document: bytes) -> str:

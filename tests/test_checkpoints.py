@@ -79,7 +79,7 @@ def test_any_flipped_bit_is_noticed_and_the_copy_before_is_taken(tmp_path: Path)
 @pytest.mark.parametrize("fill", [b"", b"\0"], ids=["cut", "zeroes"])
 def test_a_torn_file_never_keeps_the_service_from_starting(tmp_path: Path, fill: bytes) -> None:
     """Cut at every length, or zeroes from there on, and without a previous copy: every input starts anew, and knows that it was not new."""
-    good = encoded(b'{"inputs":{"mail":{"at":2}}}')
+    good = encoded(b'{"number":2,"inputs":{"mail":{"at":2}}}')
     for length in range(len(good)):
         (tmp_path / "checkpoints").write_bytes(good[:length] + fill * (len(good) - length))
         checkpoints = Checkpoints(tmp_path)
@@ -130,6 +130,39 @@ def test_a_kill_at_any_moment_leaves_what_was_written_last(tmp_path: Path) -> No
         assert at in (int(told[-1]), int(told[-1]) + 1)
         assert at > last
         last = at
+    assert not list(tmp_path.glob("*corrupt*"))
+
+
+STREAM = """
+import asyncio, sys
+from pathlib import Path
+from shipper.checkpoints import Checkpoints
+
+async def run():
+    checkpoints = Checkpoints(Path(sys.argv[1]))
+    asyncio.create_task(checkpoints.run())
+    number = checkpoints.load("mail").get("number", 0)
+    while True:
+        number += 1
+        checkpoints.save("mail", {"number": number})
+        print(number, flush=True)
+        await asyncio.sleep(0.02)
+
+asyncio.run(run())
+"""
+
+
+def test_what_was_saved_milliseconds_before_a_kill_is_there(tmp_path: Path) -> None:
+    """Durable once a second, but written with each change: a kill costs what was saved in the last moment, a power cut no more than a second."""
+    for _ in range(4):
+        with subprocess.Popen([sys.executable, "-c", STREAM, str(tmp_path)], stdout=subprocess.PIPE) as writer:
+            assert writer.stdout
+            told = [writer.stdout.readline() for _ in range(30)]
+            writer.send_signal(signal.SIGKILL)
+            told += writer.stdout.readlines()
+        assert Checkpoints(tmp_path).load("mail")["number"] >= int(told[-1]) - 2
+    (tmp_path / "checkpoints.recent").write_bytes(b"")
+    assert int(told[-1]) - 60 <= Checkpoints(tmp_path).load("mail")["number"] <= int(told[-1])
     assert not list(tmp_path.glob("*corrupt*"))
 
 
