@@ -342,7 +342,7 @@ def _message(octets: bytes, names: dict[int, tuple[str, Any]]) -> dict[str, Any]
         if what is str:
             found[name] = str(value, "utf-8")
         elif isinstance(what, list):
-            found.setdefault(name, []).append(_message(value, what[0]))
+            found.setdefault(name, []).append(_pair(value) if what[0] is _PAIR else _message(value, what[0]))
         elif isinstance(what, dict):
             found[name] = _message(value, what)
         elif what is int:
@@ -356,6 +356,16 @@ def _message(octets: bytes, names: dict[int, tuple[str, Any]]) -> dict[str, Any]
         else:
             found[name] = value
     return found
+
+
+@lru_cache(maxsize=512)
+def _pair(octets: bytes) -> dict[str, Any]:
+    """An attribute; quickly where it is a short text."""
+    length = octets[1]
+    value = length + 4
+    if length < 128 and octets[value - 1] < 128 and octets[value] == 10:
+        return {"key": octets[2 : value - 2].decode(), "value": {"stringValue": octets[value + 2 :].decode()}}
+    return _message(octets, _PAIR)
 
 
 def fields(octets: bytes) -> Iterator[tuple[int, Any]]:
