@@ -48,17 +48,25 @@ def validated(model: type[Model], node: Node, where: str, what: str, problems: l
         return model.model_validate(plain(node))
     except ValidationError as error:
         found = [_Found(model, node, one) for one in error.errors(include_url=False, include_input=False)]
+    meant = {(id(one.node), name) for one in found if one.kind == "extra_forbidden" for name in one.near()[:1]}
     groups: dict[tuple[Any, ...], list[_Found]] = {}
     for one in found:
+        if one.kind == "missing" and (id(one.node), one.option) in meant:
+            continue  # it is there, misspelt
         groups.setdefault((one.place, one.kind in ("extra_forbidden", "missing") and one.option), []).append(one)
     problems += [problem for group in groups.values() if (problem := _problem(group, where, what))]
     return None
 
 
+def nearest(word: str, known: Iterable[str]) -> list[str]:
+    """The names that are nearest to a word, the nearest first; at most three."""
+    by_folded = {name.lower().replace("-", "_"): name for name in known}
+    return [by_folded[name] for name in get_close_matches(word.lower().replace("-", "_"), list(by_folded), 3, 0.6)]
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> tuple[str, ...]:
     """A note with the names that are nearest to a word, or none."""
-    by_folded = {name.lower().replace("-", "_"): name for name in known}
-    near = [by_folded[name] for name in get_close_matches(word.lower().replace("-", "_"), list(by_folded), 3, 0.6)]
+    near = nearest(word, known)
     return (f"did you mean {' or '.join(repr(name) for name in near)}?",) if near else ()
 
 
@@ -115,6 +123,11 @@ class _Found:
     def _in_container(self) -> bool:
         return any(get_origin(_bare(one.annotation)) in (dict, list) for one in self.fields)
 
+    def near(self) -> list[str]:
+        """The options that an unknown one may have been meant for."""
+        there = self.node.value if isinstance(self.node.value, dict) else {}
+        return [name for name in nearest(self.option, self.options) if name not in there]
+
     @property
     def secret(self) -> bool:
         return any(_mentions_secret(one.annotation) for one in self.fields)
@@ -161,14 +174,14 @@ def _problem(group: list[_Found], where: str, what: str) -> Problem | None:
 def _unknown_option(found: _Found, where: str, what: str) -> Problem:
     inside = _section_name(found.names, where)
     options = found.options
-    near = did_you_mean(found.option, options)
+    near = found.near()
     elsewhere = [name for name, info in options.items() for model in sections_in(info.annotation) if found.option in dict(_fields(model))]
-    notes = near
-    if not near and elsewhere:
+    notes: tuple[str, ...] = (f"the options: {', '.join(options)}",) if options else ()
+    if near:
+        notes = (f"did you mean {' or '.join(repr(name) for name in near)}?",)
+    elif elsewhere:
         notes = (f"'{found.option}' stands under '{elsewhere[0]}:'",)
-    elif not near and options:
-        notes = (f"the options: {', '.join(options)}",)
-    closest = [info for name, info in options.items() if any(repr(name) in note for note in near)]
+    closest = [options[name] for name in nearest(found.option, options)]
     hidden = any(_mentions_secret(info.annotation) for info in closest)
     label = f"not an option of {what if not found.names else inside}"
     return Problem("C104", f"unknown option '{found.option}' in {inside}", found.place, label, notes, hidden=hidden)
