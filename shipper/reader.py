@@ -96,7 +96,6 @@ class Reader:
             said[number] = f"{said[number]}; {note}" if number in said else note
         read = [syslog.parse(text, received, assume_pri=True, colonless_tag=colonless_tag) for text in texts]
         headers = [SyslogHeader(message, self.log) for message in read]
-        self.log.date, self.log.time_of_day = None, ""
         records, contents = self._messages(headers, texts)
         sources: dict[str, Source] = {}
         for record, message, peer in zip(records, read, peers, strict=True):
@@ -146,7 +145,9 @@ class Reader:
         if body := header.body():
             return _attached(body, [header]), content
         if header.inner and open_envelope(header.inner, self.log):
-            record, inner = self._enveloped(header.inner, self.log)  # from a relay that put a header of its own before the sender's
+            record, inner = self._enveloped(
+                header.inner, self.log, _MESSAGE_FORMATS
+            )  # from a relay that put a header of its own before the sender's
             if record.kind not in ("syslog", "text"):
                 return _attached(record, [header]), inner
         return header.record(), content
@@ -191,7 +192,7 @@ class Reader:
             records.append(unparsed(f"internal error in format '{form.name}': {failure!r}"))
             return reached + 1
 
-    def _enveloped(self, line: str, log: Log) -> tuple[Record, str]:
+    def _enveloped(self, line: str, log: Log, formats: Sequence[Format] = ()) -> tuple[Record, str]:
         """A line that no format took by itself: what is inside its envelopes, and the innermost line."""
         inner = line
         opened: list[Opened] = []
@@ -199,7 +200,7 @@ class Reader:
             opened.append(envelope)
             whole, inner = inner, envelope.inner
             found: list[Record] = []
-            if any(self._run(form, (inner,), 0, found) for form in (self._latest, *self._formats)):
+            if any(self._run(form, (inner,), 0, found) for form in (self._latest, *(formats or self._formats))):
                 return _attached(found[0], opened), inner
             if (self._forced is None or self._forced.name == "service") and (body := envelope.body()):
                 return _attached(body, opened), whole  # without its header it has no time, and its id would be that of others

@@ -93,6 +93,13 @@ def test_every_format_is_read_behind_a_header_as_in_a_file() -> None:
     assert compared > 300
 
 
+def test_a_time_of_day_alone_is_no_debug_line() -> None:
+    """There is no date before it that it could belong to: not even behind two headers, after a line that has one."""
+    relayed = b"<22>Aug 30 16:53:07 relay.example.com <21>Aug 30 16:53:05 mail.example.com dispatcher: "
+    dated = relayed + b"23:59:58.41: Debug output enabled, built 30 August 2004, system mta1.example.com, process 1f625.2"
+    assert [record.kind for record in read(dated, relayed + b"00:00:02.80: accepted", b"<13>00:00:02.80: accepted")] == ["syslog"] * 3
+
+
 def test_the_same_message_twice_is_two_records() -> None:
     """Their ids are told apart as in a file; those of two hosts always are."""
     one = b"<22>Aug 30 16:53:05 mail.example.com imta[411]: " + MTA

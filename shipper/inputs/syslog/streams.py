@@ -28,9 +28,9 @@ from shipper.inputs.syslog.tls import Certificates
 _ACCEPT_AT_ONCE = 64
 _REST_SECONDS = 1.0
 _READ = 65536
+"""More than a TLS record holds: what is left of one would be in OpenSSL, and nothing would tell us."""
 _LAST = 8 << 20
 """Octets read of a connection when we end: more than a kernel holds for it."""
-
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -231,16 +231,12 @@ class Connection:
             self.listener.inbox.when_room(self._resume)
             return
         self._read()
-        if self._tls is not None and not self._closed and self._tls.pending():
-            self._loop.call_soon(self._readable)  # TLS holds octets that the kernel does not report
 
     def _resume(self) -> None:
         if not self._closed:
             self._paused = False
             self._seen = self._loop.time()
             self._loop.add_reader(self._fd, self._readable)
-            if self._tls is not None:
-                self._loop.call_soon(self._readable)
 
     def _shake(self) -> bool:
         """Goes on with the TLS handshake; whether it is done."""
