@@ -60,6 +60,9 @@ _ONCE_LOOKED = 10.0
 _NOT_RESUMED = ("syslog", "stdin")
 """Inputs that cannot read again what they have handed over."""
 
+_TO_TELL = 3.0
+"""Seconds that the last of our own metrics may take to go out."""
+
 _THREADS = 64
 """Every output may have one in a call that blocks, and so may every file."""
 
@@ -124,11 +127,12 @@ class Service:
         loop.add_signal_handler(signal.SIGHUP, self._hup.set)
         try:
             await self._life
+            async with asyncio.timeout(_TO_TELL):
+                await asyncio.to_thread(self._metrics.close)
         except asyncio.CancelledError:
             logger.warning("stopped at once; what was not delivered is kept, and some of it may come twice")
-        finally:
-            if not self._stop.is_set() or self._state == "draining":
-                await asyncio.to_thread(self._metrics.close)
+        except TimeoutError:
+            pass  # our own metrics have to go without the last look
         for name, count in self.ledger()["outputs"].items():
             if count["waiting"]:
                 logger.warning("output '{}' has not taken {} records yet; they are kept for the next start", name, count["waiting"])

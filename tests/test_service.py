@@ -430,6 +430,48 @@ def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     assert numbers(service.out) == list(range(3000))
 
 
+def test_a_stop_in_the_middle_of_a_reload_costs_nothing(tmp_path: Path) -> None:
+    """TERM a moment after HUP, whatever the swap is doing by then: exit 0, every record once."""
+    written = 0
+    for round in range(4):
+        with running(tmp_path) as service:
+            append(service.log, written, 3000)
+            written += 3000
+            service.until_told("running")
+            service.config.write_text(service.yaml().replace("profile: native", f"profile: native, keep: {round + 2}"))
+            service.process.send_signal(signal.SIGHUP)
+            time.sleep(0.01 * round)
+            assert service.stop() == 0
+    with running(tmp_path) as service:
+        service.until_told("running")
+        service.until_written(written)
+        assert service.stop() == 0
+    assert numbers(service.out) == list(range(written))
+
+
+def test_what_a_changed_output_held_in_memory_is_read_again(tmp_path: Path) -> None:
+    """A receiver was never there, and its output keeps what waits in memory: with a new address the new receiver gets every record."""
+    with socket.create_server(("127.0.0.1", 0)) as receiver:
+        receiver.settimeout(15)
+        outputs = "  siem: {{type: syslog, protocol: tcp, host: 127.0.0.1, port: {}, buffer: {{kind: memory}}}}\n"
+        dead = outputs.format(free_port())
+        with running(tmp_path, extra=f"grace: 2s\n{TELEMETRY}", outputs=dead) as service:
+            append(service.log, 0, 1000)
+            service.until_written(1000)
+            service.until_told("output 'siem': waiting")
+            service.config.write_text(service.config.read_text().replace(dead, outputs.format(receiver.getsockname()[1])))
+            service.process.send_signal(signal.SIGHUP)
+            connection, _ = receiver.accept()
+            connection.settimeout(15)
+            with connection:
+                octets = b""
+                while b"user999@" not in octets:
+                    octets += connection.recv(1 << 16)
+                assert service.stop() == 0
+    assert {f"user{number}@" for number in range(1000)} <= set(re.findall(r"user\d+@", octets.decode()))
+    assert set(numbers(service.out)) == set(range(1000))
+
+
 def test_a_reload_under_load_loses_no_datagram_and_no_descriptor(tmp_path: Path) -> None:
     """An input that listens is changed again and again while datagrams come in: its sockets are handed on, every one is delivered once; in the
     end as many files are open as were after the first time."""
