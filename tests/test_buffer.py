@@ -208,7 +208,9 @@ def test_what_happens_when_it_is_full(tmp_path: Path, kind: str, when_full: When
         filling = asyncio.ensure_future(fill())
         if kind == "disk":
             await until(lambda: "full size" in buffer.trouble)
-        await asyncio.sleep(0.05)
+        if when_full == "drop":
+            await until(lambda: put == 40)
+        await asyncio.sleep(0.02)
         if when_full == "wait":
             assert 2 <= put < 20 and buffer.dropped == 0
         else:
@@ -297,6 +299,25 @@ def test_puts_are_not_held_up_by_the_disk(tmp_path: Path) -> None:
         assert time.monotonic() - start < 0.04
         await until(lambda: len(settled.names) == 50)
         assert time.monotonic() - start < 0.5, "one group for all that came meanwhile"
+        await buffer.close()
+
+    told(story())
+
+
+def test_segments_go_while_nothing_is_put(tmp_path: Path) -> None:
+    """A backlog that is sent gives its room back at once, not with the next record."""
+
+    async def story() -> None:
+        spool = Spool(tmp_path, segment_octets=1)
+        for _ in range(30):
+            spool.append([([b"x"], 0)])
+        buffer = DiskBuffer(spool)
+        while buffer.waiting:
+            assert await buffer.take(ONE) is not None
+            buffer.done(1)
+            await asyncio.sleep(0.001)
+        await until(lambda: buffer._work is None)
+        assert len(list(tmp_path.glob("*.spool"))) <= 2
         await buffer.close()
 
     told(story())

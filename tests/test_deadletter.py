@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -122,6 +124,20 @@ def test_claiming_while_letters_are_added_loses_none(tmp_path: Path) -> None:
     assert adding.returncode == 0
     assert found == list(range(300))
     assert claims > 1
+
+
+def test_a_claim_waits_for_who_is_adding(tmp_path: Path) -> None:
+    """A file that someone has open to add to is not taken from under him."""
+    DeadLetters(tmp_path).add([letter(b"one")])
+    path = waiting_files(tmp_path)[0]
+    with path.open("ab") as adding:
+        fcntl.flock(adding, fcntl.LOCK_EX)
+        claiming = threading.Thread(target=claim, args=(path,))
+        claiming.start()
+        claiming.join(0.1)
+        assert claiming.is_alive() and path.exists()
+    claiming.join(10)
+    assert [path.suffix for path in waiting_files(tmp_path)] == [".replaying"]
 
 
 def test_a_failure_is_told(tmp_path: Path) -> None:

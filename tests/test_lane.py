@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -545,3 +546,76 @@ def test_a_second_life_is_cancel_safe(tmp_path: Path) -> None:
 
     for cut_after in range(0, 60, 3):
         asyncio.run(story(cut_after, tmp_path / str(cut_after)))
+
+
+def test_a_stop_tries_once_more(tmp_path: Path) -> None:
+    """In the middle of a long back-off of our own: the receiver that is back by then gets everything before the end."""
+
+    async def story() -> None:
+        receiver = Receiver([("unavailable", False)])
+        scene = Scene(tmp_path, receiver)
+        scene.lane._backoff = Backoff(first=60.0, cap=60.0, chance=lambda: 1.0)
+        scene.run()
+        await scene.put(*range(10))
+        await scene.until(lambda: scene.lane.state == "waiting")
+        await scene.end(5)
+        assert receiver.taken == ids(*range(10))
+
+    asyncio.run(story())
+
+
+def test_letters_are_written_once(tmp_path: Path) -> None:
+    """A run that is cancelled while its dead letters are being written: the drain waits for that write and makes no second one."""
+
+    class Slowly(DeadLetters):
+        def add(self, letters: Sequence[Letter]) -> None:
+            begun.set()
+            go_on.wait(10)
+            super().add(letters)
+
+    begun, go_on = threading.Event(), threading.Event()
+
+    async def story() -> None:
+        receiver = Receiver([("refused", {1}, set(), 0)])
+        scene = Scene(tmp_path, receiver)
+        scene.lane._dead_letters = Slowly(tmp_path / "dead")
+        scene.run()
+        await scene.put(0, 1, 2)
+        await scene.until(begun.is_set)
+        assert scene.task is not None
+        scene.task.cancel()
+        await asyncio.wait([scene.task])
+        scene.task = None
+        go_on.set()
+        await scene.end()
+        assert scene.settled == [0, 1, 2]
+
+    asyncio.run(story())
+    assert [letter.payload for letter in aside(tmp_path / "dead")] == ids(1)
+
+
+def test_a_sloppy_answer_makes_no_nonsense(tmp_path: Path) -> None:
+    """Indices that do not exist, or that are refused and to be sent again at once: each payload is still delivered or set aside once."""
+
+    class Sloppy(Receiver):
+        def sender(self) -> Sender:
+            return Wrongly(self)
+
+    class Wrongly(Connection):
+        async def send(self, payloads: Sequence[bytes]) -> None:
+            if not sends:
+                sends.append(len(payloads))
+                self.receiver.taken += [payloads[0]]
+                raise Refused("odd", (1, 1, 99, -1), again=(1, 2, 7), unnamed=0)
+            await super().send(payloads)
+
+    sends: list[int] = []
+    receiver = Sloppy()
+
+    async def story(scene: Scene) -> None:
+        await scene.put(0, 1, 2)
+        await scene.emptied()
+
+    play(tmp_path, receiver, story)
+    assert receiver.taken == ids(0, 2)
+    assert [letter.payload for letter in aside(tmp_path / "dead")] == ids(1)

@@ -289,6 +289,21 @@ def test_a_line_that_looks_like_a_frame_is_none(tmp_path: Path) -> None:
     assert again.lost == 2
 
 
+def test_of_two_segments_with_the_same_numbers_the_later_holds(tmp_path: Path) -> None:
+    """A failed append that could not even be cut off stays behind the end of its segment: what was written again is read, once."""
+    spool = opened(tmp_path / "spool")
+    spool.append(numbered(0, 4))
+    copied(tmp_path / "spool", tmp_path / "again")
+    spool.append([([b"never confirmed"] * 3, 0)])
+    again = opened(tmp_path / "again")
+    again.append(numbered(4, 3))
+    first, _ = segments(tmp_path / "again")
+    first.write_bytes(segments(tmp_path / "spool")[0].read_bytes())
+    later = opened(tmp_path / "again")
+    assert all_of(later) == wanted(0, 7)
+    assert (later.lost, later.damaged) == (0, 0)
+
+
 def test_strange_files_are_left_alone(tmp_path: Path) -> None:
     """Whatever lies in the directory, the spool opens and works, and deletes nothing that is not its own."""
     strange = ["0000000001-x.spool", "note.txt", ".hidden", "0000000007-00000000000000000000-00000000.spool.bak"]
