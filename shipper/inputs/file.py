@@ -152,7 +152,7 @@ class FileInput:
                     saved = bound
                     self._save()
                 await self._turns(follower, deliver, stop, due)
-                if not stop.is_set() and (wait := due - self._monotonic()) > 0:
+                if not stop.is_set() and not follower.pending and (wait := due - self._monotonic()) > 0:
                     try:
                         await asyncio.wait_for(stop.wait(), wait)
                     except TimeoutError:
@@ -181,9 +181,9 @@ class FileInput:
         while not stop.is_set() and (ready := self._order(follower.ready(self._monotonic()))):
             for tail in ready:
                 for piece in follower.read(tail, self._monotonic()):
-                    self._take(follower, tail, piece)
-                    if len(self._records) >= LINGER_RECORDS:
+                    if len(self._records) + sum([block.data.count(b"\n") + 1 for block in piece.blocks]) > LINGER_RECORDS:
                         await self._hand_over(deliver)
+                    self._take(follower, tail, piece)
                     await asyncio.sleep(0)
                 if stop.is_set() or self._monotonic() >= due:
                     break
@@ -234,10 +234,9 @@ class FileInput:
 
     def _reader(self, tail: Tail, piece: Piece) -> Reader:
         """The reader of a log that is read on at its position, or begun."""
-        block = piece.blocks[0]
         date = tail.settled.date
-        if date is None and tail.settled.position == 0:
-            date = self._date(tail, block.data)
+        if date is None and tail.settled.position == 0 and piece.blocks:
+            date = self._date(tail, piece.blocks[0].data)
 
         def anew() -> Reader:
             log = self._reading.log(service_of(tail.path))

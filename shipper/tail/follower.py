@@ -15,6 +15,7 @@ with the octets known to be missing. No file is waited for: what fails is tried 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable
 from typing import Literal
@@ -28,8 +29,12 @@ from shipper.tail.marks import BEGIN, LADDER, SURE, TAIL, Mark, Point, Read, ali
 from shipper.tail.slices import Piece, encoding_of, framed, line_ends, pieces
 
 SLICE = 1 << 18
+CANDIDATES = 500
+"""New files that one look decides about: 50 ms of work."""
 HELD = 10.0
 """Seconds that a small file which begins like another is taken for a copy of it, and that truncated content is looked for elsewhere."""
+GAP = bytes(512)
+HOLE = "zero octets are passed over: it was truncated under a writer that does not append"
 STABLE = 2.0
 """Seconds without a change after which a copy is complete."""
 QUIET_DELETED = 5.0
@@ -152,7 +157,9 @@ class Follower:
         self._pread = pread
         self._turns = 0
         self._open: dict[Tail, None] = {}  # in the order of their last use
-        self._alike: dict[str, list[Tail]] = {}  # by their first 16 octets
+        self._alike: dict[str, list[Tail]] = {}  # by each of the digests of their beginnings
+        self._alike_to_the_end: dict[str, list[Tail]] = {}  # by the longest one
+        self.pending = False  # there are more files than one look decides about
         self._small: list[Tail] = []  # that have lost a content of fewer octets
 
     # --- looking ---
@@ -174,14 +181,15 @@ class Follower:
         candidates = [sight for key, sight in sights.items() if key not in bound]
         for key in [key for key in self.held if key in bound or key not in sights or not sights[key].size]:
             del self.held[key]
-        self._alike = {}
+        self._alike, self._alike_to_the_end = {}, {}
         for tail in self.tails if candidates else ():
-            if tail.heads:
-                self._alike.setdefault(tail.heads[0], []).append(tail)
+            self._index(tail)
         self._small = [tail for tail in self.tails if 0 < tail.position < LADDER[0] and not tail.listed]
-        for sight in sorted(candidates, key=lambda sight: (-sight.size, sight.modified, sight.path)):
-            if sight.size:
-                self._candidate(sight, now, wall)
+        candidates = [sight for sight in candidates if sight.size and self._waits(sight, now)]
+        candidates.sort(key=lambda sight: (-sight.size, sight.modified, sight.path))  # what is a copy comes after the longer one
+        self.pending = len(candidates) > CANDIDATES
+        for sight in candidates[:CANDIDATES]:
+            self._candidate(sight, now, wall)
         self._skip = False
         self._forget_old(now, wall)
 
@@ -301,7 +309,8 @@ class Follower:
 
     # --- files that nobody is bound to ---
 
-    def _candidate(self, sight: Sight, now: float, wall: float) -> None:
+    def _waits(self, sight: Sight, now: float) -> bool:
+        """Takes in that the file is there; whether it is to be decided about."""
         held = self.held.get(sight.key)
         if held is None:
             held = self.held[sight.key] = Held(sight, now, self._skip)
@@ -309,8 +318,10 @@ class Follower:
             held.changed = now
             held.measured = None
         held.sight = sight
-        if now < held.retry_at:
-            return
+        return now >= held.retry_at
+
+    def _candidate(self, sight: Sight, now: float, wall: float) -> None:
+        held = self.held[sight.key]
         try:
             descriptor = os.open(sight.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             try:
@@ -337,8 +348,7 @@ class Follower:
             return
         heads = heads_of(begin)
         best: Tail | None = None
-        group = self._alike.get(heads[0], []) if heads else []
-        for tail in (*group, *self._small):
+        for tail in (*self._beginning_as(heads), *self._small):
             known = alike(heads, tail.heads)
             if not known and tail.heads and heads:
                 continue
@@ -461,12 +471,26 @@ class Follower:
         tail.heads = heads if len(heads) > len(tail.heads) else tail.heads
         self._seen(tail, sight, now, wall)
 
+    def _index(self, tail: Tail) -> None:
+        for head in tail.heads:
+            self._alike.setdefault(head, []).append(tail)
+        if tail.heads:
+            self._alike_to_the_end.setdefault(tail.heads[-1], []).append(tail)
+
+    def _beginning_as(self, heads: tuple[str, ...]) -> list[Tail]:
+        """The tails that begin alike as far as both are known."""
+        if not heads:
+            return []
+        found = list(self._alike.get(heads[-1], ()))
+        for head in heads[:-1]:
+            found += self._alike_to_the_end.get(head, ())
+        return found
+
     def _new(self, sight: Sight, kind: str, heads: tuple[str, ...], now: float, wall: float) -> Tail:
         tail = Tail(Mark(sight.path, sight.device, sight.inode, heads))
         tail.why, tail.kind = "new", kind
         self.tails.append(tail)
-        if heads:
-            self._alike.setdefault(heads[0], []).append(tail)
+        self._index(tail)
         self._seen(tail, sight, now, wall)
         return tail
 
@@ -547,6 +571,8 @@ class Follower:
         if tail.encoding is None:
             tail.encoding = encoding_of(octets[:2] if not position else self._pread(descriptor, 2, 0))
         body = octets[before:]
+        if not tail.encoding and not tail.scanned and body.startswith(GAP):
+            return [self._gap(octets[:before], body, tail)]
         found = pieces(octets[:before], body, position, tail.encoding, self._max_line)
         if found:
             return found
@@ -558,6 +584,14 @@ class Follower:
         if tail.stuck != tail.size:
             tail.size, tail.changed = tail.stuck, now
         return []
+
+    def _gap(self, before: bytes, body: bytes, tail: Tail) -> Piece:
+        """What a writer leaves that does not append: after a truncation it goes on at its old offset, behind a hole."""
+        if tail.why != HOLE:
+            tail.why = HOLE
+            self._notice(f"'{escaped(tail.path)}': {HOLE}")
+        length = len(body) - len(body.lstrip(b"\0"))
+        return Piece((), Point(tail.position + length, digest((before + body[:length])[-TAIL:])))
 
     def _unfinished(self, before: bytes, body: bytes, tail: Tail) -> Piece:
         position = tail.position + len(body)
@@ -625,7 +659,14 @@ class Follower:
 
     def _opened(self, tail: Tail, path: str) -> None:
         """Opens the tail's file. Raises OSError, also when something else stands there now."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            for other in [other for other in self._open if other.listed]:  # others of this process need some too
+                self._close(other)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         found = os.fstat(descriptor)
         if (found.st_dev, found.st_ino) != tail.key:
             os.close(descriptor)

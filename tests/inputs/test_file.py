@@ -98,7 +98,7 @@ def test_records_come_in_batches_with_their_place(tmp_path: Path) -> None:
         sink = Sink()
         async with following(tmp_path, sink, Memory()):
             await sink.until(1201)
-        assert max(len(batch.records) for batch in sink.batches) <= 1000
+        assert max(len(batch.records) for batch in sink.batches) <= 500
         assert len(sink.batches) <= 5
         source = next(record for record in sink.records if getattr(record, "message", "") == "line 1000").source
         assert source is not None and (source.file, source.offset) == (str(log), log.read_text().index("line 1000"))
@@ -270,6 +270,7 @@ def test_thousands_of_files(tmp_path: Path) -> None:
 
     async def run() -> None:
         sink, longest = Sink(), 0.0
+        before = len(os.listdir("/proc/self/fd"))
 
         async def ticks() -> None:
             nonlocal longest
@@ -281,7 +282,7 @@ def test_thousands_of_files(tmp_path: Path) -> None:
         ticking = asyncio.create_task(ticks())
         async with following(tmp_path, sink, Memory(), max_open=16, poll=0.5):
             await sink.until(3000)
-            assert len(os.listdir("/proc/self/fd")) < 100
+            assert len(os.listdir("/proc/self/fd")) - before < 40
         ticking.cancel()
         assert len(set(sink.lines)) == 3000
         assert longest < 2, longest

@@ -6,6 +6,7 @@ import bz2
 import errno
 import gzip
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,10 @@ def numbered(first: int, count: int, size: int = 60) -> list[str]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path)
+    yield desk
+    desk.follower.close()
 
 
 def test_lines_are_read_as_they_come(desk: Desk) -> None:
@@ -458,3 +461,18 @@ def test_files_that_are_gone_are_forgotten(tmp_path: Path) -> None:
     desk.poll(3600)
     desk.poll(3600)
     assert len(desk.marks()) == 1
+
+
+def test_a_writer_that_does_not_append(desk: Desk) -> None:
+    """After a truncation it goes on at its old offset: the hole before that is no line, however large, and is said."""
+    with desk.path().open("wb", 0) as writer:
+        writer.write(b"".join(line.encode() + b"\n" for line in numbered(0, 10_000)))
+        desk.poll()
+        desk.copy("app.log.1")
+        os.truncate(desk.path(), 0)
+        writer.write(b"after it\n")
+        desk.wait(5)
+        writer.write(b"and more\n")
+        desk.wait(5)
+    assert desk.lines == [*numbered(0, 10_000), "after it", "and more"]
+    assert len(desk.notices) == 1 and "does not append" in desk.notices[0]
