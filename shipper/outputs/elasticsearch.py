@@ -58,7 +58,7 @@ class Section(Common):
     compression: Literal["gzip", "none"] = Field("gzip", description="Of requests.")
     timeout: Duration = Field(30.0, gt=0, description="How long to wait for a connection, and for an answer.")
     tls: TlsSettings = Field(TlsSettings(), description="Certificates, for `https`.")
-    proxy: str | None = Field(None, description="Proxy; the usual variables if not given, none if empty.")
+    proxy: SecretStr | None = Field(None, description="Proxy; the usual variables if not given, none if empty.")
 
     @model_validator(mode="after")
     def _one_credential(self) -> Section:
@@ -124,7 +124,7 @@ class _BulkSender:
             {**more, **section.authorization()},
             timeout=section.timeout,
             tls=section.tls,
-            proxy=section.proxy,
+            proxy=section.proxy.get_secret_value() if section.proxy is not None else None,
             compress=section.compression == "gzip",
         )
 

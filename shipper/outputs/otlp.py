@@ -69,7 +69,7 @@ class Section(Common):
     compression: Literal["gzip", "none"] | None = Field(None, description="Of requests: `gzip` (the default) or `none`.")
     timeout: Duration | None = Field(None, gt=0, description="How long to wait for a connection, and for an answer; 10s if not given.")
     tls: TlsSettings | None = Field(None, description="Certificates, for `https`.")
-    proxy: str | None = Field(None, description="Proxy for HTTP; the usual variables if not given, none if empty.")
+    proxy: SecretStr | None = Field(None, description="Proxy for HTTP; the usual variables if not given, none if empty.")
 
 
 class Otlp:
@@ -127,7 +127,7 @@ def make(name: str, section: Section, environ: Mapping[str, str] = os.environ) -
         compress=(section.compression or said.text("COMPRESSION") or "gzip") == "gzip",
         timeout=section.timeout or said.timeout() or 10.0,
         tls=tls,
-        proxy=section.proxy,
+        proxy=section.proxy.get_secret_value() if section.proxy is not None else None,
         limits=Limits(section.batch.records, section.batch.size),
     )
 

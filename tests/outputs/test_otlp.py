@@ -23,12 +23,14 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
 from pydantic import SecretStr, ValidationError
 
 from shipper.batch import Arrival
+from shipper.deadletter import Letter, letters, waiting_files
 from shipper.outputs.base import Limits, Refused, TooLarge, Unavailable
 from shipper.outputs.http import TlsSettings
 from shipper.outputs.otlp import PATIENCE, Otlp, Section, make
 from shipper.profiles import otlp
 from shipper.record import Text
-from tests.outputs.bad_server import BadServer, Step, hangs, is_cut, never_ends, resets, says
+from tests.outputs.bad_server import BadServer, Request, Step, hangs, is_cut, never_ends, resets, says
+from tests.receivers.running import OBSERVED, deliver, records
 
 PROTOBUF, JSON, HTML = "application/x-protobuf", "application/json", "text/html; charset=utf-8"
 PAGE = b"<!DOCTYPE html><html><title>Welcome</title><body>Please log in</body></html>"
@@ -178,6 +180,32 @@ def test_500_is_the_receivers_fault_for_a_while() -> None:
         output = Otlp("o", server.url, proxy="")
         kinds = [type(outcome(output)) for _ in range(PATIENCE + 3)]
     assert kinds == [Unavailable] * PATIENCE + [TooLarge, type(None), Unavailable]
+
+
+# --- Through a lane ---
+
+
+def test_partial_success_through_a_lane(tmp_path: Path) -> None:
+    """Sent once; as many counted as set aside as were rejected, and all of the request kept beside."""
+    with BadServer([says(200, partial(2, "too old").SerializeToString(), PROTOBUF)]) as server:
+        lane = asyncio.run(deliver(Otlp("o", server.url, proxy=""), tmp_path, count=5))
+        assert len(server.requests) == 1
+    assert (lane.counts.delivered, sum(lane.set_aside.values())) == (3, 2)
+    kept = [letter.payload for path in waiting_files(tmp_path) for letter in letters(path) if isinstance(letter, Letter)]
+    assert kept == otlp.payloads(records(0, 5), OBSERVED)
+
+
+def test_a_poisoned_record_through_a_lane(tmp_path: Path) -> None:
+    """400 as long as it is in the request: it is found by halves, and only it is set aside."""
+    poison = records(13, 1)[0].id.encode()
+
+    def answer(request: Request) -> None:
+        request.answer(400 if poison in request.body else 200)
+
+    with BadServer([answer]) as server:
+        lane = asyncio.run(deliver(Otlp("o", server.url, proxy=""), tmp_path, count=64))
+        assert len(server.requests) < 50
+    assert (lane.counts.delivered, list(lane.set_aside.items())) == (63, [("HTTP 400", 1)])
 
 
 # --- gRPC ---
