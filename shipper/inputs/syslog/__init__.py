@@ -94,6 +94,7 @@ class Syslog:
         self._zone = log.clock.zone
         self._reader = Reader(log, raw=reading.raw)
         self._sockets: dict[Address, socket.socket] = {}
+        self._shared: set[Address] = set()
         self._certificates: Certificates | None = None
         self._listening: list[Datagrams | Listener] = []
         self._connections = Connections(
@@ -120,6 +121,7 @@ class Syslog:
             for address in self._addresses:
                 if address in shared:
                     self._sockets[address] = shared[address].dup()
+                    self._shared.add(address)
                 elif address not in self._sockets:
                     self._sockets[address] = bind(address, receive_buffer=section.receive_buffer, mode=int(section.socket_mode, 8))
         except BaseException:
@@ -152,6 +154,7 @@ class Syslog:
                 each.stop()
             for datagrams in self._datagrams():
                 datagrams.empty()
+                datagrams.look(asyncio.get_running_loop().time())
             self._connections.empty()
             await self._deliver(inbox, deliver)
         finally:
@@ -175,7 +178,9 @@ class Syslog:
         self._listening = []
         for address, sock in self._sockets.items():
             if address.protocol in ("udp", "unix"):
-                self._listening.append(Datagrams(address, sock, inbox, self.counts, senders, self._section.max_message))
+                self._listening.append(
+                    Datagrams(address, sock, inbox, self.counts, senders, self._section.max_message, shared=address in self._shared)
+                )
             else:
                 certificates = self._certificates if address.protocol == "tls" else None
                 self._listening.append(Listener(address, sock, inbox, self.counts, senders, self._connections, certificates))

@@ -28,9 +28,19 @@ _QUIET_SECONDS = 60
 
 
 class Datagrams:
-    """One socket of datagrams. `sock` is bound and does not block; it stays open."""
+    """One socket of datagrams. `sock` is bound and does not block; it stays open. `shared`: another input counts what it has dropped so far."""
 
-    def __init__(self, address: Address, sock: socket.socket, inbox: Inbox, counts: Counts, senders: Senders, max_message: int) -> None:
+    def __init__(
+        self,
+        address: Address,
+        sock: socket.socket,
+        inbox: Inbox,
+        counts: Counts,
+        senders: Senders,
+        max_message: int,
+        *,
+        shared: bool = False,
+    ) -> None:
         self.address = bound(address, sock)
         self._sock = sock
         self._inbox = inbox
@@ -42,7 +52,7 @@ class Datagrams:
         self._running = False
         self._watching = False
         held = kernel(sock)
-        self._drops = held.drops if held else 0
+        self._drops = held.drops if held and shared else 0
         self._dropping: float | None = None  # when it last dropped, while it does
 
     def start(self) -> None:

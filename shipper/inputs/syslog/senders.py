@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from loguru import logger
 
+from shipper.screen import escaped
+
 _REMEMBERED = 4096
+_TOLD = 100
+_HOUR = 3600
 
 
 class Senders:
@@ -17,6 +22,7 @@ class Senders:
         self._networks = tuple(networks)
         self._known: dict[str, bool] = {}
         self._told: set[tuple[str, str]] = set()
+        self._since = time.monotonic()
 
     def allowed(self, peer: str) -> bool:
         """Whether this address may send. Said in our log when it may not."""
@@ -33,9 +39,15 @@ class Senders:
         return known
 
     def refused(self, peer: str, reason: str) -> None:
-        """Says once that a sender was refused for this reason."""
-        if (peer, reason) not in self._told:
-            if len(self._told) >= _REMEMBERED:
-                self._told.clear()
-            self._told.add((peer, reason))
-            logger.warning("syslog from {} refused: {}", peer, reason)
+        """Says once an hour that a sender was refused for this reason; of very many, that there are others. `reason` may be a stranger's words."""
+        now = time.monotonic()
+        if now - self._since > _HOUR:
+            self._since = now
+            self._told.clear()
+        if (peer, reason) in self._told or len(self._told) > _TOLD:
+            return
+        self._told.add((peer, reason))
+        if len(self._told) > _TOLD:
+            logger.warning("syslog from others refused too: they are counted, and not named for an hour")
+        else:
+            logger.warning("syslog from {} refused: {}", peer, escaped(reason))

@@ -10,16 +10,19 @@ import resource
 import socket
 import stat
 import struct
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
+from loguru import logger
 from pydantic import ValidationError
 
 from shipper.errors import Failure
 from shipper.inputs.base import Reading
 from shipper.inputs.syslog import Section, make
 from shipper.inputs.syslog.address import Address, bind, kernel
+from shipper.inputs.syslog.senders import Senders
 from shipper.record import Mta, Service, Syslog
 from tests.inputs.syslog.receiving import Receiver, connected, receiving, tcp, udp
 
@@ -329,6 +332,20 @@ def test_only_allowed_networks_may_send() -> None:
             await receiver.wait(1)
 
     asyncio.run(main())
+
+
+def test_strangers_cannot_fill_our_log() -> None:
+    """Each refusal is said once, in one line whatever is in it; of very many, that there are others."""
+    lines: list[str] = []
+    sink = logger.add(lambda line: lines.append(str(line)), format="{message}")
+    senders = Senders([ip_network("192.0.2.0/24")])
+    for number in range(500):
+        assert not senders.allowed(f"198.51.100.{number % 250}")
+        senders.refused("198.51.100.7", "its certificate is not permitted: a\nb\x1b[31m")
+    logger.remove(sink)
+    assert 90 < len(lines) <= 101
+    assert all(line.count("\n") == 1 and "\x1b" not in line for line in lines)
+    assert "others" in lines[-1]
 
 
 def test_unix_socket(tmp_path: Path) -> None:
