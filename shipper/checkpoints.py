@@ -38,7 +38,7 @@ EVERY = 1.0
 
 _PAUSE = 0.005
 _SHARE = 9
-"""After a write at least so many seconds, and so many times what it took, until the next: a tenth of the time at most."""
+"""After a write at least so many seconds until the next; after one that is not durable so many times what it took: a tenth of the time."""
 
 _LOCK_SECONDS = 0.5
 """A killed process may hold the lock for a moment after it is gone from sight."""
@@ -141,11 +141,12 @@ class Checkpoints:
             begin = loop.time()
             if begin < durable + EVERY:
                 await self._store(durable=False)
+                await asyncio.sleep(max(_PAUSE, _SHARE * (loop.time() - begin)))
             elif await self.finish():
                 durable = loop.time()
+                await asyncio.sleep(_PAUSE)
             else:
                 await asyncio.sleep(EVERY)
-            await asyncio.sleep(max(_PAUSE, _SHARE * (loop.time() - begin)))
 
     async def finish(self) -> bool:
         """Makes durable what changed, now; False when that failed (`problem` says why, and what changed waits for the next time)."""

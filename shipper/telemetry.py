@@ -270,7 +270,7 @@ async def serve(pages: Starlette, listening: socket.socket, stop: asyncio.Event)
 def listen(host: str, port: int) -> socket.socket:
     """A TCP socket for `serve`. Raises `Failure` R507."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, kind, _, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listening = socket.socket(family, kind)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)

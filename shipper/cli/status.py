@@ -69,10 +69,15 @@ def lines(told: dict[str, Any]) -> Iterator[str]:
         yield f"{ledger['dropped']:,} records went to no output, as a route says so"
 
 
+_DETAILS = ("position", "settled", "size", "waiting", "why")
+"""What of a file is only for `--json`."""
+
+
 def _lag(lag: dict[str, Any]) -> str:
-    """One file or socket of an input: `mail.log_current: 120 octets, 3.2 s behind`."""
-    rest = {name: value for name, value in lag.items() if value not in (None, "")}
+    """One file or socket of an input: `mail.log_current: 1,200 octets, 3 s behind`."""
+    rest = {name: value for name, value in lag.items() if value not in (None, "", 0) and name not in _DETAILS}
     name = next((str(rest.pop(key)) for key in ("file", "path", "listen", "address", "name") if key in rest), "")
     octets, seconds = rest.pop("octets", 0), rest.pop("seconds", 0)
-    behind = f"{octets:,} octets, {seconds:,.0f} s behind" if octets or seconds else "up to date"
-    return ", ".join([f"{escaped(name)}: {behind}", *(f"{key} {escaped(str(value))}" for key, value in rest.items())])
+    behind = [f"{octets:,} octets behind, the last record {seconds:,.0f} s ago"] if octets else []
+    state = [escaped(str(rest.pop("state")))] if "state" in rest else []
+    return f"{escaped(name)}: {', '.join([*behind, *state, *(f'{key} {escaped(str(value))}' for key, value in rest.items())])}"
