@@ -15,10 +15,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from shipper.config.problems import Place, Problem
+from shipper.config.problems import Place, Problem, names_secret, without_default
 from shipper.config.sections import Config, Kinds, Settings, known_inputs, known_outputs
 from shipper.config.tree import MAX_OCTETS, Node, decode, lines_of, parse
-from shipper.config.validate import TOP, did_you_mean, listed, validated
+from shipper.config.validate import TOP, did_you_mean, listed, secrets_in, validated
 from shipper.config.variables import filled
 from shipper.record import KINDS as RECORDS
 from shipper.router import Rule, Value, field_names, field_type
@@ -146,7 +146,27 @@ class _Loading:
             notes = ("a configuration is lines such as 'timezone: Europe/Berlin'",)
             self.problems.append(Problem("C102", "this is not a configuration: options were expected", root.place, notes=notes))
             return None, False
-        return filled(root, self.environment, path.parent, self.lenient, self.problems), not wrong
+        whole = filled(root, self.environment, path.parent, self.lenient, self.problems)
+        self._hide_named(whole)
+        return whole, not wrong
+
+    def _hide_named(self, node: Node) -> None:
+        """Makes stars of the values of options that are named as secrets are."""
+        for name, inner in node.value.items() if isinstance(node.value, dict) else ():
+            if names_secret(name):
+                self._hide(inner)
+        for inner in _inside(node):
+            self._hide_named(inner)
+
+    def _hide(self, node: Node) -> None:
+        """Makes stars of a value in the lines that messages show; the columns stay."""
+        for inner in _inside(node):
+            self._hide(inner)
+        if isinstance(node.value, str) and not (node.variable and without_default(node.written)):
+            place, lines = node.place, list(self.done.sources[node.place.file])
+            line, start = lines[place.line - 1], place.column - 1
+            lines[place.line - 1] = line[:start] + "*" * place.length + line[start + place.length :]
+            self.done.sources[place.file] = lines
 
     def _together(self, roots: Sequence[Node]) -> Node:
         """All files as one tree."""
@@ -193,6 +213,8 @@ class _Loading:
             self.problems.append(
                 Problem("C104", f"unknown option '{name}' at the top", node.key, "not an option of a configuration", notes)
             )
+        for secret in secrets_in(Settings, tree):
+            self._hide(secret)
         settings = validated(Settings, Node(top, tree.place, tree.key), TOP, "a configuration", self.problems)
         sections = {room: self._sections(room, tree) for room in _ROOMS}
         rules = self._rules(top.get("routes"), tree)
@@ -247,6 +269,8 @@ class _Loading:
             message = f"the type '{kind.value}' needs something that is not installed: {error.name or error}"
             self.problems.append(Problem("C108", message, kind.place))
             return None
+        for secret in secrets_in(model, node):
+            self._hide(secret)
         article = "an" if kind.value[0] in "aeiou" else "a"
         return validated(model, node, where, f"{article} '{kind.value}' {kinds.what}", self.problems)
 
@@ -357,6 +381,11 @@ def _each(node: Node | None) -> list[Node]:
     if node is None:
         return []
     return node.value if isinstance(node.value, list) else [node]
+
+
+def _inside(node: Node) -> list[Node]:
+    """What a mapping or a list has in it."""
+    return list(node.value.values()) if isinstance(node.value, dict) else node.value if isinstance(node.value, list) else []
 
 
 def _at(node: Node, *names: str) -> Node | None:

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 
 from shipper.screen import Emphasis, escaped, one_cell, plain
 
-_SECRET = re.compile(
-    r"((?:^|[\s{,])[\"']?[\w.-]*(?:pas\w*w|pass|pwd|secr|tok|key|cred|auth|cookie|community)[\w.-]*[\"']?\s*:\s+)([^\s#][^#]*?)(?=\s*(?:#|$|[,}]))",
-    re.IGNORECASE,
-)
+_SECRET = r"[\w.-]*(?:pas\w*w|pass|pwd|secr|tok|key|cred|auth|cookie|community)[\w.-]*"
+_SECRET_KEY = re.compile(rf"(?:^|[\s{{,\"'])[\"']?{_SECRET}[\"']?\s*:\s+", re.IGNORECASE)
+_SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
 _PARTS_OF_A_URL = re.compile(r"(://[^/\s:@]*:)[^/\s@]+(@)")
 _SHOWN = 110
 """Columns of a source line that are shown."""
@@ -76,9 +75,25 @@ def text(problem: Problem, sources: Mapping[str, Sequence[str]], emphasis: Empha
 
 
 def masked(line: str, column: int = 0) -> str:
-    """A line without what may be a secret: values of such names, passwords in a URL, and everything behind the key at `column`."""
+    """A line without what may be a secret: what stands behind such a name, passwords in a URL, and everything behind the key at `column`.
+
+    Values that the tree knows to be secrets are stars already (see `load`); this is for files that no tree could be made of, too.
+    """
     if column:
         key, colon, _ = line[column - 1 :].partition(":")
         line = line[: column - 1] + (f"{key}{colon} ***" if colon else "***")
-    line = _SECRET.sub(lambda found: found[0] if found[2].startswith(("${", "[", "|", ">", "&", "*")) else f"{found[1]}***", line)
+    for found in _SECRET_KEY.finditer(line):
+        if found.end() < len(line) and not line.startswith(("**", "${"), found.end()):
+            line = f"{line[: found.end()]}***"
+            break
     return _PARTS_OF_A_URL.sub(r"\1***\2", line)
+
+
+def names_secret(name: str) -> bool:
+    """Whether an option of this name may hold a secret."""
+    return _SECRET_NAME.fullmatch(name) is not None
+
+
+def without_default(written: str) -> bool:
+    """Whether a text with a variable has nothing in it that could be a secret."""
+    return ":-" not in written

@@ -10,9 +10,12 @@ from typing import Any
 
 import yaml
 
-from shipper.config.problems import masked
+from shipper.config.problems import masked, without_default
 from shipper.config.sections import Config
 from shipper.config.tree import Node
+
+STARS = "**********"
+"""What pydantic shows of a secret."""
 
 _DOLLAR = re.compile(r"\$(?=[${])")
 
@@ -36,7 +39,7 @@ def _dumped(section: Any) -> dict[str, Any]:
 
 def _shown(value: Any, node: Node | None) -> Any:
     """A value as it may be shown; `node`: where it was written, if it was."""
-    if node is not None and node.variable:
+    if node is not None and node.variable and (value != STARS or without_default(node.written)):
         return node.written
     if isinstance(value, dict):
         there = node.value if node is not None and isinstance(node.value, dict) else {}

@@ -58,6 +58,19 @@ def validated(model: type[Model], node: Node, where: str, what: str, problems: l
     return None
 
 
+def secrets_in(model: type[BaseModel], node: Node) -> Iterator[Node]:
+    """The nodes that a section takes for secrets, whatever their names."""
+    for name, info in _fields(model):
+        found = node.value.get(name) if isinstance(node.value, dict) else None
+        if found is None:
+            continue
+        if _mentions_secret(info.annotation):
+            yield found
+        for inner in sections_in(info.annotation):
+            for one in found.value if isinstance(found.value, list) else [found]:
+                yield from secrets_in(inner, one)
+
+
 def nearest(word: str, known: Iterable[str]) -> list[str]:
     """The names that are nearest to a word, the nearest first; at most three."""
     by_folded = {name.lower().replace("-", "_"): name for name in known}

@@ -364,3 +364,25 @@ class TestEffective:
 def test_lines_are_those_of_the_parser() -> None:
     """Whatever ends a line for YAML ends one here."""
     assert lines_of("a\r\nb\rc\nd\x85e\u2028f\u2029g") == list("abcdefg")
+
+
+SECRET = st.text("canryh2#,:'\"{}[]&*!| ", min_size=1, max_size=12).map(lambda text: f"canary{text}canary")
+
+
+@settings(max_examples=150, deadline=None)
+@given(SECRET, st.sampled_from(["password", "headers", "key", "passwrd", "token", "api_key", "X-Auth"]), st.booleans(), st.integers(0, 3))
+def test_a_secret_is_in_no_message(secret: str, name: str, flow: bool, damage: int) -> None:
+    """Whatever is in it, however its option is spelt, and whatever is wrong in the same line, or with the file."""
+    import json
+    import tempfile
+
+    value = f"${{NO:-{secret.replace(chr(125), '')}}}" if damage == 3 else secret
+    inner = {"headers": f"{{X-Foo: {json.dumps(value)}}}", "key": f"{{key: {json.dumps(value)}}}"}.get(name, json.dumps(value))
+    called = {"key": "tls"}.get(name, name)
+    options = [f"{called}: {inner}", "prot: 1", "wait: eternal", "url: u"]
+    body = "{type: web, " + ", ".join(options) + "}" if flow else "\n    type: web\n" + "".join(f"    {line}\n" for line in options)
+    end = {1: '\n\t"', 2: "\n: ["}.get(damage, "")
+    with tempfile.TemporaryDirectory() as folder:
+        loaded = read(written(Path(folder), f"inputs: {{a: {{type: log, path: x}}}}\noutputs:\n  b: {body}{end}\n"))
+        assert loaded.errors
+        assert "canary" not in shown(loaded)
