@@ -20,14 +20,15 @@ import select
 import signal
 import socket
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, TypeVar
 
 from shipper.dedupe import Keys
 from shipper.errors import Failure
 from shipper.framing import Block, blocks
 from shipper.passage import Options, Passage, Piece, Tally, portions
+from shipper.record import Record
 
 CHUNK = 1 << 18
 
@@ -208,18 +209,33 @@ def _passage(task: Task, options: Options, sizes: Sizes) -> Passage:
         for block in portions(iter(task.before)):
             passage.show(block)
         return passage
-    size = sizes.before
-    while True:
-        begin = line_start(task.file, max(0, task.start - size), task.start)
+
+    def anew() -> tuple[Passage, Callable[[Block], Sequence[Record]]]:
         passage = Passage(options, task.name, task.date)
+        return passage, passage.show
+
+    return warmed(anew, task.file, task.start, sizes.before, sizes.at_most, options.max_line)
+
+
+Shown = TypeVar("Shown")
+
+
+def warmed(
+    anew: Callable[[], tuple[Shown, Callable[[Block], Sequence[Record]]]], file: int, start: int, before: int, at_most: int, max_line: int
+) -> Shown:
+    """Something that reads blocks, as if it had read a plain file up to octet `start`: what a line leaves behind reaches back some seconds, and
+    so many are shown to it. `anew` gives a new one, and how it is shown a block; `before` and `at_most`: octets, at first and at most."""
+    while True:
+        begin = line_start(file, max(0, start - before), start)
+        shown, show = anew()
         seconds: set[str] = set()
-        for block in portions(blocks(_Range(task.file, begin, task.start), begin, options.max_line)):
-            records = passage.show(block)
+        for block in portions(blocks(_Range(file, begin, start), begin, max_line)):
+            records = show(block)
             if len(seconds) < SECONDS:
                 seconds.update(record.time[:19] for record in records)
-        if begin == 0 or size >= sizes.at_most or len(seconds) >= SECONDS:
-            return passage
-        size *= min(16, 1 + 2 * SECONDS // max(1, len(seconds)))
+        if begin == 0 or before >= at_most or len(seconds) >= SECONDS:
+            return shown
+        before *= min(16, 1 + 2 * SECONDS // max(1, len(seconds)))
 
 
 def line_start(file: int, position: int, end: int) -> int:

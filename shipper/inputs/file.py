@@ -22,7 +22,7 @@ from shipper.batch import Arrival, Batch, Receipt
 from shipper.config.units import Duration, Size
 from shipper.formats.debug import time_of_day
 from shipper.formats.names import debug_date, service_of
-from shipper.framing import MAX_LINE
+from shipper.framing import MAX_LINE, Block
 from shipper.inputs.base import LINGER_RECORDS, Deliver, Places, Reading
 from shipper.inputs.section import Common
 from shipper.ledger import Ledger
@@ -32,9 +32,13 @@ from shipper.screen import escaped
 from shipper.stamps import system_zone
 from shipper.tail import Follower, Listing, Mark, Piece, Point, Start, Tail, listing, measure
 from shipper.tail.follower import FORGET
-from shipper.tail.warm import warmed
+from shipper.workers import warmed
 
 UNFINISHED = "the line has no end"
+
+WARM_BEFORE = 1 << 16
+WARM_AT_MOST = 1 << 20
+"""Octets before the position that a reader is shown when it begins there, at first and at most: 50 ms of work."""
 
 Look = Callable[[Sequence[str]], Listing]
 """What files there are now; the argument are paths that are followed though no pattern may name them. May block."""
@@ -238,17 +242,15 @@ class FileInput:
         if date is None and tail.settled.position == 0 and piece.blocks:
             date = self._date(tail, piece.blocks[0].data)
 
-        def anew() -> Reader:
+        def anew() -> tuple[Reader, Callable[[Block], list[Record]]]:
             log = self._reading.log(service_of(tail.path))
             log.date = date
-            return Reader(log, file=tail.path, raw=self._reading.raw)
+            reader = Reader(log, file=tail.path, raw=self._reading.raw)
+            return reader, reader.read
 
         if tail.settled.position == 0 or tail.kind or tail.encoding or tail.descriptor < 0:
-            return anew()
-        try:
-            reader = warmed(anew, tail.descriptor, tail.settled.position, self._max_line)
-        except OSError:
-            return anew()
+            return anew()[0]
+        reader = warmed(anew, tail.descriptor, tail.settled.position, WARM_BEFORE, WARM_AT_MOST, self._max_line)
         reader.log.date = date or reader.log.date
         return reader
 
