@@ -82,6 +82,7 @@ class Service:
         self._reloads = {"taken": 0, "refused": 0}
         self._refused = ""
         self._late = _Worst()
+        self._orphans: set[str] = set()
         self._hup = asyncio.Event()
         self._stop = asyncio.Event()
         self._systemd = Systemd(dict(os.environ))
@@ -148,6 +149,7 @@ class Service:
         self._state = "running"
         self._systemd.tell("READY=1", "STATUS=running")
         logger.info("running: {} inputs, {} outputs", len(self._config.inputs), len(self._config.outputs))
+        self._tell_of_orphans()
 
     def _draining(self) -> None:
         self._state = "draining"
@@ -182,6 +184,7 @@ class Service:
         await self._pipeline.swap(plan, self._config.settings.grace)
         self._taken = _Taken(loaded)
         logger.info("configuration taken: {} inputs, {} outputs", len(self._config.inputs), len(self._config.outputs))
+        self._tell_of_orphans()
         gc.collect()
         gc.freeze()
 
@@ -237,6 +240,13 @@ class Service:
             raise Failure("R503", f"'{directory}' cannot be used: {(error.strerror or str(error)).lower()}") from None
         return Lane(output, DiskBuffer(spool, name=name, when_full=when_full), letters, backoff=backoff)
 
+    def _tell_of_orphans(self) -> None:
+        """Records that wait on the disk for an output that is gone from the configuration are not forgotten."""
+        for path in sorted((self._directory.path / SPOOLS).glob("*/*.spool")):
+            if path.parent.name not in self._config.outputs and path.parent.name not in self._orphans and path.stat().st_size:
+                self._orphans.add(path.parent.name)
+                logger.warning("records wait for '{}', which is no output of the configuration (any more): they are kept", path.parent.name)
+
     def _doors(self, settings: Settings) -> list[tuple[str, socket.socket, bool]]:
         """(name, listening socket, whether it is for the service's own user)."""
         doors = [("control socket", listen_unix(self._directory.path / CONTROL), True)]
@@ -249,12 +259,18 @@ class Service:
         """Looks how late the loop is, and tells the watchdog that it turns."""
         loop = asyncio.get_running_loop()
         pause = min(_PULSE, self._systemd.watchdog / 3) if self._systemd.watchdog else _PULSE
+        told = "running"
         while True:
             due = loop.time() + pause
             await asyncio.sleep(pause)
             self._late.seen(loop.time() - due, loop.time())
             if self._systemd.watchdog:
                 self._systemd.tell("WATCHDOG=1")
+            down = ", ".join(self.down())
+            now = f"running; nothing is taken by: {down}" if down else "running"
+            if now != told and self._state == "running":
+                self._systemd.tell(f"STATUS={now}")
+                told = now
 
     # What is seen
 

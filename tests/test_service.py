@@ -349,6 +349,30 @@ def test_a_dead_output_is_named_and_stops_no_other(tmp_path: Path) -> None:
     assert numbers(service.out) == list(range(2000))
 
 
+def test_what_waits_for_an_output_that_is_gone_is_told(tmp_path: Path) -> None:
+    """An output whose receiver is away is taken out of the configuration: what it holds on the disk is kept, and delivered when it is back."""
+    with socket.create_server(("127.0.0.1", 0)) as receiver:
+        receiver.settimeout(15)
+        siem = "  siem: {{type: syslog, protocol: tcp, host: 127.0.0.1, port: {}}}\n"
+        with running(tmp_path, outputs=siem.format(free_port())) as service:
+            append(service.log, 0, 100)
+            service.until_written(100)
+            service.until_told("output 'siem': waiting")
+            service.config.write_text(service.yaml())
+            service.process.send_signal(signal.SIGHUP)
+            service.until_told("records wait for 'siem'")
+            service.config.write_text(service.yaml(outputs=siem.format(receiver.getsockname()[1])))
+            service.process.send_signal(signal.SIGHUP)
+            connection, _ = receiver.accept()
+            with connection:
+                octets = b""
+                while b"user99@" not in octets:
+                    octets += connection.recv(1 << 16)
+                assert service.stop() == 0
+    assert {f"user{number}@" for number in range(100)} <= set(re.findall(r"user\d+@", octets.decode()))
+    assert numbers(service.out) == list(range(100))
+
+
 def test_a_second_term_ends_at_once(tmp_path: Path) -> None:
     """A receiver that hangs would take the whole grace period; the second TERM does not wait for it, and what is delivered elsewhere is saved."""
     with socket.create_server(("127.0.0.1", 0)) as hung:
