@@ -86,7 +86,12 @@ def masked(line: str, column: int = 0) -> str:
         if found.end() < len(line) and not line.startswith(("**", "${"), found.end()):
             line = f"{line[: found.end()]}***"
             break
-    return _PARTS_OF_A_URL.sub(r"\1***\2", line)
+    return without_password(line)
+
+
+def without_password(text: str) -> str:
+    """A text without the passwords of URLs in it."""
+    return _PARTS_OF_A_URL.sub(r"\1***\2", text)
 
 
 def names_secret(name: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from shipper.config.problems import masked, without_default
+from shipper.config.problems import without_default, without_password
 from shipper.config.sections import Config
 from shipper.config.tree import Node
 
@@ -49,4 +49,4 @@ def _shown(value: Any, node: Node | None) -> Any:
         if len(known) != len(value):
             known = [None] * len(value)
         return [_shown(inner, one) for inner, one in zip(value, known, strict=True)]
-    return _DOLLAR.sub("$$", masked(value)) if isinstance(value, str) else value
+    return _DOLLAR.sub("$$", without_password(value)) if isinstance(value, str) else value

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shipper.config.load import Loaded, load
-from shipper.config.problems import text
+from shipper.config.problems import masked, text
 from shipper.config.show import effective
 from shipper.config.tree import MAX_OCTETS, lines_of, parse
 from shipper.errors import ERRORS
@@ -340,6 +340,9 @@ class TestEffective:
         st.floats(0, 1e9),
         st.booleans(),
     )
+    @example("a$b", 1, 1.0, True)
+    @example("$$", 1, 1.0, True)
+    @example("${A}$${B}$", 1, 1.0, True)
     def test_it_reads_back_as_the_same(self, word: str, octets: int, seconds: float, flag: bool) -> None:
         """What is printed is a configuration, of the same meaning."""
         import tempfile
@@ -364,6 +367,32 @@ class TestEffective:
 def test_lines_are_those_of_the_parser() -> None:
     """Whatever ends a line for YAML ends one here."""
     assert lines_of("a\r\nb\rc\nd\x85e\u2028f\u2029g") == list("abcdefg")
+
+
+@pytest.mark.parametrize(
+    ("line", "seen"),
+    [
+        ("password: hunter2, and more # x", "password: ***"),
+        ("  - {type: web, api_key: hunter2, port: 1}", "  - {type: web, api_key: ***"),
+        ("passwrd: 'hunter2'", "passwrd: ***"),
+        ('"Auth-Token": [hunter2]', '"Auth-Token": ***'),
+        ("password: ${P} # where it is", "password: ${P} # where it is"),
+        ("{password: ${P}, token: hunter2}", "{password: ${P}, token: ***"),
+        ("{password: *******, prot: 1}", "{password: *******, prot: 1}"),
+        ("url: https://me:hunter2@example.com/", "url: https://me:***@example.com/"),
+        ("url: https://example.com:9200/a@b", "url: https://example.com:9200/a@b"),
+        ("timezone: Europe/Berlin", "timezone: Europe/Berlin"),
+    ],
+)
+def test_lines_of_files_that_are_no_yaml(line: str, seen: str) -> None:
+    """What may be a secret by its name is not shown even where nothing else is known."""
+    assert masked(line) == seen
+
+
+def test_a_secret_in_a_file_that_is_no_yaml(tmp_path: Path) -> None:
+    """The line that is wrong is shown without it."""
+    loaded = read(written(tmp_path, "inputs:\n  a: {type: log, password: canary: x}\n"))
+    assert [problem.number for problem in loaded.problems] == ["C102"] and "canary" not in shown(loaded)
 
 
 SECRET = st.text("canryh2#,:'\"{}[]&*!| ", min_size=1, max_size=12).map(lambda text: f"canary{text}canary")
