@@ -30,7 +30,7 @@ from shipper.reader import Reader
 from shipper.record import Record
 from shipper.screen import escaped
 from shipper.stamps import system_zone
-from shipper.tail import Follower, Listing, Mark, Piece, Point, Start, Tail, listing, measure
+from shipper.tail import Follower, Listing, Mark, Measured, Piece, Point, Sight, Start, Tail, listing, measure
 from shipper.tail.follower import FORGET
 from shipper.workers import warmed
 
@@ -39,6 +39,11 @@ UNFINISHED = "the line has no end"
 WARM_BEFORE = 1 << 16
 WARM_AT_MOST = 1 << 20
 """Octets before the position that a reader is shown when it begins there, at first and at most: 50 ms of work."""
+
+FEW = 100
+"""Files whose positions are saved at each change; those of more are saved once a turn of the loop."""
+MEASURE = 0.2
+"""Seconds that are waited for archives to be compared before the others have their turn."""
 
 Look = Callable[[Sequence[str]], Listing]
 """What files there are now; the argument are paths that are followed though no pattern may name them. May block."""
@@ -128,6 +133,7 @@ class FileInput:
         self._places: Places | None = None
         self._dirty = False
         self._stopping = False
+        self._measuring: tuple[Sight, asyncio.Future[Measured]] | None = None
 
     # --- the loop ---
 
@@ -163,22 +169,46 @@ class FileInput:
                         pass
         finally:
             self._stopping = True  # what is settled from now on is passed at once
+            if self._measuring is not None:
+                await asyncio.wait({self._measuring[1]})
+                self._measuring[1].exception()
+                self._measuring = None
             follower.close()
 
     async def _look(self, follower: Follower, stop: asyncio.Event) -> None:
         known = [tail.real for tail in follower.tails if tail.real]
         found = await asyncio.to_thread(self._find, known)
         follower.look(found, self._monotonic(), self._wall())
-        while not stop.is_set() and (wanted := follower.unmeasured()) is not None:
-            sight, contents = wanted
-            result = await asyncio.gather(asyncio.to_thread(measure, sight.path, contents), return_exceptions=True)
-            if isinstance(result[0], BaseException) and not isinstance(result[0], OSError):
-                raise result[0]
-            follower.measured(sight, result[0], self._monotonic())
+        if await self._measure(follower, stop):
             follower.look(found, self._monotonic(), self._wall())
         if len(self._logs) > len(follower.tails):
             here = set(follower.tails)
             self._logs = {tail: log for tail, log in self._logs.items() if tail in here}
+
+    async def _measure(self, follower: Follower, stop: asyncio.Event) -> bool:
+        """Compares archives with what was read, in a thread, and goes on without it when that takes longer; whether it has come to an end."""
+        last = self._monotonic() + MEASURE
+        any_done = False
+        while not stop.is_set() and (left := last - self._monotonic()) > 0:
+            if self._measuring is None:
+                wanted = follower.unmeasured()
+                if wanted is None:
+                    break
+                work = asyncio.to_thread(measure, wanted[0].path, wanted[1], lambda: stop.is_set() or self._stopping)
+                self._measuring = (wanted[0], asyncio.ensure_future(work))
+            sight, task = self._measuring
+            if not (await asyncio.wait({task}, timeout=left))[0]:
+                break
+            self._measuring = None
+            any_done = True
+            failure = task.exception()
+            if failure is None:
+                follower.measured(sight, task.result(), self._monotonic())
+            elif isinstance(failure, OSError):
+                follower.measured(sight, failure, self._monotonic())
+            else:
+                raise failure
+        return any_done
 
     async def _turns(self, follower: Follower, deliver: Deliver, stop: asyncio.Event, due: float) -> None:
         """A turn for each file that has something, again and again until the next look is due or there is nothing more."""
@@ -263,7 +293,7 @@ class FileInput:
 
     def _changed(self) -> None:
         """Positions have moved: those of one turn of the loop are saved together."""
-        if self._stopping:
+        if self._stopping or (self._follower is not None and len(self._follower.tails) <= FEW):
             self._save()
         elif not self._dirty:
             self._dirty = True

@@ -6,9 +6,10 @@ needed to tell whose content it is; `Unpacked` gives slices of it.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from shipper.archives import ArchiveBroken, Content
@@ -25,8 +26,9 @@ class Measured(NamedTuple):
     broken: str
 
 
-def measure(path: str, known: Iterable[tuple[tuple[str, ...], int]]) -> Measured:
-    """Unpacks an archive; `known`: beginnings and positions of the contents that it may be a copy of. Raises OSError."""
+def measure(path: str, known: Iterable[tuple[tuple[str, ...], int]], given_up: Callable[[], bool] = lambda: False) -> Measured:
+    """Unpacks an archive; `known`: beginnings and positions of the contents that it may be a copy of. Raises OSError, also when `given_up`
+    says so on the way."""
     with open(path, "rb", buffering=0) as stream:
         content = Unpacked(stream, path)
         heads = heads_of(content.read(0, BEGIN))
@@ -35,12 +37,21 @@ def measure(path: str, known: Iterable[tuple[tuple[str, ...], int]]) -> Measured
         if positions:
             for position in positions:
                 before = min(TAIL, position)
+                while content.end < position and not content.ended:
+                    _go_on(given_up)
+                    content.pull()
                 octets = content.read(position - before, before)
                 if len(octets) == before:
                     tails[position] = digest(octets)
             while not content.ended:
+                _go_on(given_up)
                 content.pull()
         return Measured(heads, content.end if content.ended else 0, tails, content.broken)
+
+
+def _go_on(given_up: Callable[[], bool]) -> None:
+    if given_up():
+        raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
 
 
 class Unpacked:

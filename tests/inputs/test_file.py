@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
 import random
@@ -286,6 +287,30 @@ def test_thousands_of_files(tmp_path: Path) -> None:
         ticking.cancel()
         assert len(set(sink.lines)) == 3000
         assert longest < 2, longest
+
+    asyncio.run(run())
+
+
+def test_archives_beside_their_logs(tmp_path: Path) -> None:
+    """Compressed while it runs: nothing comes twice. A stop does not wait for an archive to be compared."""
+    log = tmp_path / "a.log"
+    lines = [f"{number} of a log that will be compressed" for number in range(5000)]
+
+    async def run() -> None:
+        places, sink = Memory(), Sink()
+        log.write_text("".join(line + "\n" for line in lines))
+        (tmp_path / "b.log.gz").write_bytes(gzip.compress(b"another one\n"))
+        for name in (tmp_path / "b.log.gz", log):
+            os.utime(name, (1e9, 1e9))
+        async with following(tmp_path, sink, places):
+            await sink.until(5001)
+            (tmp_path / "a.log.1.gz").write_bytes(gzip.compress(log.read_bytes()))
+            os.utime(tmp_path / "a.log.1.gz", (1e9, 1e9))
+            log.rename(tmp_path / "gone")
+            await asyncio.sleep(0.2)
+        async with following(tmp_path, sink, places):
+            await asyncio.sleep(0.2)
+        assert sorted(sink.lines) == sorted(["another one", *lines])
 
     asyncio.run(run())
 
