@@ -16,7 +16,21 @@ from shipper.lane import Lane
 from shipper.outputs.base import Limits, Unavailable
 from shipper.outputs.otlp import Otlp
 from shipper.record import Text
-from tests.receivers.running import OBSERVED, RECORDS, Program, cut_in_the_middle, deliver, free_port, installed, records, running, uid
+from tests.receivers.running import (
+    OBSERVED,
+    RECORDS,
+    SECONDS,
+    Program,
+    cut_in_the_middle,
+    deliver,
+    free_port,
+    installed,
+    records,
+    running,
+    uid,
+)
+
+pytestmark = pytest.mark.timeout(SECONDS)
 
 PROTOCOLS = ("http/protobuf", "http/json", "grpc")
 
