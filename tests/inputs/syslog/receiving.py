@@ -80,6 +80,8 @@ async def receiving(*listen: str, zone: str = "UTC", host: str = "", raw: Any = 
     input = make("net", section, Reading(ZoneInfo(zone), host, raw))
     input.bind()
     receiver = Receiver(input)
+    unexpected: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unexpected.append(context))
     running = asyncio.create_task(input.run(receiver.deliver, NoPlaces(), receiver.stop))
     try:
         await receiver.until(lambda: bool(input.addresses) or running.done())
@@ -87,6 +89,7 @@ async def receiving(*listen: str, zone: str = "UTC", host: str = "", raw: Any = 
         receiver.stop.set()
         async with asyncio.timeout(20):
             await running
+        assert not unexpected
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
+import socket
 import ssl
+import struct
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -212,6 +215,35 @@ def test_a_renewed_certificate_is_taken_without_a_drop(authority: Authority, sai
         assert [line.split(": ")[1].strip() for line in said if "certificates read again" in line or "not taken" in line] == [
             "changed, and not taken", "certificates read again", "changed, and not taken",
         ]  # fmt: skip
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "tls"])
+def test_junk_and_resets_do_no_harm(protocol: str, authority: Authority) -> None:
+    """Hundreds of connections with random octets, ended in order or reset, before, in and after the handshake: the next line is received."""
+    chance = random.Random(7)
+
+    async def main() -> None:
+        tls = settings(authority, "anon") if protocol == "tls" else None
+        async with receiving(f"{protocol}://127.0.0.1:0", tls=tls, max_connections_per_address=1000) as receiver:
+            context = client(authority) if tls else None
+            for number in range(300):
+                with socket.create_connection(receiver.address()) as junk:
+                    if number % 2:
+                        junk.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    with contextlib.suppress(OSError):
+                        junk.sendall(chance.choice([b"", b"\x16\x03\x01", b"<13>"]) + chance.randbytes(chance.randrange(200)))
+                if number % 10 == 0:
+                    await asyncio.sleep(0)
+            for _ in range(20):
+                _, writer = await asyncio.open_connection(*receiver.address(), ssl=context)
+                writer.write(b"<13>whole\n<13>ha")
+                await writer.drain()
+                writer.transport.abort()
+            await tcp(receiver.address(), b"<13>good\n", ssl=context)
+            await receiver.until(lambda: "good" in receiver.messages)
+            await receiver.until(lambda: receiver.input.counters()["open"] == 0)
 
     asyncio.run(main())
 
