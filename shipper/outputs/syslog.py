@@ -194,6 +194,8 @@ class _StreamSender:
         self._name = f"{section.host} port {self._port}"
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter | None = None
+        self._below: asyncio.WriteTransport
+        """The transport on the socket itself: what TLS has encrypted waits there, and is not in the buffer of the one above."""
         self._broken = False
 
     async def __aenter__(self) -> _StreamSender:
@@ -201,9 +203,10 @@ class _StreamSender:
         try:
             tls = self._context() if section.protocol == "tls" else None
             async with asyncio.timeout(section.timeout):
-                self._reader, self._writer = await asyncio.open_connection(
-                    section.host, self._port, ssl=tls, server_hostname=(section.tls.name or section.host) if tls else None
-                )
+                self._reader, self._writer = await asyncio.open_connection(section.host, self._port)
+                self._below = self._writer.transport
+                if tls:
+                    await self._writer.start_tls(tls, server_hostname=section.tls.name or section.host)
             if tls:
                 await self._objection()
         except (OSError, TimeoutError, ValueError) as error:
@@ -243,10 +246,10 @@ class _StreamSender:
         transport = self._writer.transport
         end: socket.socket = transport.get_extra_info("socket")
         pause = 0.0005
-        while transport.get_write_buffer_size() or _unacknowledged(end):
+        while transport.get_write_buffer_size() or self._below.get_write_buffer_size() or _unacknowledged(end):
             self._alive()
             await asyncio.sleep(pause)
-            pause = min(pause * 2, 0.05)
+            pause = min(pause * 2, 0.004)
 
     async def _objection(self) -> None:
         """Raises when the receiver closes, or sends an alert, right after the handshake."""

@@ -13,13 +13,14 @@ When a message is longer than `most`, parameters go first, the least needed befo
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import NamedTuple
 
 from shipper import __version__, events
 from shipper.profiles.base import event_of, summary
-from shipper.record import Connection, Debug, Mta, Record, Service, Store, Syslog, Text
+from shipper.record import KINDS, Connection, Debug, Mta, Record, Service, Store, Syslog, Text
 from shipper.stamps import MONTH_NAMES
 
 DOCUMENTATION_NUMBER = 32473
@@ -34,7 +35,6 @@ _PARAMETERS = (
     ("src-ch", "source_channel"),
     ("dst-ch", "destination_channel"),
     ("dir", "direction"),
-    ("act", "act"),
     ("user", "username"),
     ("user", "user"),
     ("sasl", "authenticated"),
@@ -93,10 +93,21 @@ _PARAMETERS = (
 )
 """(parameter, field), the most needed first: a message that is too long loses them from the end."""
 _ACTED = frozenset((Service, Store))
+
+
+def _fields(kind: type[Record]) -> tuple[tuple[str, ...], Callable[[Record], tuple[object, ...]]]:
+    """(names of the parameters that records of a kind can have, what gets their values): one call in place of a look-up for each of the table."""
+    rows = [(name, field) for name, field in _PARAMETERS if field in kind.__struct_fields__]
+    get = attrgetter(*(field for _, field in rows))
+    return tuple(name for name, _ in rows), get if len(rows) > 1 else lambda record: (get(record),)
+
+
+_FIELDS = {kind: _fields(kind) for kind in KINDS}
 _SD_ID = {Mta: "mta", Connection: "conn", Service: "svc", Store: "svc"}
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _QUOTED = re.compile(r'["\\\]]')
+_SPECIAL = re.compile(f"{_CONTROL.pattern}|{_QUOTED.pattern}")
 _NOT_HEADER = re.compile(r"[^\x21-\x7e]")
 
 
@@ -207,17 +218,17 @@ def _word(text: str, most: int) -> str:
 
 def _parameters(record: Record) -> list[str]:
     """`name="value"` of each field that the record has, in the order of `_PARAMETERS`."""
+    names, get = _FIELDS[type(record)]
     found: list[str] = []
-    for name, field in _PARAMETERS:
-        value = getattr(record, field, None)
-        if field == "act":
-            value = event_of(record.event, record.severity, bool(getattr(record, "user", ""))).action if type(record) in _ACTED else None
+    for name, value in zip(names, get(record), strict=True):
         if value is None or value == "" or value is False:
             continue
         text = "1" if value is True else str(value)
-        if _QUOTED.search(text):
-            text = _QUOTED.sub(r"\\\g<0>", text)
-        found.append(f'{name}="{one_line(text)}"')
+        if _SPECIAL.search(text):
+            text = one_line(_QUOTED.sub(r"\\\g<0>", text))
+        found.append(f'{name}="{text}"')
+    if type(record) in _ACTED and (act := event_of(record.event, record.severity, bool(getattr(record, "user", ""))).action):
+        found.insert(1, f'act="{act}"')
     return found
 
 
