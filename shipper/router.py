@@ -125,6 +125,6 @@ def field_names() -> list[str]:
 
 
 def _scalar(hint: Any) -> type[Value] | None:
-    """`int | None` -> int; None for what is no single value."""
+    """`int | None` -> int, `int | float` -> float; None for what is no single value."""
     kinds = [kind for kind in get_args(hint) or (hint,) if kind in (str, int, float, bool)]
-    return kinds[0] if kinds else None
+    return kinds[-1] if kinds else None

@@ -22,6 +22,7 @@ from shipper.screen import Emphasis, escaped, one_cell, plain
 _SECRET = r"[\w.-]*(?:pas\w*w|pass|pwd|secr|tok|key|cred|auth|cookie|community)[\w.-]*"
 _SECRET_KEY = re.compile(rf"(?:^|[\s{{,\"'])[\"']?{_SECRET}[\"']?\s*:\s+", re.IGNORECASE)
 _SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
+_NAMES_A_FILE = re.compile(r"(?:_|-)?(?:file|path|id)[\"']?\s*:?\s*$", re.IGNORECASE)
 _PARTS_OF_A_URL = re.compile(r"(://[^/\s:@]*:)[^/\s@]+(@)")
 _SHOWN = 110
 """Columns of a source line that are shown."""
@@ -83,7 +84,7 @@ def masked(line: str, column: int = 0) -> str:
         key, colon, _ = line[column - 1 :].partition(":")
         line = line[: column - 1] + (f"{key}{colon} ***" if colon else "***")
     for found in _SECRET_KEY.finditer(line):
-        if found.end() < len(line) and not line.startswith(("**", "${"), found.end()):
+        if found.end() < len(line) and not _NAMES_A_FILE.search(found[0]) and not line.startswith(("**", "${"), found.end()):
             line = f"{line[: found.end()]}***"
             break
     return without_password(line)
@@ -96,7 +97,7 @@ def without_password(text: str) -> str:
 
 def names_secret(name: str) -> bool:
     """Whether an option of this name may hold a secret."""
-    return _SECRET_NAME.fullmatch(name) is not None
+    return _SECRET_NAME.fullmatch(name) is not None and not _NAMES_A_FILE.search(name)
 
 
 def without_default(written: str) -> bool:

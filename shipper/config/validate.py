@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-from shipper.config.problems import Problem
+from shipper.config.problems import Problem, without_password
 from shipper.config.tree import Node, plain
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -178,10 +178,12 @@ def _problem(group: list[_Found], where: str, what: str) -> Problem | None:
     elif isinstance(value, str) and "must be" in message:
         if not hidden and len(value) <= 60 and "\n" not in value:
             message += f", not '{value}'"
+            if message.startswith("must be a list"):
+                notes = (without_password(f"write it as a list: [{value}]"),)
         elif first.node.variable:
             label = "what the variable holds is none"
     sentence = f"{inside}{'' if message.startswith(('must ', 'has ', 'says ')) else ':'} {message}"
-    return Problem("C106", sentence, first.place, label, notes, hidden=first.secret)
+    return Problem("C106", without_password(sentence), first.place, label, notes, hidden=first.secret)
 
 
 def _unknown_option(found: _Found, where: str, what: str) -> Problem:

@@ -283,6 +283,15 @@ class TestFolder:
         ]
 
 
+def test_routes_become_rules(tmp_path: Path) -> None:
+    """Values have the type of their field; an output that is named twice gets a record once; an empty value is an empty field."""
+    routes = "routes: [{when: {smtp_code: [250, 0251], queue_seconds: 1.5, null_sender: no, sender: '', kind: mta}, to: [elk, elk]}]"
+    loaded = read(written(tmp_path, GOOD + routes))
+    assert loaded.config, shown(loaded)
+    when = {"smtp_code": {250, 251}, "queue_seconds": {1.5}, "null_sender": {False}, "sender": {""}, "kind": {"mta"}}
+    assert [(rule.when, rule.to) for rule in loaded.config.rules] == [(when, ("elk",))]
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     """Missing, a directory, too large, endless, without permission: C101 each."""
     written(tmp_path, b"#" * (MAX_OCTETS + 1), "large.yaml")
@@ -381,12 +390,19 @@ def test_lines_are_those_of_the_parser() -> None:
         ("{password: *******, prot: 1}", "{password: *******, prot: 1}"),
         ("url: https://me:hunter2@example.com/", "url: https://me:***@example.com/"),
         ("url: https://example.com:9200/a@b", "url: https://example.com:9200/a@b"),
+        ("tls: {key_file: a, passwordFile: b, key: c}", "tls: {key_file: a, passwordFile: b, key: ***"),
         ("timezone: Europe/Berlin", "timezone: Europe/Berlin"),
     ],
 )
 def test_lines_of_files_that_are_no_yaml(line: str, seen: str) -> None:
     """What may be a secret by its name is not shown even where nothing else is known."""
     assert masked(line) == seen
+
+
+def test_a_password_in_a_url_is_not_quoted(tmp_path: Path) -> None:
+    """Neither in the line nor in the message about it."""
+    loaded = read(written(tmp_path, GOOD + "timezone: http://me:canary@x\nroutes: http://me:canary@x\n"))
+    assert len(loaded.errors) == 2 and "canary" not in shown(loaded) + repr(loaded.errors)
 
 
 def test_a_secret_in_a_file_that_is_no_yaml(tmp_path: Path) -> None:
