@@ -83,6 +83,7 @@ class Service:
         self._refused = ""
         self._late = _Worst()
         self._orphans: set[str] = set()
+        self._metrics: Metrics | None = None
         self._hup = asyncio.Event()
         self._stop = asyncio.Event()
         self._systemd = Systemd(dict(os.environ))
@@ -105,7 +106,8 @@ class Service:
         else:
             no_new_rights()
         self._pipeline = Pipeline(plan, self._checkpoints, self.taps)
-        self._metrics = _metrics(self, settings)
+        if settings.telemetry.http or settings.telemetry.otlp:
+            self._measured()
         # What is there now stays; records are in no cycles, and looking for some costs a fifth of the time.
         gc.freeze()
         gc.set_threshold(50_000)
@@ -120,7 +122,7 @@ class Service:
     async def _live(self, loop: asyncio.AbstractEventLoop, doors: Sequence[tuple[str, socket.socket, bool]]) -> None:
         companions: dict[str, Coroutine[Any, Any, None]] = {"reload": self._reload_on_hup(), "pulse": self._pulse()}
         for name, listening, private in doors:
-            companions[name] = serve(application(self, self._metrics, private=private), listening, asyncio.Event())
+            companions[name] = serve(application(self, self._measured, private=private), listening, asyncio.Event())
         settings = self._config.settings
         self._life = loop.create_task(self._pipeline.run(self._stop, settings.grace, self._running, self._draining, companions))
         loop.add_signal_handler(signal.SIGTERM, self._terminate)
@@ -128,8 +130,9 @@ class Service:
         loop.add_signal_handler(signal.SIGHUP, self._hup.set)
         try:
             await self._life
-            async with asyncio.timeout(_TO_TELL):
-                await asyncio.to_thread(self._metrics.close)
+            if self._metrics:
+                async with asyncio.timeout(_TO_TELL):
+                    await asyncio.to_thread(self._metrics.close)
         except asyncio.CancelledError:
             logger.warning("stopped at once; what was not delivered is kept, and some of it may come twice")
         except TimeoutError:
@@ -201,6 +204,15 @@ class Service:
                 logger.warning("'{}' is another one in the new configuration: it counts from the next start on", name)
         self._config = loaded.config
         return plan
+
+    def _measured(self) -> Metrics:
+        """The metrics, made when they are first needed: OpenTelemetry takes a while to load, and memory."""
+        if self._metrics is None:
+            otlp = self._config.settings.telemetry.otlp
+            headers = {name: value.get_secret_value() for name, value in otlp.headers.items()} if otlp else {}
+            endpoint, interval = (otlp.endpoint, otlp.interval) if otlp else ("", 60.0)
+            self._metrics = Metrics(self, endpoint=endpoint, headers=headers, interval=interval)
+        return self._metrics
 
     def _plan(self, config: Config) -> Plan:
         """What a configuration says is to run. Raises `Failure` for what shows only now, such as a certificate that cannot be read."""
@@ -403,14 +415,6 @@ def state_path(settings: Settings) -> Path:
 
 def _iso(seconds: float) -> str:
     return datetime.fromtimestamp(round(seconds), UTC).isoformat().replace("+00:00", "Z")
-
-
-def _metrics(service: Service, settings: Settings) -> Metrics:
-    otlp = settings.telemetry.otlp
-    if otlp is None:
-        return Metrics(service)
-    headers = {name: value.get_secret_value() for name, value in otlp.headers.items()}
-    return Metrics(service, endpoint=otlp.endpoint, headers=headers, interval=otlp.interval)
 
 
 class _Taken:

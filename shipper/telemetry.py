@@ -199,8 +199,8 @@ def _pushing(endpoint: str, headers: dict[str, str], interval: float) -> MetricR
     return PeriodicExportingMetricReader(exporter, export_interval_millis=interval * 1000)
 
 
-def application(seen: Seen, metrics: Metrics, *, private: bool) -> Starlette:
-    """The pages; `private` with live records too."""
+def application(seen: Seen, metrics: Callable[[], Metrics], *, private: bool) -> Starlette:
+    """The pages; `private` with live records too. `metrics` is called when somebody asks for them."""
     from starlette.applications import Starlette
     from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
     from starlette.routing import Route
@@ -213,7 +213,7 @@ def application(seen: Seen, metrics: Metrics, *, private: bool) -> Starlette:
         return JSONResponse({"ready": not down, "down": down}, 503 if down else 200)
 
     async def measured(_: Request) -> Response:
-        return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(metrics().text(), media_type="text/plain; version=0.0.4")
 
     async def status(_: Request) -> Response:
         return JSONResponse(seen.status())

@@ -159,7 +159,7 @@ def free_port() -> int:
 def test_a_stop_and_a_start_in_the_middle_cost_nothing(tmp_path: Path) -> None:
     """Stopped by TERM again and again while the log grows: exit 0 each time, every record once and in order."""
     written = 0
-    for round in range(5):
+    for round in range(3):
         with running(tmp_path) as service:
             append(service.log, written, 3000)
             written += 3000
@@ -181,7 +181,7 @@ def test_a_stop_and_a_start_in_the_middle_cost_nothing(tmp_path: Path) -> None:
 def test_kill_loses_nothing(tmp_path: Path) -> None:
     """Killed at any moment: after the next start every record is there; what came twice is what was on its way."""
     written = 0
-    kills = 6
+    kills = 4
     for round in range(kills):
         with running(tmp_path) as service:
             append(service.log, written, 2000)
@@ -201,7 +201,7 @@ def test_kill_loses_nothing(tmp_path: Path) -> None:
             time.sleep(0.05)
         assert service.stop() == 0
     twice = sum(count - 1 for count in Counter(numbers(service.out)).values())
-    assert twice <= kills * 4000
+    assert twice <= kills * 1500
 
 
 def test_a_second_service_on_the_same_state_ends_at_once(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_a_second_service_on_the_same_state_ends_at_once(tmp_path: Path) -> None
 
 def test_term_right_after_the_start_is_safe(tmp_path: Path) -> None:
     """Whenever TERM comes nothing is lost; the exit code is 0, or before Python is awake that of the signal."""
-    for milliseconds in (50, 300, 500, 700, 900):
+    for milliseconds in (50, 350, 600):
         with running(tmp_path) as service:
             if not service.log.exists():
                 append(service.log, 0, 100)
@@ -457,7 +457,7 @@ def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
 def test_a_stop_in_the_middle_of_a_reload_costs_nothing(tmp_path: Path) -> None:
     """TERM a moment after HUP, whatever the swap is doing by then: exit 0, every record once."""
     written = 0
-    for round in range(4):
+    for round in range(3):
         with running(tmp_path) as service:
             append(service.log, written, 3000)
             written += 3000
