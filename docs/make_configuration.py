@@ -10,7 +10,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 import yaml
@@ -45,7 +45,17 @@ def options(model: type[BaseModel]) -> Iterator[tuple[str, Any, str, bool]]:
     for name, info in sorted(model.model_fields.items(), key=lambda field: field[0] not in own):
         if name != "type":
             called = info.alias or name
-            yield called, defaults.get(called), info.description or "", info.is_required()
+            text, known = info.description or "", choices(info.annotation)
+            if 1 < len(known) < 10 and not all(choice in text for choice in known):
+                text = f"{text} One of {listed(known)}."
+            yield called, defaults.get(called), text, info.is_required()
+
+
+def choices(annotation: Any) -> list[str]:
+    """The words that an option takes, where it takes only some."""
+    if get_origin(annotation) is Literal:
+        return [str(choice) for choice in get_args(annotation)]
+    return [choice for part in get_args(annotation) if get_origin(part) is Literal for choice in choices(part)]
 
 
 def inner(model: type[BaseModel], name: str) -> type[BaseModel] | None:
