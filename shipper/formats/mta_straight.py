@@ -51,7 +51,7 @@ def message(line: str, first: int, time: str, zone_source: str) -> Mta | None:
     destination = destination.rstrip(" ")
     if " " in source or " " in destination or destination in _NOT_CHANNELS or name in fields.ACCOUNTS:
         return None
-    if ":" in sender or "<>" in (sender, original, recipient):  # counted (LOG_FORMAT 3), a source route, or empty (2)
+    if ":" in sender or ";" in sender or "<>" in (sender, original, recipient):  # counted (LOG_FORMAT 3), a source route, or empty (2)
         return None
     action, modifiers, event = fields.code_parts(code)
     if status and (" TCP|" in status or not (status.startswith(_DELIVERIES) or _is_text(status, action, user or ip))):

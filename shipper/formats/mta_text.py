@@ -90,11 +90,9 @@ def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> 
             append(unparsed(stopped(1, "a date and time dd-Mon-yyyy hh:mm:ss.cc", line)))
             continue
         if named is None:
-            append(
-                straight.message(line, end + 1, time, zone_source)
-                or straight.connection(line, end + 1, time, zone_source)
-                or _record(line, end + 1, time, zone_source, None)
-            )
+            connects = line.find(" TCP|", 45, 90) > 0  # behind its code; in a message it stands in parentheses, or far behind
+            read = straight.connection if connects else straight.message
+            append(read(line, end + 1, time, zone_source) or _record(line, end + 1, time, zone_source, None))
         else:
             append(_record(line, end + 1, time, zone_source, named))
     return len(lines)
