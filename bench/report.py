@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import sys
-import sysconfig
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,12 +103,10 @@ def progress(text: str) -> None:
 
 def _surroundings(runs: int, peers: Sequence[Peer], missing: str) -> str:
     count = len(os.sched_getaffinity(0))
-    optimised = "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
-    python = f"{platform.python_implementation()} {platform.python_version()} ({'built with' if optimised else 'built without'} PGO)"
     versions = sorted({f"{peer.name.partition(',')[0]} {peer.version}" for peer in peers})
     facts = [
         ("date", datetime.now(UTC).strftime("%Y-%m-%d")),
-        ("shipper", f"{__version__} on {python}"),
+        ("shipper", f"{__version__} on {platform.python_implementation()} {platform.python_version()}"),
         ("machine", f"{_processor()}, {count} CPUs, {platform.system()} {platform.release().split('-')[0]}"),
         ("peers", ", ".join(versions) or f"skipped: rsyslog, syslog-ng ({missing})"),
         ("runs", str(runs)),
