@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -98,7 +98,9 @@ class _Loading:
     def _beside(self) -> list[Path]:
         folder = self.path.parent / "conf.d"
         try:
-            names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith(".") and not entry.is_dir())
+            names = sorted(
+                entry.name for entry in os.scandir(folder) if not entry.name.startswith(".") and (entry.is_file() or entry.is_symlink())
+            )
         except OSError:
             return []
         for name in names:
@@ -346,10 +348,10 @@ class _Loading:
         for room, sections in (("inputs", config.inputs), ("outputs", config.outputs)):
             for name, section in sections.items():
                 inner = _at(tree, room, name)
-                doubts = getattr(section, "doubts", None)
-                for option, text in doubts() if doubts is not None else ():
-                    place = found.place if (found := _at(tree, room, name, *option.split("."))) else config.places[f"{room}.{name}"]
-                    self.problems.append(Problem("C154", f"{room[:-1]} '{name}': {text}", place, warning=True))
+                for path, doubt in _all_doubts(section):
+                    found = _at(tree, room, name, *path)
+                    place = found.place if found is not None else config.places[f"{room}.{name}"]
+                    self.problems.append(Problem("C154", f"{room[:-1]} '{name}': {doubt}", place, warning=True))
                 if inner is not None:
                     self._secrets(section, inner, f"{room[:-1]} '{name}'")
         if telemetry := _at(tree, "telemetry"):
@@ -405,6 +407,17 @@ def _value(text: str, kind: type[Value]) -> Value | None:
         return int(text, 10) if kind is int and len(text) < 20 else float(text)
     except ValueError:
         return None
+
+
+def _all_doubts(section: BaseModel, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(path of the option, sentence) of what a section, and those in it, have doubts about."""
+    doubts = getattr(section, "doubts", None)
+    for option, doubt in doubts() if doubts is not None else ():
+        yield (*path, option), doubt
+    for name, info in type(section).model_fields.items():
+        inner = getattr(section, name)
+        if isinstance(inner, BaseModel):
+            yield from _all_doubts(inner, (*path, info.alias or name))
 
 
 def _secret_paths(section: BaseModel) -> list[tuple[str, ...]]:

@@ -15,7 +15,7 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -93,6 +93,11 @@ class TlsSettings(Part):
         if self.key_file is not None and self.cert_file is None:
             raise PydanticCustomError("tls", "`key_file` needs a `cert_file`")
         return self
+
+    def doubts(self) -> Iterator[tuple[str, str]]:
+        """(option, what `check` says of it) of settings that work, but hardly as they are meant."""
+        if not self.verify:
+            yield "verify", "whoever answers gets the records: certificates are not checked"
 
     def warn(self, name: str) -> None:
         """Says at the start what is not safe."""

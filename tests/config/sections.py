@@ -26,6 +26,10 @@ class Tls(Part):
     verify: bool = True
     key: SecretStr | None = None
 
+    def doubts(self) -> Iterator[tuple[str, str]]:
+        if not self.verify:
+            yield "verify", "whoever answers gets the records"
+
 
 class Web(CommonOutput):
     """Sends requests."""

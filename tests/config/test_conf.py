@@ -103,3 +103,19 @@ def test_the_schema_refuses_what_check_refuses(tmp_path: Path) -> None:
         assert load(tmp_path / "c.yaml", {"N": "1", "R": "no"}).errors, change
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(good))
     assert not load(tmp_path / "c.yaml", {"N": "1", "R": "no"}).errors
+
+
+def test_real_sections_have_doubts(tmp_path: Path) -> None:
+    """What weakens the transport is a warning at the option: no check of certificates, senders without one, the number of examples."""
+    path = tmp_path / "shipper.yaml"
+    path.write_text(
+        "inputs:\n  a:\n    type: syslog\n    listen: [tls://127.0.0.1:6514]\n    tls: {certificate: a, key: b, clients: anon}\n"
+        "outputs:\n  b:\n    type: elasticsearch\n    url: https://example.com\n    tls:\n      verify: no\n  c: {type: syslog}\n"
+    )
+    loaded = load(path, {})
+    assert loaded.config
+    assert [(problem.number, problem.place.line, problem.place.column) for problem in loaded.problems] == [
+        ("C154", 5, 44),
+        ("C154", 11, 15),
+        ("C154", 12, 3),
+    ]

@@ -314,15 +314,15 @@ class TestWarnings:
             tmp_path,
             "inputs: {mta: {type: log, path: x}}\noutputs:\n"
             "  a: {type: web, url: 'http://example.com', password: canary1}\n"
-            "  b:\n    type: web\n    url: u\n    tls: {key: canary2}\n    password: ${P}\n"
+            "  b:\n    type: web\n    url: u\n    tls: {key: canary2, verify: no}\n    password: ${P}\n"
             "routes:\n  - to: a\n  - to: b\n",
         )
         loaded = read(path, P="canary3")
-        assert loaded.config and [problem.number for problem in loaded.problems] == ["C154", "C151", "C151"]
+        assert loaded.config and [problem.number for problem in loaded.problems] == ["C154", "C151", "C154", "C151"]
         path.chmod(0o644)
         loaded = read(path, P="canary3")
         found = [(problem.number, problem.place.line) for problem in loaded.problems]
-        assert found == [("C154", 3), ("C152", 3), ("C151", 4), ("C152", 7), ("C151", 11)]
+        assert found == [("C154", 3), ("C152", 3), ("C151", 4), ("C152", 7), ("C154", 7), ("C151", 11)]
         assert not loaded.errors and "canary" not in shown(loaded)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import Any, Literal, Self
@@ -41,6 +41,11 @@ class Tls(Part):
     permitted: tuple[str, ...] = Field(
         (), description="Permitted clients: DNS name (*.example.com is one label more), IP address, or SHA256: and a fingerprint."
     )
+
+    def doubts(self) -> Iterator[tuple[str, str]]:
+        """(option, what `check` says of it) of settings that work, but hardly as they are meant."""
+        if self.clients == "anon":
+            yield "clients", "anybody may send: with `clients: anon` nobody knows who does"
 
     @field_validator("permitted")
     @classmethod
