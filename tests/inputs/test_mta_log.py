@@ -16,6 +16,7 @@ from shipper.batch import Batch
 from shipper.inputs.base import Reading
 from shipper.inputs.mta_log import MtaLogInput
 from shipper.record import Mta
+from tests.inputs.places import Places
 
 
 class Server:
@@ -49,15 +50,6 @@ class Server:
         if self.path("_current").exists():
             os.rename(self.path("_current"), yesterday)
         self.day += 1
-
-
-class Places(dict[str, Any]):
-    def load(self) -> dict[str, Any]:
-        return dict(self)
-
-    def save(self, places: dict[str, Any]) -> None:
-        self.clear()
-        self.update(places)
 
 
 class Client:

@@ -12,15 +12,7 @@ from shipper.batch import Batch
 from shipper.inputs.base import Reading
 from shipper.inputs.service_log import ServiceLogInput, sequence
 from shipper.record import Service
-
-
-class Places(dict[str, Any]):
-    def load(self) -> dict[str, Any]:
-        return dict(self)
-
-    def save(self, places: dict[str, Any]) -> None:
-        self.clear()
-        self.update(places)
+from tests.inputs.places import Places
 
 
 class Imap:
