@@ -38,7 +38,7 @@ EVERY = 1.0
 
 _PAUSE = 0.005
 _SHARE = 9
-"""After a write at least so many seconds until the next; after one that is not durable so many times what it took: a tenth of the time."""
+"""After a write that is not durable at least so many seconds until the next, and so many times what it took: a tenth of the time at most."""
 
 _LOCK_SECONDS = 0.5
 """A killed process may hold the lock for a moment after it is gone from sight."""
@@ -109,8 +109,8 @@ class Checkpoints:
         self._recent = directory / "checkpoints.recent"
         self._new = directory / "checkpoints.new"
         self._changed = asyncio.Event()
-        self._behind = False  # what is durable is older than what is written
-        self._writer = ThreadPoolExecutor(1, "checkpoints")  # of its own: the others may all be waiting for receivers
+        self._behind = asyncio.Event()  # what is durable is older than what there is
+        self._writers = ThreadPoolExecutor(2, "checkpoints")  # of its own: the others may all be waiting for receivers
         self._number = 0
         self._inputs: dict[str, dict[str, Any]] = {}
         self._read()
@@ -127,62 +127,67 @@ class Checkpoints:
         """Remembers them; they are on disk when `run` or `finish` has written them."""
         self._inputs[name] = places
         self._changed.set()
+        self._behind.set()
 
     async def run(self) -> None:
         """Writes what changes until it is cancelled. A write that fails is tried again."""
+        await asyncio.gather(self._keep_recent(), self._keep_durable())
+
+    async def _keep_recent(self) -> None:
+        """Apart from the other, so that it never waits for a slow disk."""
         loop = asyncio.get_running_loop()
-        durable = -EVERY
         while True:
-            try:
-                async with asyncio.timeout_at(durable + EVERY if self._behind else None):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
+            await self._changed.wait()
+            self._changed.clear()
             begin = loop.time()
-            if begin < durable + EVERY:
-                await self._store(durable=False)
-                await asyncio.sleep(max(_PAUSE, _SHARE * (loop.time() - begin)))
-            elif await self.finish():
-                durable = loop.time()
-                await asyncio.sleep(_PAUSE)
-            else:
-                await asyncio.sleep(EVERY)
+            try:
+                await loop.run_in_executor(self._writers, self._write, self._document(), False)
+            except OSError:
+                pass  # the durable one says so
+            await asyncio.sleep(max(_PAUSE, _SHARE * (loop.time() - begin)))
+
+    async def _keep_durable(self) -> None:
+        while True:
+            await self._behind.wait()
+            await self.finish()
+            await asyncio.sleep(EVERY)
 
     async def finish(self) -> bool:
         """Makes durable what changed, now; False when that failed (`problem` says why, and what changed waits for the next time)."""
-        return await self._store(durable=True) if self._changed.is_set() or self._behind else True
-
-    async def _store(self, *, durable: bool) -> bool:
-        self._changed.clear()
-        self._number += 1
-        # Not msgspec: the name of a file may be no UTF-8.
-        document = json.dumps({"number": self._number, "inputs": self._inputs}, separators=(",", ":")).encode()
-        writing = asyncio.get_running_loop().run_in_executor(self._writer, self._write, document, durable)
+        if not self._behind.is_set():
+            return True
+        self._behind.clear()
+        writing = asyncio.get_running_loop().run_in_executor(self._writers, self._write, self._document(), True)
         try:
             await asyncio.shield(writing)
         except asyncio.CancelledError:
             await asyncio.wait([writing])  # a write that has begun ends before anyone begins another
-            self._changed.set()
+            self._behind.set()
             raise
         except OSError as error:
-            self._changed.set()
+            self._behind.set()
             reason = (error.strerror or str(error)).lower()
             if not self.problem:
                 logger.error("checkpoints cannot be written: {}; trying again, what is delivered meanwhile may come twice", reason)
             self.problem = reason
             return False
-        self._behind = not durable
-        if durable:
-            if self.problem:
-                logger.info("checkpoints are written again")
-            self.problem = ""
-            self.written += 1
+        if self.problem:
+            logger.info("checkpoints are written again")
+        self.problem = ""
+        self.written += 1
         return True
 
-    def _write(self, document: bytes, durable: bool) -> None:
-        descriptor = os.open(self._new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    def _document(self) -> bytes:
+        self._number += 1
+        # Not msgspec: the name of a file may be no UTF-8.
+        return encoded(json.dumps({"number": self._number, "inputs": self._inputs}, separators=(",", ":")).encode())
+
+    def _write(self, octets: bytes, durable: bool) -> None:
+        """In a thread."""
+        new = self._new if durable else self._recent.with_suffix(".recent-new")
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            rest = memoryview(encoded(document))
+            rest = memoryview(octets)
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
             if durable:
@@ -190,7 +195,7 @@ class Checkpoints:
         finally:
             os.close(descriptor)
         if not durable:
-            os.replace(self._new, self._recent)
+            os.replace(new, self._recent)
             return
         spare = self._previous.with_suffix(".spare")
         try:
@@ -199,7 +204,7 @@ class Checkpoints:
             os.replace(spare, self._previous)
         except (FileNotFoundError, PermissionError):
             pass  # the first one; or a file system without hard links, where there is no previous copy
-        os.replace(self._new, self._path)
+        os.replace(new, self._path)
         directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(directory)
