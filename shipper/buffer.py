@@ -209,6 +209,7 @@ class DiskBuffer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"spool-{name}")
         self._work: asyncio.Future[None] | None = None
         self._group: list[_Parcel] = []
+        self._trim = False
         self._later: asyncio.TimerHandle | None = None
         self._parcels: deque[_Parcel] = deque()
         self._taken_to = spool.position
@@ -268,11 +269,11 @@ class DiskBuffer:
 
     async def close(self) -> None:
         """Writes what is pending, if the disk takes it, and makes the position durable."""
-        self._closed = True
         while self._work or (self._pending and not self._troubles["write"]):
             if not self._work:
                 self._start()
             await self._bell.wait()
+        self._closed = True
         if self._later:
             self._later.cancel()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._spool.close)
@@ -300,8 +301,10 @@ class DiskBuffer:
 
     def _start(self, *, trim: bool = False) -> None:
         """Gives the thread what there is to do, unless it works: then it comes next."""
-        if self._work or not (self._pending or trim):
+        self._trim = self._trim or trim
+        if self._work or self._closed or not (self._pending or self._trim):
             return
+        self._trim = False
         if self._later:
             self._later.cancel()
             self._later = None

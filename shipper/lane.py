@@ -189,9 +189,10 @@ class Lane:
                     pass
         except TimeoutError:
             pass
-        await self._disconnect()
         try:
-            async with asyncio.timeout(_CLOSE_SECONDS):
+            async with asyncio.timeout(2 * _CLOSE_SECONDS):
+                async with self._running:  # what `run` had under way is cut, and over in a moment
+                    await self._disconnect()
                 await self._buffer.close()
         except TimeoutError:
             logger.warning("output '{}': the disk does not answer, what waits in the spool may be sent twice", self.name)

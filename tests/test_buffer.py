@@ -25,6 +25,13 @@ ONE = Limits(1, 1)
 ALL = Limits(1_000_000, 1 << 30)
 
 
+class Unsynced(Disk):
+    """A disk that is quick: nothing is switched off in these tests."""
+
+    def sync(self, descriptor: int) -> None:
+        pass
+
+
 class Gate(Disk):
     """Syncs when it is let through, or fails as it is told."""
 
@@ -103,7 +110,7 @@ def test_payloads_are_merged_and_split_to_the_limits(sizes: list[list[int]], ste
         await buffer.close()
 
     with tempfile.TemporaryDirectory() as name:
-        for buffer_of in (lambda: MemoryBuffer(1 << 20), lambda: DiskBuffer(Spool(Path(name) / "spool"))):
+        for buffer_of in (lambda: MemoryBuffer(1 << 20), lambda: DiskBuffer(Spool(Path(name) / "spool", disk=Unsynced()))):
 
             async def with_buffer(make: Callable[[], Buffer] = buffer_of) -> None:
                 await story(make())
@@ -257,7 +264,7 @@ def test_a_spool_holds_little_in_memory(tmp_path: Path) -> None:
     """Forty megabytes wait; what is in memory is what one send takes, and one frame."""
 
     async def story() -> None:
-        spool = Spool(tmp_path, segment_octets=4 << 20)
+        spool = Spool(tmp_path, segment_octets=4 << 20, disk=Unsynced())
         for _ in range(80):
             spool.append([([os.urandom(1000)] * 500, 0)])
         spool.close()
@@ -308,7 +315,7 @@ def test_segments_go_while_nothing_is_put(tmp_path: Path) -> None:
     """A backlog that is sent gives its room back at once, not with the next record."""
 
     async def story() -> None:
-        spool = Spool(tmp_path, segment_octets=1)
+        spool = Spool(tmp_path, segment_octets=1, disk=Unsynced())
         for _ in range(30):
             spool.append([([b"x"], 0)])
         buffer = DiskBuffer(spool)

@@ -24,9 +24,16 @@ from shipper.lane import DAMAGED, Lane
 from shipper.outputs.base import Limits, Refused, Sender, TooLarge, Unavailable
 from shipper.record import Record, Text
 from shipper.retry import Backoff
-from shipper.spool import Spool
+from shipper.spool import Disk, Spool
 
 Fault = tuple[Any, ...]
+
+
+class Unsynced(Disk):
+    """A disk that is quick: nothing is switched off in these tests."""
+
+    def sync(self, descriptor: int) -> None:
+        pass
 
 
 class Receiver:
@@ -122,7 +129,7 @@ class Scene:
         self.receiver = receiver
         self.settled: list[int] = []
         self.buffer: Buffer = (
-            MemoryBuffer(octets) if kind == "memory" else DiskBuffer(Spool(directory / "spool", octets=octets), again=0.01)
+            MemoryBuffer(octets) if kind == "memory" else DiskBuffer(Spool(directory / "spool", octets=octets, disk=Unsynced()), again=0.01)
         )
         clock = lambda: 1_700_000_000_000_000_000  # noqa: E731
         self.lane = Lane(
@@ -251,7 +258,9 @@ def test_with_crashes_everything_at_least_once(script: list[Fault], sizes: list[
                 assert scene.task is not None
                 scene.task.cancel()
                 await asyncio.wait([scene.task])
-                scene.buffer._thread.shutdown()  # type: ignore[attr-defined]
+                assert isinstance(scene.buffer, DiskBuffer)
+                scene.buffer._closed = True
+                scene.buffer._thread.shutdown()
                 await asyncio.sleep(0)
             else:
                 await scene.end(0.0 if how else 5.0)
@@ -619,3 +628,28 @@ def test_a_sloppy_answer_makes_no_nonsense(tmp_path: Path) -> None:
     play(tmp_path, receiver, story)
     assert receiver.taken == ids(0, 2)
     assert [letter.payload for letter in aside(tmp_path / "dead")] == ids(1)
+
+
+def test_a_drain_without_time_is_in_order(tmp_path: Path) -> None:
+    """While the run is still writing dead letters: it may end that, and the spool is closed behind it, not under it."""
+
+    class Slowly(DeadLetters):
+        def add(self, letters: Sequence[Letter]) -> None:
+            begun.set()
+            time.sleep(0.1)
+            super().add(letters)
+
+    begun = threading.Event()
+
+    async def story() -> None:
+        scene = Scene(tmp_path, Receiver([("refused", {0, 1}, set(), 0)]), "disk")
+        scene.lane._dead_letters = Slowly(tmp_path / "dead")
+        scene.run()
+        await scene.put(0, 1)
+        await scene.until(begun.is_set)
+        await scene.end(0)
+        assert scene.lane.waiting == 0
+        assert Scene(tmp_path, Receiver(), "disk").lane.counts.found == 0
+
+    asyncio.run(story())
+    assert [letter.payload for letter in aside(tmp_path / "dead")] == ids(0, 1)

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,9 +23,16 @@ from shipper.spool import Disk, Frame, Spool, SpoolBlocked
 Frames = list[tuple[list[bytes], int]]
 
 
-def opened(directory: Path, **options: object) -> Spool:
-    """A spool whose damage is dated, and none of whose segments is large."""
-    return Spool(directory, now=lambda: 1_700_000_000.0, **options)  # type: ignore[arg-type]
+class Unsynced(Disk):
+    """A disk that is quick: nothing is switched off in these tests, processes are killed at most."""
+
+    def sync(self, descriptor: int) -> None:
+        pass
+
+
+def opened(directory: Path, disk: Disk | None = None, **options: Any) -> Spool:
+    """A spool whose damage is dated."""
+    return Spool(directory, now=lambda: 1_700_000_000.0, disk=disk or Unsynced(), **options)
 
 
 def numbered(start: int, *sizes: int) -> Frames:
@@ -127,7 +135,7 @@ def test_one_that_is_larger_than_the_spool_is_taken_alone(tmp_path: Path) -> Non
 def test_it_leaves_free_space_to_others(tmp_path: Path) -> None:
     """Below `keep_free` nothing is written."""
 
-    class Nearly(Disk):
+    class Nearly(Unsynced):
         def free(self, directory: Path) -> int:
             return 1000
 
@@ -292,16 +300,22 @@ def test_a_line_that_looks_like_a_frame_is_none(tmp_path: Path) -> None:
 def test_of_two_segments_with_the_same_numbers_the_later_holds(tmp_path: Path) -> None:
     """A failed append that could not even be cut off stays behind the end of its segment: what was written again is read, once."""
     spool = opened(tmp_path / "spool")
-    spool.append(numbered(0, 4))
+    spool.append(numbered(0, 2, 2))
     copied(tmp_path / "spool", tmp_path / "again")
     spool.append([([b"never confirmed"] * 3, 0)])
     again = opened(tmp_path / "again")
     again.append(numbered(4, 3))
     first, _ = segments(tmp_path / "again")
-    first.write_bytes(segments(tmp_path / "spool")[0].read_bytes())
+    octets = bytearray(segments(tmp_path / "spool")[0].read_bytes())
+    first.write_bytes(octets)
     later = opened(tmp_path / "again")
     assert all_of(later) == wanted(0, 7)
     assert (later.lost, later.damaged) == (0, 0)
+    octets[octets.index(b"payload 3")] ^= 1
+    first.write_bytes(octets)
+    damaged = opened(tmp_path / "again")
+    assert all_of(damaged) == [*wanted(0, 2), *wanted(4, 7)]
+    assert (damaged.lost, damaged.damaged) == (2, 1)
 
 
 def test_strange_files_are_left_alone(tmp_path: Path) -> None:
@@ -343,7 +357,6 @@ class Faulty(Disk):
 
     def sync(self, descriptor: int) -> None:
         self._next()
-        os.fdatasync(descriptor)
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
