@@ -28,7 +28,7 @@ class Rule:
     place: str = ""
 
 
-_Conditions = tuple[tuple[tuple[str, ...], frozenset[Value]], ...]
+_Conditions = tuple[tuple[str, str, frozenset[Value]], ...]
 _Plan = tuple[tuple[_Conditions, Rule], ...]
 """What is left to ask of one kind of record from one input, and the rules in order; the last one always fits."""
 
@@ -67,8 +67,9 @@ class Router:
         if plan is None:
             plan = self._plans[type(record), input] = self._plan(type(record), input)
         for conditions, rule in plan:
-            for path, values in conditions:
-                if not _fits(record, path, values):
+            for name, inner, values in conditions:
+                found = getattr(record, name)
+                if (_inside(found, inner) if inner else found) not in values:
                     break
             else:
                 return rule
@@ -86,7 +87,8 @@ class Router:
                 elif name.partition(".")[0] not in kind.__struct_fields__:
                     break
                 else:
-                    left.append((tuple(name.split(".", 1)), values))
+                    outer, _, inner = name.partition(".")
+                    left.append((outer, inner, values))
             else:
                 plan.append((tuple(left), rule))
                 if not left:
@@ -94,11 +96,10 @@ class Router:
         return tuple(plan)
 
 
-def _fits(record: Record, path: tuple[str, ...], values: frozenset[Value]) -> bool:
-    found: Any = getattr(record, path[0])
-    for name in path[1:]:
-        found = found.get(name) if isinstance(found, dict) else getattr(found, name, None)
-    return found.__hash__ is not None and found in values
+def _inside(found: Any, name: str) -> Any:
+    """What an object of a record has under a name; None for nothing, and for a list or an object."""
+    value = found.get(name) if isinstance(found, dict) else getattr(found, name, None)
+    return value if isinstance(value, str | int | float) else None
 
 
 def field_type(name: str) -> type[Value] | None:
