@@ -17,6 +17,7 @@ from shipper.config.load import load
 from shipper.config.problems import text
 from shipper.config.schema import schema
 from shipper.config.sections import Settings, known_inputs, known_outputs
+from shipper.config.trial import run
 from shipper.config.validate import sections_in
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -119,3 +120,12 @@ def test_real_sections_have_doubts(tmp_path: Path) -> None:
         ("C154", 11, 15),
         ("C154", 12, 3),
     ]
+
+
+def test_the_tests_of_the_examples_pass() -> None:
+    """`shipper test conf/tests --config conf/NAME.yaml`, for each file of tests."""
+    for path in sorted((CONF / "tests").glob("*.yaml")):
+        config = load(CONF / path.name, ENVIRONMENT).config
+        assert config
+        trial = run(path, config)
+        assert trial.count and not trial.problems, "\n".join(text(problem, trial.sources) for problem in trial.problems)
