@@ -285,9 +285,10 @@ $ shipper test tests
 1 test, 0 failed
 ```
 
-`conf/tests/elk.yaml` has tests of `conf/elk.yaml`. `records` has one entry for each line, with the fields of the native profile that matter; a field that is given without a value must be absent.
+`records` has one entry for each line, with the fields of the native profile that matter; a field that is given without a value must be absent.
 `routes` is the outputs of every record, or a list with one entry for each record: an output, a list of them, or `dropped`. `input` names the input
-whose settings hold; `service` says what the log's name would (`imap`, `dispatcher`). The exit code is 1 when a test failed.
+whose settings hold; `service` says what the log's name would (`imap`, `dispatcher`). The exit code is 1 when a test failed. `conf/tests/elk.yaml`
+has tests of `conf/elk.yaml`.
 
 """
 
