@@ -8,13 +8,14 @@ DEMO   := demo
 # What was installed counts only as long as it can be imported: not after the checkout was moved, or its Python removed.
 STALE := $(shell $(CURDIR)/$(BIN)/python -I -c 'import shipper' 2>/dev/null || rm -f $(VENV)/installed $(VENV)/installed-test)
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench bench-full clean
 
 help:
 	@echo "make demo    a day of logs, generated and converted to JSON lines, in ./$(DEMO)"
 	@echo "make test    the tests"
 	@echo "make check   ruff, mypy --strict, the rule of the rooms"
 	@echo "make bench   speed, beside rsyslog and syslog-ng; rewrites docs/performance.md"
+	@echo "make bench-full    and the running service: following, delivering, UDP, memory"
 	@echo "make clean   removes what these made, the virtual environment too"
 
 demo: $(VENV)/installed
@@ -46,6 +47,10 @@ check: $(VENV)/installed-test
 
 bench: $(VENV)/installed
 	@$(BIN)/python -m bench $(BENCH)
+
+bench-full: bench
+	@$(BIN)/python -m bench.service
+	@$(BIN)/python -m bench.udp
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
