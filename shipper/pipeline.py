@@ -163,19 +163,19 @@ class Pipeline:
         loop = asyncio.get_running_loop()
         self._swapping = asyncio.current_task()
         changed = {name for name, reading in self._reading.items() if not _same(plan.sources.get(name), reading.source)}
-        await self._stop_inputs(changed, grace / 2)
-        self._gate.clear()
         try:
+            await self._stop_inputs(changed, grace / 2)
+            self._gate.clear()
             lanes = {name for name, sending in self._sending.items() if not _same(plan.targets.get(name), sending.target)}
             last = loop.time() + grace / 2
             if lanes:
                 await self._until(lambda: not any(reading.passing for reading in self._reading.values()), last)
+                # Who still waits for room in a lane that takes nothing waits no longer: it reads that again, from where all had it.
+                await self._stop_inputs({name for name, reading in self._reading.items() if reading.passing}, 0)
             await self._stop_lanes(lanes, max(0.0, last - loop.time()))
             # A batch that a lane held in memory, and did not deliver, is read again where that is possible.
-            stuck = {name for name, reading in self._reading.items() if lanes and (reading.passing or reading.unsettled)}
-            for name in stuck:
-                reading = self._reading[name]
-                if reading.passing or (reading.source.resumes and not await self._until(lambda: not reading.unsettled, last)):  # noqa: B023
+            for name, reading in list(self._reading.items()) if lanes else ():
+                if reading.source.resumes and not await self._until(lambda: not reading.unsettled, last):  # noqa: B023
                     await self._stop_inputs({name}, 0)
             sources = {name: reading.source for name, reading in self._reading.items()}
             targets = {name: sending.target for name, sending in self._sending.items()}

@@ -349,6 +349,22 @@ def test_a_dead_output_is_named_and_stops_no_other(tmp_path: Path) -> None:
     assert numbers(service.out) == list(range(2000))
 
 
+def test_an_output_that_blocks_can_be_taken_out(tmp_path: Path) -> None:
+    """A full output lets the input wait; taken out of the configuration, it waits no longer, and the others get every record."""
+    siem = f"  siem: {{type: syslog, protocol: tcp, host: 127.0.0.1, port: {free_port()}, buffer: {{kind: memory, size: 64KB}}}}\n"
+    with running(tmp_path, extra=f"grace: 1s\n{TELEMETRY}", outputs=siem) as service:
+        append(service.log, 0, 5000)
+        service.until_told("output 'siem': waiting")
+        service.config.write_text(service.config.read_text().replace(siem, ""))
+        service.process.send_signal(signal.SIGHUP)
+        service.until_told("configuration taken: 1 inputs, 1 outputs")
+        last = time.monotonic() + 15
+        while set(numbers(service.out)) != set(range(5000)):
+            assert time.monotonic() < last, "records are missing"
+            time.sleep(0.05)
+        assert service.stop() == 0
+
+
 def test_what_waits_for_an_output_that_is_gone_is_told(tmp_path: Path) -> None:
     """An output whose receiver is away is taken out of the configuration: what it holds on the disk is kept, and delivered when it is back."""
     with socket.create_server(("127.0.0.1", 0)) as receiver:
@@ -385,6 +401,26 @@ def test_a_second_term_ends_at_once(tmp_path: Path) -> None:
             begin = time.monotonic()
             assert service.stop() == 0
             assert time.monotonic() - begin < 3
+
+
+def test_a_secret_is_nowhere(tmp_path: Path) -> None:
+    """A token in the configuration is in no log line, no status, no metric, and no file of the state directory."""
+    port = free_port()
+    outputs = (
+        f"  collector:\n    type: otlp\n    endpoint: http://127.0.0.1:{free_port()}\n"
+        "    headers: {authorization: '${TOKEN:?the token}'}\n"
+    )
+    extra = f"telemetry: {{http: '127.0.0.1:{port}'}}\nlog: {{level: debug}}\n"
+    with running(tmp_path, extra=extra, outputs=outputs, TOKEN="canary-in-the-mine") as service:
+        append(service.log, 0, 10)
+        service.until_told("output 'collector': waiting")
+        service.config.write_text(service.config.read_text() + "nonsense: 1\n")
+        service.process.send_signal(signal.SIGHUP)
+        service.until_told("not taken")
+        pages = [urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}").read() for page in ("status", "metrics")]
+        assert service.stop() == 0
+    files = [path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file()]
+    assert all(b"canary" not in octets for octets in [*pages, *files, "\n".join(service.told).encode()])
 
 
 def test_tap_shows_what_passes(tmp_path: Path) -> None:
