@@ -103,7 +103,8 @@ class _Header:
 
 
 class Spool:
-    """The spool in `directory`, which is made if it is not there. Raises OSError when the directory itself cannot be made or listed.
+    """The spool in `directory`, which is made if it is not there. Raises OSError when the directory cannot be made or listed, or a file in it
+    not be opened.
 
     `octets`: what all segments may hold together; a single append larger than that is taken when nothing else waits. `keep_free`: octets of
     the disk that are left to others. Public counters: `torn` tails cut, `damaged` stretches skipped, `lost` payloads in them.
@@ -315,9 +316,10 @@ class Spool:
             if self._reading is None or segment.number > self._reading.number:
                 if self._reading is not None and segment.first > self._next:
                     return segment.first
+                descriptor = _opened(segment.path)
                 self._close_reading()
                 self._reading = segment
-                self._reading_descriptor = _opened(segment.path)
+                self._reading_descriptor = descriptor
         return self.end
 
     def _close_reading(self) -> None:
@@ -428,7 +430,7 @@ class Spool:
                 else:
                     end += 1
         except OSError:
-            end += 1  # the disk does not give it all: what follows must not have the same numbers
+            end += segment.size  # the disk does not give it all now: what follows must not have the numbers of what it may give later
         finally:
             os.close(descriptor)
         return end
@@ -528,10 +530,10 @@ def _pread(descriptor: int, octets: int, offset: int) -> bytes:
 
 
 def _opened(path: Path) -> int:
-    """A descriptor to read from; -1 when the file is gone or may not be read."""
+    """A descriptor to read from; -1 when the file is gone. Raises OSError for what may pass, such as too many open files."""
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
+    except FileNotFoundError:
         return -1
 
 

@@ -6,6 +6,7 @@ import errno
 import itertools
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -384,6 +385,27 @@ def test_after_a_failed_write_the_same_is_written_again(tmp_path: Path, faults: 
     again = opened(copied(directory, tmp_path / "copy"))  # as after a crash
     assert all_of(again) == wanted(0, 24)
     assert again.lost == 0
+    spool.close()
+
+
+def test_what_cannot_be_opened_now_is_not_lost(tmp_path: Path) -> None:
+    """Too many open files: told, and all is read when there are fewer; the same on opening."""
+    spool = opened(tmp_path, segment_octets=1)
+    for start in range(3):
+        spool.append(numbered(start, 1))
+    assert spool.read() is not None
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        for _ in range(3):
+            with pytest.raises(OSError):
+                spool.read()
+        with pytest.raises(OSError):
+            opened(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert all_of(spool) == wanted(1, 3)
+    assert spool.lost == 0
     spool.close()
 
 
