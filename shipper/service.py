@@ -18,7 +18,6 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
-from hashlib import sha256
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -422,10 +421,7 @@ class _Taken:
 
     def __init__(self, loaded: Loaded) -> None:
         self.files = list(loaded.sources)
-        digest = sha256()
-        for name, lines in loaded.sources.items():
-            digest.update("\n".join([name, *lines, ""]).encode("utf-8", "surrogateescape"))
-        self.hash = digest.hexdigest()[:16]
+        self.hash = loaded.digest
         self.time = time.time()
 
 

@@ -11,6 +11,7 @@ import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -31,12 +32,13 @@ _SEVERITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "de
 @dataclass
 class Loaded:
     """`config` is None when there is an error (or, when read without the environment, when that was needed to understand it). `tree`: what the
-    files say together; `sources`: file -> its lines."""
+    files say together; `sources`: file -> its lines, with stars where a secret stands; `digest`: 16 hex digits that are others when a file is."""
 
     config: Config | None = None
     problems: list[Problem] = field(default_factory=list)
     sources: dict[str, Sequence[str]] = field(default_factory=dict)
     tree: Node | None = None
+    digest: str = ""
 
     @property
     def errors(self) -> list[Problem]:
@@ -72,6 +74,7 @@ class _Loading:
         self.done = Loaded()
         self.problems = self.done.problems
         self.readable_by_all: set[str] = set()
+        self.digest = sha256()
 
     def run(self) -> Loaded:
         roots = []
@@ -81,6 +84,7 @@ class _Loading:
             broken = broken or not whole
             if root is not None:
                 roots.append(root)
+        self.done.digest = self.digest.hexdigest()[:16]
         if broken or not roots:
             self._sort()
             return self.done
@@ -128,6 +132,7 @@ class _Loading:
             return None, False
         if stat.S_ISREG(mode) and mode & 0o004:
             self.readable_by_all.add(name)
+        self.digest.update(b"%b\0%d\0%b" % (os.fsencode(name), len(octets), octets))
         content, wrong = decode(name, octets)
         self.problems += wrong
         self.done.sources[name] = lines_of(content)

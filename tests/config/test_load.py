@@ -411,6 +411,18 @@ def test_a_secret_in_a_file_that_is_no_yaml(tmp_path: Path) -> None:
     assert [problem.number for problem in loaded.problems] == ["C102"] and "canary" not in shown(loaded)
 
 
+def test_another_secret_is_another_configuration(tmp_path: Path) -> None:
+    """The digest is of what the files say, in conf.d too."""
+    digests = []
+    for secret, more in (("aaaa", "grace: 1"), ("bbbb", "grace: 1"), ("bbbb", "grace: 2"), ("bbbb", "grace: 2")):
+        path = written(tmp_path, GOOD + f"    password: {secret}\n".replace("    ", "  siem: {type: web, url: u, ", 1).replace("\n", "}\n"))
+        written(tmp_path, more, "conf.d/a.yaml")
+        loaded = read(path)
+        assert loaded.config, shown(loaded)
+        digests.append(loaded.digest)
+    assert len(set(digests)) == 3 and digests[2] == digests[3]
+
+
 SECRET = st.text("canryh2#,:'\"{}[]&*!| ", min_size=1, max_size=12).map(lambda text: f"canary{text}canary")
 
 
