@@ -514,9 +514,9 @@ def _content(body: bytes, header: _Header, seed: int) -> tuple[int, list[bytes]]
         return None
     try:
         observed, payloads = msgpack.unpackb(body)
+        return (observed, payloads) if len(payloads) == header.count else None
     except (ValueError, TypeError, msgpack.UnpackException):
         return None
-    return (observed, payloads) if len(payloads) == header.count else None
 
 
 def _pread(descriptor: int, octets: int, offset: int) -> bytes:
