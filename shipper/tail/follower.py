@@ -112,6 +112,11 @@ class Tail:
         )  # fmt: skip
 
 
+def _furthest(tail: Tail) -> tuple[int, bool]:
+    """The order in which contents are compared: who was read furthest knows best, and of two the one that has lost its file."""
+    return -tail.position, tail.listed
+
+
 class Held:
     """A file that is not read for now, and why."""
 
@@ -347,37 +352,41 @@ class Follower:
             self._decide_archive(held, kind, now, wall)
             return
         heads = heads_of(begin)
-        best: Tail | None = None
-        for tail in (*self._beginning_as(heads), *self._small):
+        for tail in sorted((*self._beginning_as(heads), *self._small), key=_furthest):
             known = alike(heads, tail.heads)
             if not known and tail.heads and heads:
                 continue
             goes_on = continues(tail.heads, tail.point, heads, size, read)
             if tail.listed or tail.descriptor >= 0:
                 if self._copied(held, tail, known, goes_on, read, size, now):
+                    if held.copy is not None and now - held.changed > HELD and tail.settled.position >= size:
+                        self._known_copy(tail, sight, heads, read, size, now, wall)
                     return
-            elif goes_on and (tail.truncated or tail.position >= SURE or tail.key == sight.key):
-                if best is None or tail.position > best.position:
-                    best = tail
+            elif (goes_on and (tail.truncated or tail.position >= SURE or tail.key == sight.key)) or (
+                known and tail.truncated and not tail.position and not tail.counted
+            ):
+                self._bind(tail, sight, "", heads, now, wall)
+                return
             elif known and not goes_on and tail.position > size and now - held.changed < STABLE:
                 held.why = f"a copy of '{escaped(tail.path)}', not complete"
                 return
-            elif known and tail.truncated and not tail.position and not tail.counted:
-                best = best or tail
-        if best is not None:
-            self._bind(best, sight, "", heads, now, wall)
-            return
         if held.copy is not None and held.copy[1:] == (size, sight.modified) and held.copy[0].position >= size:
             if held.copy[0].settled.position >= size:  # until then what was read of the other one may be wanted from here again
-                tail = self._new(sight, "", heads, now, wall)
-                before = min(TAIL, size)
-                tail.point = tail.settled = Point(size, digest(read(size - before, before)))
-                tail.why, tail.rolled = f"a copy of '{escaped(held.copy[0].path)}', which was read", True
+                self._known_copy(held.copy[0], sight, heads, read, size, now, wall)
             return
         tail = self._new(sight, "", heads, now, wall)
         if held.skip:
             tail.point = tail.settled = self._last_line(read, size)
             tail.why = "was there before the first start"
+
+    def _known_copy(
+        self, of: Tail, sight: Sight, heads: tuple[str, ...], read: Read, size: int, now: float, wall: float
+    ) -> None:  # fmt: skip
+        """A copy whose octets were all read from the other file: nothing of it is to be read, and that is remembered."""
+        tail = self._new(sight, "", heads, now, wall)
+        before = min(TAIL, size)
+        tail.point = tail.settled = Point(size, digest(read(size - before, before)))
+        tail.why, tail.rolled = f"a copy of '{escaped(of.path)}', which was read", True
 
     def _copied(self, held: Held, tail: Tail, known: bool, goes_on: bool, read: Read, size: int, now: float) -> bool:
         """Whether a file is a copy of one that is there, and held."""
@@ -414,7 +423,7 @@ class Follower:
         if measured.broken and now - held.changed < MISSING:
             held.why = measured.broken
             return
-        for tail in self.tails:
+        for tail in sorted(self.tails, key=_furthest):
             position = tail.position
             if not (alike(tail.heads, measured.heads) or 0 < position < LADDER[0]):
                 continue

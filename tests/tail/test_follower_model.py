@@ -91,6 +91,20 @@ class Rotations(RuleBasedStateMachine):
         os.truncate(self.desk.path(), 0)
         self.desk.write(*[self.line(60) for _ in range(count)])
 
+    @rule(truncated=st.booleans())
+    def copy_that_stays(self, truncated: bool) -> None:
+        """Someone's backup of what was read; perhaps rotated by copying a while later."""
+        self.complete()
+        self.desk.write(*[self.line(400) for _ in range(12)])
+        self.desk.wait(25)
+        self.files += 1
+        self.desk.copy(f"app.backup.{self.files}")
+        self.write(3, 60)
+        self.desk.wait(25)
+        self.save()
+        if truncated:
+            self.copy_and_truncate(looked=True, count=2)
+
     @rule(number=st.integers(1, 5), looked=st.booleans())
     def compress(self, number: int, looked: bool) -> None:
         """A rotated file, as `gzip` does it: the new one first, then the old one goes."""
