@@ -7,7 +7,8 @@ One message is one record for every receiver: control characters (LF, CR, NUL, E
 daemons write them, so that nothing in a log can begin a second message or paint a terminal. In structured data `"`, `\\` and `]` have a
 backslash before them (RFC 5424, 6.3.3). A message without BOM is UTF-8 all the same, as ours are.
 
-When a message is longer than `most`, parameters go first, the least needed before the others, then the text is cut at its end.
+When a message is longer than `most`, `origin` goes, the text is cut at its end down to half of the room, and of the parameters those go that
+have no room then, the least needed before the others. The id stays: what is sent twice must be known again.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from shipper.stamps import MONTH_NAMES
 DOCUMENTATION_NUMBER = 32473
 """The private enterprise number that RFC 5612 keeps for examples."""
 
-_PARAMETERS = (
+PARAMETERS = (
     ("uid", "id"),
     ("code", "code"),
     ("from", "sender"),
@@ -97,17 +98,18 @@ _ACTED = frozenset((Service, Store))
 
 def _fields(kind: type[Record]) -> tuple[tuple[str, ...], Callable[[Record], tuple[object, ...]]]:
     """(names of the parameters that records of a kind can have, what gets their values): one call in place of a look-up for each of the table."""
-    rows = [(name, field) for name, field in _PARAMETERS if field in kind.__struct_fields__]
+    rows = [(name, field) for name, field in PARAMETERS if field in kind.__struct_fields__]
     get = attrgetter(*(field for _, field in rows))
     return tuple(name for name, _ in rows), get if len(rows) > 1 else lambda record: (get(record),)
 
 
 _FIELDS = {kind: _fields(kind) for kind in KINDS}
-_SD_ID = {Mta: "mta", Connection: "conn", Service: "svc", Store: "svc"}
+SD_ID = {Mta: "mta", Connection: "conn", Service: "svc", Store: "svc"}
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _QUOTED = re.compile(r'["\\\]]')
 _SPECIAL = re.compile(f"{_CONTROL.pattern}|{_QUOTED.pattern}")
+_NOT_HOST = re.compile(r"[^0-9A-Za-z._:%-]")
 _NOT_HEADER = re.compile(r"[^\x21-\x7e]")
 
 
@@ -140,27 +142,38 @@ def _number(found: re.Match[str]) -> str:
 
 def _write_5424(record: Record, observed: int, style: Style) -> bytes:
     head = (
-        f"<{_priority(record, style)}>1 {_timestamp(record.time)} {_word(record.host or style.host, 255)} {_word(_application(record), 48)} "
+        f"<{_priority(record, style)}>1 {_timestamp(record.time)} {_host(record, style)} {_word(_application(record), 48)} "
         f"{record.pid if record.pid is not None else '-'} {_word(record.event, 32)} "
     )
     quality = "" if not record.time else f'[timeQuality tzKnown="{int(record.time_zone_source != "system")}"]'
     origin = f'[origin software="shipper" swVersion="{__version__}"]'
     parameters = _parameters(record)
-    identifier = f"{_SD_ID.get(type(record), 'log')}@{style.enterprise}"
+    identifier = f"{SD_ID.get(type(record), 'log')}@{style.enterprise}"
     text = one_line(_text(record))
-    while True:
-        ours = f"[{identifier} {' '.join(parameters)}]" if parameters else ""
-        message = f"{head}{quality}{origin}{ours} {text}".encode(errors="replace")
-        over = len(message) - style.most
-        if not style.most or over <= 0:
-            return message
-        if len(parameters) > 1:
-            while len(parameters) > 1 and over > 0:
-                over -= len(parameters.pop().encode(errors="replace")) + 1
-        elif parameters or origin:
-            parameters, origin = [], ""
-        else:
-            return _cut(message, style.most)
+    message = f"{head}{quality}{origin}{_element(identifier, parameters)} {text}".encode(errors="replace")
+    if not style.most or len(message) <= style.most:
+        return message
+    frame = f"{head}{quality}[{identifier} ] " if parameters else f"{head}{quality} "
+    parameters, text = _fitted(parameters, text.encode(errors="replace"), style.most - len(frame))
+    return _cut(f"{head}{quality}{_element(identifier, parameters)} {text}".encode(errors="replace"), style.most)
+
+
+def _element(identifier: str, parameters: Sequence[str]) -> str:
+    return f"[{identifier} {' '.join(parameters)}]" if parameters else ""
+
+
+def _fitted(parameters: Sequence[str], text: bytes, room: int) -> tuple[list[str], str]:
+    """What there is room for, in octets: half of it is the text's if it needs so much; in the rest parameters, the most needed first, each one
+    that still fits; what they leave is the text's again. The id is small and comes first: it is always there."""
+    for_text = min(len(text), room // 2)
+    left = room - for_text
+    kept: list[str] = []
+    for number, parameter in enumerate(parameters):
+        size = len(parameter.encode(errors="replace")) + 1
+        if size <= left or number == 0:
+            kept.append(parameter)
+            left -= size
+    return kept, text[: max(0, for_text + left)].decode(errors="ignore")
 
 
 def _write_3164(record: Record, observed: int, style: Style) -> bytes:
@@ -171,7 +184,7 @@ def _write_3164(record: Record, observed: int, style: Style) -> bytes:
     stamp = _bsd(record.time, observed)
     tag = _word(_application(record), 32).replace(":", "_").replace("[", "_")
     pid = "" if record.pid is None else f"[{record.pid}]"
-    host = _word(record.host or style.host, 255)
+    host = _host(record, style)
     message = f"<{_priority(record, style)}>{stamp} {host} {tag}{pid}: {one_line(text)}".encode(errors="replace")
     return message if not style.most or len(message) <= style.most else _cut(message, style.most)
 
@@ -211,13 +224,18 @@ def _application(record: Record) -> str:
     return "mta" if record.event.startswith("mta.") else "shipper"
 
 
+def _host(record: Record, style: Style) -> str:
+    """The host as a name or address: receivers stop reading at a bracket, or refuse the message."""
+    return _NOT_HOST.sub("_", record.host or style.host)[:255] or "-"
+
+
 def _word(text: str, most: int) -> str:
     """A header field: printable ASCII without blanks, `-` when there is nothing of it."""
     return _NOT_HEADER.sub("_", text)[:most] or "-"
 
 
 def _parameters(record: Record) -> list[str]:
-    """`name="value"` of each field that the record has, in the order of `_PARAMETERS`."""
+    """`name="value"` of each field that the record has, in the order of `PARAMETERS`."""
     names, get = _FIELDS[type(record)]
     found: list[str] = []
     for name, value in zip(names, get(record), strict=True):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipper.formats import syslog
-from shipper.profiles.rfc5424 import Style, one_line, render
+from shipper.profiles.rfc5424 import PARAMETERS, Style, one_line, render
 from shipper.record import KINDS, AnyRecord, Mta, Record, Service, Text
 
 GOLDEN = sorted((Path(__file__).parent.parent / "formats").glob("*/*/expected.jsonl"))
@@ -87,16 +87,59 @@ def test_parameters_go_before_text_is_cut() -> None:
     """A message that is too long loses its least needed parameters first; the id and the text stay as long as they can."""
     record = next(record for record in RECORDS if isinstance(record, Mta) and record.banner and record.queue_file)
     (whole,) = render([record], 0, Style())
-    (shorter,) = render([record], 0, Style(most=len(whole) - 10))
+    (shorter,) = render([record], 0, Style(most=len(whole) - 60))
     (short,) = render([record], 0, Style(most=480))
     text = syslog.parse(whole.decode()).message
     assert syslog.parse(shorter.decode()).message == syslog.parse(short.decode()).message == text
     names = [list(parameters(syslog.parse(message.decode()))) for message in (whole, shorter, short)]
     assert len(names[0]) > len(names[1]) > len(names[2]) > 1
-    assert names[0][: len(names[2])] == names[2]
+    assert [name for name in names[0] if name in names[2]] == names[2] and names[0][:3] == names[2][:3]
     assert parameters(syslog.parse(short.decode()))["uid"] == record.id
     (cut,) = render([Text(message="ü" * 1000)], 0, Style(most=480))
     assert 470 < len(cut) <= 480 and cut.decode().endswith("ü")
+
+
+@given(records(), st.integers(480, 2000), st.sampled_from(["message", "diagnostic", "raw"]))
+def test_a_long_record_keeps_its_id(record: Record, most: int, where: str) -> None:
+    """Whatever is long in it, text or parameter: its id is in the message, and something of everything that fits."""
+    record.id = "0123456789abcdef" * 2
+    if hasattr(record, where):
+        setattr(record, where, '"long" ü ' * 2000)
+    (raw,) = render([record], 0, Style(most=most))
+    message = syslog.parse(raw.decode())
+    assert not message.error and len(raw) <= most
+    assert parameters(message)["uid"] == record.id
+
+
+def test_a_long_text_leaves_room_for_parameters() -> None:
+    """A service's line of 60,000 octets: the user and the address are still told; a long diagnostic does not push out what is behind it."""
+    line = Service(id="0" * 32, event="service.login", user="adam", client_ip="192.0.2.1", message="m" * 60_000)
+    found = syslog.parse(render([line], 0, Style(most=1400))[0].decode())
+    assert (parameters(found)["user"], parameters(found)["rip"]) == ("adam", "192.0.2.1") and len(found.message) > 1000
+    mail = Mta(id="0" * 32, event="mta.dequeue", code="D", diagnostic="d" * 60_000, queue_file="ZZ01.00", raw="short")
+    found = syslog.parse(render([mail], 0, Style(most=1400))[0].decode())
+    assert (parameters(found)["qfile"], found.message) == ("ZZ01.00", "short") and "diag" not in parameters(found)
+
+
+def test_a_host_is_a_name_or_an_address() -> None:
+    """syslog-ng refuses a message with a bracket in its host: whatever is none of a name's characters is `_`."""
+    (raw,) = render(
+        [
+            Text(host="[evil] mail\n1"),
+        ],
+        0,
+        Style(),
+    )
+    assert raw.split()[2] == b"_evil__mail_1"
+    (raw,) = render([Text(host="2001:db8::1%eth0")], 0, Style())
+    assert raw.split()[2] == b"2001:db8::1%eth0"
+
+
+def test_no_kind_has_a_parameter_twice() -> None:
+    """A name stands for one field of each kind, so that no element has it twice."""
+    for kind in KINDS:
+        names = [name for name, field in PARAMETERS if field in kind.__struct_fields__]
+        assert len(names) == len(set(names)), kind
 
 
 def test_facility_of_what_came_by_syslog_is_kept() -> None:

@@ -134,9 +134,9 @@ module(load="mmpstrucdata")
 template(name="line" type="list" option.jsonf="on") {{
 {listed}
   property(outname="time" name="timereported" dateFormat="rfc3339" format="jsonf")
-  property(outname="sd" name="$!rfc5424-sd" format="jsonfr")
+  property(outname="sd" name="$!rfc5424-sd" format="jsonf")
 }}
-ruleset(name="write" queue.type="FixedArray" queue.size="50000") {{
+ruleset(name="write" queue.type="FixedArray" queue.size="50000" queue.timeoutShutdown="5000") {{
   action(type="mmpstrucdata" sd_name.lowercase="off")
   action(type="omfile" file="{self.file}" template="line" ioBufferSize="256k" flushOnTXEnd="on")
 }}
@@ -182,7 +182,7 @@ class SyslogNg(Daemon):
 @version: 3.38
 options {{
   stats-freq(0); log-msg-size({self.most}); keep-hostname(yes); chain-hostnames(no); use-dns(no); keep-timestamp(yes);
-  trim-large-messages(no);
+  trim-large-messages(no); frac-digits(6);
 }};
 source s_all {{
   syslog(ip("127.0.0.1") port({self.udp}) transport("udp") so-rcvbuf(16777216) log-iw-size(20000));
