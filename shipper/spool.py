@@ -41,6 +41,8 @@ _HEADER = Struct(">4sQIII")
 _CHECKED = Struct(">4sQIIII")
 _NAME = re.compile(r"(\d{10})-(\d{20})-([0-9a-f]{8})\.spool")
 _SLOT = 512
+_BLOCK = 4096
+_TRIES = 10
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
@@ -62,6 +64,9 @@ class Disk:
 
     def sync(self, descriptor: int) -> None:
         os.fdatasync(descriptor)
+
+    def read(self, descriptor: int, octets: int, offset: int) -> bytes:
+        return os.pread(descriptor, octets, offset)
 
     def free(self, directory: Path) -> int:
         """Octets that an ordinary user may still write there."""
@@ -144,6 +149,7 @@ class Spool:
         self._reading_descriptor = -1
         self._offset = 0
         self._next = self.position
+        self._failures = 0
         self._unsure: list[tuple[int, int]] = []
         self._skipped: dict[int, int] = {}
         try:
@@ -283,7 +289,21 @@ class Spool:
     # Reading
 
     def read(self) -> Frame | None:
-        """The next frame, in order; None when there is no other. Raises OSError when the disk does not give it: then try again."""
+        """The next frame, in order; None when there is no other. Raises OSError when the disk does not give it: then try again. A place that it
+        has not given ten times is damaged."""
+        try:
+            frame = self._read()
+        except OSError as error:
+            self._failures += 1
+            if error.errno == errno.EIO and self._failures >= _TRIES and self._reading is not None:
+                start, self._offset = self._offset, min(self._offset + _BLOCK, self._reading.size)
+                self._unsure.append((start, self._offset))
+                self._failures = 0
+            raise
+        self._failures = 0
+        return frame
+
+    def _read(self) -> Frame | None:
         while True:
             with self._lock:
                 if self._next >= self.end:
@@ -331,14 +351,14 @@ class Spool:
 
     def _header(self, descriptor: int, segment: _Segment, offset: int) -> _Header | None:
         """The header of a frame that begins and ends in this segment."""
-        octets = _pread(descriptor, _CHECKED.size, offset)
+        octets = self._octets_at(descriptor, _CHECKED.size, offset)
         header = _parsed(octets, segment.seed)
         return header if header and offset + _CHECKED.size + header.length <= segment.size else None
 
     def _frame(self, segment: _Segment, header: _Header) -> Frame | None:
         """What is new of the frame at the offset, which is passed."""
         start = self._offset
-        body = _pread(self._reading_descriptor, header.length, start + _CHECKED.size)
+        body = self._octets_at(self._reading_descriptor, header.length, start + _CHECKED.size)
         self._offset += _CHECKED.size + header.length
         content = _content(body, header, segment.seed)
         if content is None:
@@ -374,7 +394,7 @@ class Spool:
         try:
             descriptor = os.open(f"{self._reading.path}.corrupt-{stamp}", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
-                os.write(descriptor, _pread(self._reading_descriptor, end - start, start))
+                os.write(descriptor, self._octets_at(self._reading_descriptor, end - start, start))
             finally:
                 os.close(descriptor)
         except OSError:
@@ -382,7 +402,7 @@ class Spool:
 
     def _resynced(self, descriptor: int, segment: _Segment, offset: int) -> int:
         """Where the next whole, good frame at or behind `offset` begins; the segment's end if there is none."""
-        octets = _pread(descriptor, segment.size - offset, offset)
+        octets = self._octets_at(descriptor, segment.size - offset, offset)
         found = octets.find(_MARK)
         while found >= 0:
             header = _parsed(octets[found : found + _CHECKED.size], segment.seed)
@@ -392,6 +412,13 @@ class Spool:
                     return offset + found
             found = octets.find(_MARK, found + 1)
         return segment.size
+
+    def _octets_at(self, descriptor: int, octets: int, offset: int) -> bytes:
+        """So many octets of a segment, fewer only at its end or when it is gone."""
+        found = b""
+        while descriptor >= 0 and len(found) < octets and (more := self._disk.read(descriptor, octets - len(found), offset + len(found))):
+            found += more
+        return found
 
     # Opening
 
@@ -422,7 +449,7 @@ class Spool:
                 else:
                     break
             if offset < segment.size:
-                rest = _pread(descriptor, segment.size - offset, offset)
+                rest = self._octets_at(descriptor, segment.size - offset, offset)
                 if len(rest) < _CHECKED.size or not any(rest) or _parsed(rest[: _CHECKED.size], segment.seed):
                     self.torn += 1
                     os.truncate(segment.path, offset)
@@ -451,7 +478,7 @@ class _Place:
         """The position as it was last stored; 0 when it is lost."""
         try:
             self._open()
-            octets = _pread(self._descriptor, 2 * _SLOT, 0)
+            octets = os.pread(self._descriptor, 2 * _SLOT, 0)
         except OSError:
             octets = b""
         found: list[tuple[int, int]] = []
@@ -517,16 +544,6 @@ def _content(body: bytes, header: _Header, seed: int) -> tuple[int, list[bytes]]
         return (observed, payloads) if len(payloads) == header.count else None
     except (ValueError, TypeError, msgpack.UnpackException):
         return None
-
-
-def _pread(descriptor: int, octets: int, offset: int) -> bytes:
-    """So many octets, fewer only at the end of the file or when there is none."""
-    if descriptor < 0:
-        return b""
-    found = os.pread(descriptor, octets, offset)
-    while len(found) < octets and (more := os.pread(descriptor, octets - len(found), offset + len(found))):
-        found += more
-    return found
 
 
 def _opened(path: Path) -> int:

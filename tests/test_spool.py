@@ -409,6 +409,47 @@ def test_what_cannot_be_opened_now_is_not_lost(tmp_path: Path) -> None:
     spool.close()
 
 
+def test_a_bad_block_costs_what_is_in_it(tmp_path: Path) -> None:
+    """The disk does not give one block, ever: ten tries, and then what is behind it; what it gives again after three tries costs nothing."""
+
+    class BadBlock(Unsynced):
+        left = 3
+
+        def read(self, descriptor: int, octets: int, offset: int) -> bytes:
+            if self.left and offset < 24_000 and offset + octets > 20_000:
+                self.left -= 1
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return super().read(descriptor, octets, offset)
+
+    disk = BadBlock()
+    spool = opened(tmp_path, disk=disk)
+    for number in range(40):
+        spool.append([([b"%04d" % number + b"x" * 1000], 0)])
+
+    def patiently() -> list[int]:
+        got: list[int] = []
+        for _ in range(500):
+            try:
+                if (frame := spool.read()) is None:
+                    return got
+                got.append(int(frame.payloads[0][:4]))
+            except OSError:
+                pass
+        raise AssertionError("it never ends")
+
+    assert patiently() == list(range(40)) and spool.lost == 0
+    spool.close()
+    disk.left = 0
+    spool = opened(tmp_path)
+    assert spool.waiting == 40
+    spool = opened(tmp_path, disk=disk)
+    disk.left = 10**9
+    got = patiently()
+    assert got[:15] == list(range(15)) and got[-10:] == list(range(30, 40))
+    assert 4 <= spool.lost == 40 - len(got) <= 10
+    spool.close()
+
+
 class Machine(RuleBasedStateMachine):
     """Put, read, acknowledge, fail, crash and stop in any order, against a list."""
 
