@@ -420,7 +420,7 @@ def test_killed_while_rotating(tmp_path: Path, profile: str, number: signal.Sign
     process = start()
     kills = 0
     try:
-        for turn in range(36):
+        for turn in range(27):
             writer.append()
             if writer.dice.random() < 0.3:
                 getattr(writer, profile)()
