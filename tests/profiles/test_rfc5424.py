@@ -142,6 +142,20 @@ def test_no_kind_has_a_parameter_twice() -> None:
         assert len(names) == len(set(names)), kind
 
 
+def test_the_page_has_every_parameter() -> None:
+    """docs/syslog.md: each name with its fields and the kinds of record that have it, in the order in which they are given up."""
+    fields: dict[str, list[str]] = {}
+    for name, field in PARAMETERS:
+        fields.setdefault(name, []).append(field)
+    rows = []
+    for name, those in fields.items():
+        kinds = [kind.kind for kind in KINDS if set(those) & set(kind.__struct_fields__)]
+        of = "all" if len(kinds) == len(KINDS) else ", ".join(kinds)
+        rows.append(f"| `{name}` | {', '.join(f'`{field}`' for field in those)} | {of} |")
+    page = (Path(__file__).parents[2] / "docs" / "syslog.md").read_text()
+    assert [line for line in page.splitlines() if line.startswith("| `")][-len(rows) :] == rows, "the table should be:\n" + "\n".join(rows)
+
+
 def test_facility_of_what_came_by_syslog_is_kept() -> None:
     """A record that came behind a header goes on with its facility; others get the configured one."""
     relayed = next(record for record in RECORDS if record.syslog)
