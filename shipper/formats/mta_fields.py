@@ -17,6 +17,8 @@ ACCOUNTS = frozenset(("mailsrv", "inetmail", "inetuser", "mailuser", "mailadmin"
 SENSITIVITIES = frozenset(("personal", "private", "company-confidential"))
 PRIORITIES = frozenset(("nonurgent", "non-urgent", "normal", "urgent"))
 WORDS = SENSITIVITIES | PRIORITIES
+STATUS_TYPES = ("smtp;", "lmtp;")
+"""What stands before the reply of the other side; LMTP's replies are SMTP's (RFC 2033)."""
 _AUTH_FAILED = ("fail", "bad password", "invalid", "denied", "reject", "no such user", "unknown", "disabled")
 _IP = frozenset("0123456789abcdefABCDEF.:%")
 
@@ -155,7 +157,7 @@ def is_enhanced(text: str) -> bool:
 def status(record: Mta | Connection, text: str) -> None:
     """`smtp;250 2.1.5 Ok` or `550 5.7.1 Relaying not permitted` -> `diagnostic`, with its code and enhanced status where it has them."""
     record.diagnostic = text
-    reply = text[5:].lstrip(" ") if text[:5] == "smtp;" else text
+    reply = text[5:].lstrip(" ") if text[:5] in STATUS_TYPES else text
     code = reply[:3]
     if len(code) == 3 and code.isdecimal() and code.isascii() and "2" <= code[0] <= "5" and reply[3:4] in ("", " ", "-"):
         record.smtp_code = int(code)
@@ -170,7 +172,7 @@ def status(record: Mta | Connection, text: str) -> None:
 def diagnostic(record: Mta | Connection, text: str) -> None:
     """`[HOST ]dns;HOST (TCP|…|…|…|…) (banner) smtp;250 2.1.5 …`, each part optional -> the fields; what is left is the status text.
 
-    A banner may hold parentheses and brackets of its own: it ends before ` smtp;` where that follows, else where its parentheses balance.
+    A banner may hold parentheses and brackets of its own: it ends before ` smtp;` or ` lmtp;` where that follows, else where its parentheses balance.
     """
     rest = text
     if rest[:4] != "dns;":
@@ -192,6 +194,8 @@ def diagnostic(record: Mta | Connection, text: str) -> None:
             rest = rest[end + 1 :].lstrip(" ")
     if rest[:1] == "(" and isinstance(record, Mta):
         end = rest.find(") smtp;")
+        if end < 0:
+            end = rest.find(") lmtp;")
         if end < 0 and delivered:
             end = _balanced(rest)
         if end > 0:

@@ -64,6 +64,10 @@ _READERS: dict[str, Callable[[Mta, str], object]] = {
 }
 _DEQUEUES = frozenset("DKQRWZ")
 """Codes of records that can have a time in the queue."""
+_DAEMONS = frozenset(
+    f"{channel}-daemon" for channel in ("ims-ms", "process", "reprocess", "conversion", "defragment", "hold", "bitbucket", "pipe")
+)
+"""Official host names of channels that need no network."""
 _UPPER = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
@@ -406,8 +410,9 @@ def _by_shape(record: Mta, rest: str) -> None:
     if rest and (end := _source_system_end(rest)):
         fields.source_system(record, rest[:end])
         rest = rest[end + 1 :]
+    rest = rest.lstrip(" ")
     if rest:
-        rest = _words(record, rest, plain)
+        rest = _words(record, rest, plain).lstrip(" ")
     if rest:
         _tail(record, rest)
 
@@ -420,7 +425,7 @@ def _optional_follows(text: str) -> bool:
 
 def _is_opaque(word: str) -> bool:
     """Whether this can be an envelope id: one word that is no delivery status."""
-    return word[:1] not in ("(", "*") and word[:4] != "dns;" and word[:5] != "smtp;" and word not in fields.ACCOUNTS
+    return word[:1] not in ("(", "*") and word[:4] != "dns;" and word[:5] not in fields.STATUS_TYPES and word not in fields.ACCOUNTS
 
 
 def _username(record: Mta, rest: str, plain: bool) -> str:
@@ -429,10 +434,12 @@ def _username(record: Mta, rest: str, plain: bool) -> str:
     if word[:1] == "*" or word in fields.ACCOUNTS:
         fields.username(record, word)
         return after
-    if word[:1] in ("(", "<") or word[:4] in ("dns;", "TCP|") or word[:5] == "smtp;" or _is_number(word):
+    if word[:1] in ("(", "<") or word[:4] in ("dns;", "TCP|") or word[:5] in fields.STATUS_TYPES or _is_number(word):
+        return rest
+    if word.lower() in fields.WORDS:
         return rest
     if not after:
-        if plain and "." not in word and "@" not in word and word.lower() not in fields.WORDS:
+        if plain and not _is_host(word) and "." not in word and "@" not in word:
             fields.username(record, word)
             return ""
         return rest
@@ -440,7 +447,7 @@ def _username(record: Mta, rest: str, plain: bool) -> str:
         return rest  # the name of the source system
     second = after.find(" ")
     if (
-        after[:5] == "smtp;"
+        after[:5] in fields.STATUS_TYPES
         or (after[:4] == "dns;" and "." not in word)
         or (second > 0 and after[second + 1 : second + 2] == "(" and _source_system_end(after))
         or (second > 0 and after[second + 1 : second + 5] == "dns;" and plain)
@@ -458,7 +465,7 @@ def _source_system_end(rest: str) -> int:
     if open_ < 0:
         name, after = _word(rest)
         last = not after or (_is_number(_word(after)[0]) and not fields.is_reply(after))  # what may follow are sensitivity and priority
-        if last and "." in name and "@" not in name and ";" not in name and name[-1:] != ".":
+        if last and _is_host(name):
             return len(name)
         return 0
     if open_ and (rest[open_ - 1] != " " or " " in rest[: open_ - 1] or ";" in rest[:open_]):
@@ -471,6 +478,11 @@ def _source_system_end(rest: str) -> int:
     if not fields.is_ip(rest[bracket + 1 : close]) or rest[close + 2 : close + 3] not in ("", " "):
         return 0
     return close + 2
+
+
+def _is_host(word: str) -> bool:
+    """Whether this can be the name of a source system: it has a domain, or is what a channel on the same machine is called officially."""
+    return ("." in word and "@" not in word and ";" not in word and word[-1:] != ".") or word in _DAEMONS
 
 
 def _words(record: Mta, rest: str, plain: bool) -> str:
@@ -492,7 +504,9 @@ def _words(record: Mta, rest: str, plain: bool) -> str:
         else:
             break
         rest = after
-    if numbers:
+    if len(numbers) == 1 and not rest and len(numbers[0]) > 1 and record.action in _DEQUEUES:  # a priority has one digit
+        record.queue_seconds = int(numbers[0])
+    elif numbers:
         record.priority = numbers[-1]
         if len(numbers) == 2:
             record.sensitivity = numbers[0]
@@ -516,7 +530,9 @@ def _tail(record: Mta, rest: str) -> None:
                         record.queue_seconds = int(after)
                     elif after:
                         rest = f"{rest} {after}".lstrip(" ")
-    if rest:
+    if _is_number(rest) and record.action in _DEQUEUES:
+        record.queue_seconds = int(rest)
+    elif rest:
         fields.diagnostic(record, rest)
 
 
@@ -557,7 +573,7 @@ def _by_name(record: Mta, rest: str, named: tuple[str, ...]) -> None:
 
 def _takes(record: Mta, name: str, word: str, plain: bool) -> bool:
     """Puts a word into the field of this name; False when it cannot be that."""
-    if word[:4] in ("dns;", "TCP|") or word[:5] in ("smtp;", "(TCP|"):
+    if word[:4] in ("dns;", "TCP|") or word[:5] == "(TCP|" or word[:5] in fields.STATUS_TYPES:
         return False
     if name == "application":
         if word[:4] not in ("SMTP", "LMTP"):
@@ -711,7 +727,8 @@ def _counted_by_shape(record: Mta, items: list[str | int]) -> None:
         else:
             texts.append(item)
     for text in texts:
-        if text is texts[-1] or _diagnoses(text):
+        address = record.action in ("E", "D") and " " not in text and "@" in text and text[-1] not in ".:,>"
+        if _diagnoses(text) or (text is texts[-1] and not address):
             fields.diagnostic(record, text)
         elif " " not in text and "@" in text and not record.initial_address:
             if record.intermediate_address:
@@ -730,7 +747,7 @@ def _counted_by_shape(record: Mta, items: list[str | int]) -> None:
 
 def _diagnoses(text: str) -> bool:
     """Whether this is a delivery status by its beginning."""
-    return text[:4] == "dns;" or text[:5] in ("smtp;", "(TCP|") or " dns;" in text[:260]
+    return text[:4] == "dns;" or text[:5] == "(TCP|" or text[:5] in fields.STATUS_TYPES or " dns;" in text[:260]
 
 
 def _connection_tail(record: Connection, rest: str, named: tuple[str, ...] | None) -> None:

@@ -157,6 +157,11 @@ def _read(head: Head, time: str, text: str) -> Record:
     """The record of a message, by how it begins."""
     if head.debug is not None:
         return replace(head.debug, time=time, message=text)
+    if text[:1] == " ":  # a folded line that was joined again keeps the blanks of its second part
+        record = _read(head, time, text.lstrip(" "))
+        if isinstance(record, Service):
+            record.message = text
+        return record
     return _READERS.get(text[:5], _other)(head, time, text)
 
 
