@@ -143,7 +143,7 @@ def test_no_kind_has_a_parameter_twice() -> None:
 
 
 def test_the_page_has_every_parameter() -> None:
-    """docs/syslog.md: each name with its fields and the kinds of record that have it, in the order in which they are given up."""
+    """docs/syslog-receivers.md: each name with its fields and the kinds of record that have it, in the order in which they are given up."""
     fields: dict[str, list[str]] = {}
     for name, field in PARAMETERS:
         fields.setdefault(name, []).append(field)
@@ -152,7 +152,7 @@ def test_the_page_has_every_parameter() -> None:
         kinds = [kind.kind for kind in KINDS if set(those) & set(kind.__struct_fields__)]
         of = "all" if len(kinds) == len(KINDS) else ", ".join(kinds)
         rows.append(f"| `{name}` | {', '.join(f'`{field}`' for field in those)} | {of} |")
-    page = (Path(__file__).parents[2] / "docs" / "syslog.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "syslog-receivers.md").read_text()
     assert [line for line in page.splitlines() if line.startswith("| `")][-len(rows) :] == rows, "the table should be:\n" + "\n".join(rows)
 
 
