@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -76,7 +76,7 @@ def status(port: int) -> dict[str, Any]:
         return {}
 
 
-def follow(log: Path, lines: int, output: dict[str, object], scratch: Path, cpus: set[int], *, waiting: bool = False) -> Cost:
+def follow(log: Path, lines: int, output: Mapping[str, object], scratch: Path, cpus: set[int], *, waiting: bool = False) -> Cost:
     """Runs the service until all lines are delivered (or, `waiting`, in its buffer), and stops it. Raises Failed."""
     port = free_port()
     folder = Path(tempfile.mkdtemp(dir=scratch))
@@ -132,7 +132,12 @@ def main() -> None:
         rows: list[tuple[str, int, Cost]] = []
         for profile in ("native", "ecs"):
             report.progress(f"log -> JSON lines, {profile}")
-            target = {"type": "jsonl", "path": str(scratch / f"{profile}.jsonl"), "profile": profile, "buffer": memory}
+            target: Mapping[str, object] = {
+                "type": "jsonl",
+                "path": str(scratch / f"{profile}.jsonl"),
+                "profile": profile,
+                "buffer": memory,
+            }
             rows.append((f"log -> JSON lines, {profile}", lines, follow(log, lines, target, scratch, one)))
         for kind in ("memory", "disk"):
             report.progress(f"log -> OTLP, buffer in {kind}")

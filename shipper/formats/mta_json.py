@@ -92,7 +92,7 @@ def _flat(decoded: dict[str, Any]) -> str:
         return "he" if isinstance(decoded.get("va"), str | list) else ""
     if not isinstance(code, str):
         return ""
-    addressed = decoded.get("so") is not None or any(decoded.get(name) not in _EMPTY for name in ("dc", "od", "de"))
+    addressed = any(decoded.get(name) is not None for name in ("dc", "so", "od", "de"))  # a connection has none of these, not even empty
     return "co" if decoded.get("dr") not in _EMPTY or (code[:1] in events.CONNECTION_EVENTS and not addressed) else "en"
 
 
