@@ -407,7 +407,7 @@ def _by_shape(record: Mta, rest: str) -> None:
         rest = rest[end + 1 :].lstrip(" ")
     if rest:
         rest = _username(record, rest, plain)
-    if rest and (end := _source_system_end(rest)):
+    if rest and (end := _source_system_end(rest, plain)):
         fields.source_system(record, rest[:end])
         rest = rest[end + 1 :]
     rest = rest.lstrip(" ")
@@ -457,8 +457,11 @@ def _username(record: Mta, rest: str, plain: bool) -> str:
     return rest
 
 
-def _source_system_end(rest: str) -> int:
-    """The index after `name (dns [ip])`, `name ([ip])` or `([ip])` at the beginning of `rest`; 0 when that is not there."""
+def _source_system_end(rest: str, plain: bool = False) -> int:
+    """The index after `name (dns [ip])`, `name ([ip])` or `([ip])` at the beginning of `rest`; 0 when that is not there.
+
+    Also `name (dns)`, as the channel keyword identnonesymbolic has it, where the record is `plain`: a free text could begin so too.
+    """
     open_ = rest.find("(")
     if rest[:5] == "(TCP|":
         return 0
@@ -470,6 +473,9 @@ def _source_system_end(rest: str) -> int:
         return 0
     if open_ and (rest[open_ - 1] != " " or " " in rest[: open_ - 1] or ";" in rest[:open_]):
         return 0
+    named = rest[open_ + 1 : rest.find(")", open_)] if plain and open_ else ""
+    if _is_host(named) and not set(named) & set(" |[") and rest[open_ + len(named) + 2 : open_ + len(named) + 3] in ("", " "):
+        return open_ + len(named) + 2
     close = rest.find("])", open_)
     bracket = rest.find("[", open_)
     if close < 0 or bracket < 0 or bracket > close:
@@ -555,7 +561,7 @@ def _by_name(record: Mta, rest: str, named: tuple[str, ...]) -> None:
         if name == "filter" and _word(rest)[1][:4] == "dns;":
             break  # the name of the host that follows once more
         if name == "connection":
-            end = _source_system_end(rest)
+            end = _source_system_end(rest, plain)
             if end:
                 fields.source_system(record, rest[:end])
         elif name == "message_id" and (end := _message_id_end(rest)):
@@ -692,6 +698,7 @@ def _counted_by_name(record: Mta, items: list[str | int], named: tuple[str, ...]
 
 def _counted_by_shape(record: Mta, items: list[str | int]) -> None:
     """The optional fields, told by their shape in the order of `OPTIONAL`."""
+    sends = record.action in ("E", "D")
     numbers: list[int] = []
     texts: list[str] = []
     for number, item in enumerate(items):
@@ -717,7 +724,7 @@ def _counted_by_shape(record: Mta, items: list[str | int]) -> None:
             fields.application(record, item)
         elif not record.username and plain and (item[0] == "*" or item in fields.ACCOUNTS):
             fields.username(record, item)
-        elif not record.remote_name and not record.remote_ip and _source_system_end(item) == len(item) and not _diagnoses(item):
+        elif not record.remote_name and not record.remote_ip and _source_system_end(item, sends) == len(item) and not _diagnoses(item):
             fields.source_system(record, item)
         elif not record.username and plain and not _diagnoses(item) and (record.message_id or "@" not in item):
             if record.message_id or record.envelope_id or not record.queue_file:
@@ -727,7 +734,7 @@ def _counted_by_shape(record: Mta, items: list[str | int]) -> None:
         else:
             texts.append(item)
     for text in texts:
-        address = record.action in ("E", "D") and " " not in text and "@" in text and text[-1] not in ".:,>"
+        address = sends and " " not in text and "@" in text and text[-1] not in ".:,>"
         if _diagnoses(text) or (text is texts[-1] and not address):
             fields.diagnostic(record, text)
         elif " " not in text and "@" in text and not record.initial_address:
