@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from hypothesis import settings
+
+# Where a change is judged the drawn examples are always the same ones, so that it is judged by what it changes; everywhere else they are new
+# each time, and find what nobody thought of. No deadlines: a busy machine is no bug.
+settings.register_profile("always the same", deadline=None, derandomize=True)
+settings.register_profile("always new", deadline=None)
+settings.load_profile("always the same" if os.environ.get("CI") else "always new")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
