@@ -11,12 +11,14 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import chain
 
 from shipper.archives import ArchiveBroken, Content, kind_of
 from shipper.dedupe import Seen
 from shipper.errors import Failure
 from shipper.formats.debug import time_of_day
+from shipper.formats.envelope import lacks_year
 from shipper.formats.names import debug_date
 from shipper.framing import Block, blocks
 from shipper.outfile import Output
@@ -178,13 +180,16 @@ class Conversion:
         return portions(blocks(chunks(), max_line=self._options.max_line))
 
     def _date(self, log: _Log, begin: bytes) -> tuple[int, int, int] | None:
-        """The date of a debug log's first line, by when the log was last written to."""
+        """By when the log was last written to: the date of a debug log's first line; for syslog stamps without a year, that of the last line
+        (of a pipe: today)."""
         modified = log.content.modified or log.source.modified
-        if not modified:
-            return None
-        for line in begin[:65536].split(b"\n", 50)[:50]:
-            if clock := time_of_day(line.decode("latin-1")):
+        for octets in begin[:65536].split(b"\n", 50)[:50]:
+            line = octets.decode("latin-1")
+            if modified and (clock := time_of_day(line)):
                 return debug_date(modified, self._options.zone or system_zone(), clock)
+            if lacks_year(line):
+                last = datetime.fromtimestamp(modified or self._options.observed / 1e9, self._options.zone or system_zone())
+                return last.year, last.month, last.day
         return None
 
     def _plan(self, sources: Iterable[Source], pool: Pool) -> Iterator[Task]:

@@ -8,8 +8,8 @@
 Rules:
 - The body's own stamp is the record's time; the header's is in `syslog`, and gives the time of a body that has none. The body's own host wins,
   and so do its process and pid: those of the header are the daemon's that wrote the line. They stay in `syslog`.
-- A header's stamp without a year takes it from the record it stands before, else from the log's date; else it stays as written, and a message
-  without another stamp has no time.
+- A header's stamp without a year takes it from the record it stands before, else from the log's date, and then `extra` says
+  `year_assumed`; else it stays as written, and a message without another stamp has no time.
 - Of two headers, one in the other, the inner one is the record's `syslog`, the relay's outer one is in `extra`.
 - A line of a file is a syslog message when it begins with a PRI or a BSD stamp. Many programs begin lines with an ISO 8601 stamp; there it
   takes a host and a tag, too.
@@ -75,6 +75,12 @@ _LEVEL_WORDS = frozenset("trace debug info information notice warn warning error
 """What other programs write after an ISO stamp, in the place of a syslog host."""
 
 
+def lacks_year(line: str) -> bool:
+    """Whether the line begins with the stamp of a syslog header that has no year (`<22>Jan 19 19:16:57 `, `Jan 19 …`)."""
+    stamp = line[line.find(">", 0, 5) + 1 :]
+    return stamp[:3].title() in MONTH_NAMES and stamp[3:4] == " " and begins_as_syslog(line)
+
+
 def begins_as_syslog(line: str) -> bool:
     """Whether a syslog header may begin here: then no line format takes the line, which saves asking them all."""
     return line[:3] in _SYSLOG_BEGINNINGS
@@ -104,14 +110,19 @@ def _is_syslog(message: syslog.Message) -> bool:
     return bool(host and tag) and host.lower() not in _LEVEL_WORDS and tag.lower() not in _LEVEL_WORDS
 
 
+_YEAR_ASSUMED = {"year_assumed": True}
+"""In `extra` of a record whose time has its year from the file's date."""
+
+
 class SyslogHeader:
     """A syslog message that was read: from a line of a file, or (with the time it came in the stamp's year) from the network."""
 
-    __slots__ = ("_envelope", "_error", "_log", "_message", "_tag", "inner")
+    __slots__ = ("_envelope", "_error", "_log", "_message", "_tag", "_year_assumed", "inner")
 
     def __init__(self, read: syslog.Message, log: Log) -> None:
         self._envelope, self._message, self._error, _ = read
         self._log = log
+        self._year_assumed = False
         self._tag = ""
         self.inner = "" if self._error else self._message
         if not self._envelope.app_name and (word := _TAG_WITHOUT_COLON.match(self._message)):
@@ -144,6 +155,8 @@ class SyslogHeader:
         time, zone_source = self._time(record.time)
         if time:
             record.time, record.time_zone_source = time, zone_source
+        if self._year_assumed:
+            record.extra = {**(record.extra or {}), **_YEAR_ASSUMED}
         if not record.host:
             record.host = envelope.hostname
         if record.syslog is None:
@@ -168,6 +181,7 @@ class SyslogHeader:
             syslog=envelope if envelope != Envelope() else None,
             error=error,
             message=self._message,
+            extra=dict(_YEAR_ASSUMED) if self._year_assumed else None,
         )
 
     def _time(self, other: str) -> tuple[str, str]:
@@ -177,7 +191,10 @@ class SyslogHeader:
         """
         envelope, log = self._envelope, self._log
         if envelope.timestamp[:1].isalpha():
-            near = _date(other) or (_date("{:04d}-{:02d}-{:02d}".format(*log.date)) if log.date else None)
+            near = _date(other)
+            if near is None and log.date:
+                near = _date("{:04d}-{:02d}-{:02d}".format(*log.date))
+                self._year_assumed = True
             if near is not None:
                 envelope.timestamp = syslog.dated(envelope.timestamp, near)
         return ("", "") if other else log.clock.iso(envelope.timestamp)

@@ -491,3 +491,18 @@ def test_help_fits_eighty_columns() -> None:
     text = done.stdout.decode()
     assert all(len(one) <= 80 for one in text.splitlines())
     assert "shipper convert mail.log* -o mail.jsonl" in text and "Exit code" in text
+
+
+def test_a_syslog_file_without_years_has_those_of_its_date(tmp_path: Path) -> None:
+    """Stamps without a year take it from when the file was last written to, over New Year too, and the records say that it was assumed."""
+    log = tmp_path / "messages"
+    log.write_text("Nov 19 10:11:12 mail sshd[1]: hello\nJan  3 10:11:12 mail imapd[2]: Account Notice: badlogin: [] plaintext u no\n")
+    os.utime(log, (1105315200, 1105315200))  # 10 January 2005
+    done = subprocess.run(
+        [sys.executable, "-m", "shipper", "convert", str(log), "--profile", "native", "--timezone", "UTC", "-q"],
+        capture_output=True,
+        check=True,
+    )
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [record["time"] for record in found] == ["2004-11-19T10:11:12+00:00", "2005-01-03T10:11:12+00:00"]
+    assert all(record["extra"] == {"year_assumed": True} for record in found)

@@ -81,7 +81,7 @@ def test_record_behind_a_syslog_header(header: str) -> None:
         assert (envelope["app_name"], envelope.get("proc_id", "7")) == ("su", "7")
         host = "relay" if "relay" in header else ""
         assert behind.host == (alone.host or host), line
-        without = ["id", "syslog", "host"] + ([] if alone.time else ["time", "time_zone_source"])
+        without = ["id", "syslog", "host"] + ([] if alone.time else ["time", "time_zone_source", "extra"])
         assert plain(behind, *without) == plain(alone, *without), line
 
 
@@ -145,15 +145,15 @@ def test_relays() -> None:
     }  # fmt: skip
     foreign = read("<13>Aug 30 16:53:07 relay <38>Aug 30 16:53:05 mail sshd[17]: hi")
     assert isinstance(foreign, Syslog)
-    assert (foreign.host, foreign.message, foreign.extra) == ("relay", "<38>Aug 30 16:53:05 mail sshd[17]: hi", None)
+    assert (foreign.host, foreign.message, foreign.extra) == ("relay", "<38>Aug 30 16:53:05 mail sshd[17]: hi", {"year_assumed": True})
 
 
 def test_message_of_another_program() -> None:
-    """Its time, host, process, pid and severity come from the header."""
+    """Its time, host, process, pid and severity come from the header; the year, which that has not, from the file's date, and that is said."""
     record = read("<35>Aug 30 16:53:05 mail sshd[17]: hi")
     assert plain(record, "id", "syslog") == {
         "kind": "syslog", "time": "2004-08-30T16:53:05+00:00", "time_zone_source": "config", "event": "syslog.message", "severity": "err",
-        "host": "mail", "process": "sshd", "pid": 17, "message": "hi",
+        "host": "mail", "process": "sshd", "pid": 17, "message": "hi", "extra": {"year_assumed": True},
     }  # fmt: skip
 
 
