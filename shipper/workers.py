@@ -391,14 +391,24 @@ class Pool:
                 return
             if worker.state != self._state:
                 assert self._last is not None
-                worker.channel.send(_DROP)
+                if not self._told(worker, _DROP):
+                    return
                 worker.number = _DROPPING
                 self.dropped += 1
                 self._give(self._last, self._head, go_on=True)
                 worker = self._last
+        if not self._told(worker, _GO):
+            return
         worker.ours = True
-        worker.channel.send(_GO)
         self._last = None
+
+    def _told(self, worker: _Worker, what: bytes) -> bool:
+        """Whether the worker is there to be told. When it is not, its last message, or its end, is still to be read, and says why."""
+        try:
+            worker.channel.send(what)
+        except _Gone:
+            return False
+        return True
 
     def _free(self) -> _Worker | None:
         """A worker without a task, best the one that can go on with the next; the one that may have to is kept for that."""
