@@ -90,11 +90,6 @@ class Syslog:
         self._section = section
         most = section.max_size or (_DATAGRAM if section.protocol == "udp" else 8192)
         self._style = Style(section.format, section.facility, section.hostname, section.enterprise, most)
-        self.warnings = (
-            ("enterprise number 32473 is for examples only: register one and set `enterprise`",)
-            if section.format == "rfc5424" and section.enterprise == DOCUMENTATION_NUMBER
-            else ()
-        )
 
     def render(self, records: Sequence[Record], arrival: Arrival) -> list[bytes]:
         """One message for each record, without its frame."""

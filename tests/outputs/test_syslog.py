@@ -223,4 +223,8 @@ def test_messages_by_udp_fit_into_a_packet() -> None:
 
 def test_the_number_for_examples_is_warned_about() -> None:
     """Structured data under RFC 5612's number is no one's: said once, not when a number of one's own is set."""
-    assert output().warnings and not output(enterprise=99999).warnings and not output(format="rfc3164").warnings
+
+    def doubts(**settings: Any) -> list[tuple[str, str]]:
+        return list(Section(type="syslog", **settings).doubts())
+
+    assert doubts() and not doubts(enterprise=99999) and not doubts(format="rfc3164")
