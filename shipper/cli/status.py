@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from shipper.cli import control, terminal
+from shipper.cli import terminal
 from shipper.errors import EX_STRICT
 from shipper.screen import escaped
 
@@ -27,6 +27,8 @@ def status(
 
     Exit code: 0; 1 when an output takes nothing; 75 when no service answers.
     """
+    from shipper.cli import control
+
     told: dict[str, Any] = json.loads(control.asked(control.state_of(service), "/status").read())
     terminal.be_lenient()
     sys.stdout.write(json.dumps(told, indent=2) + "\n" if as_json else "\n".join(lines(told)) + "\n")

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import typer
 
-from shipper.cli import control, messages
+from shipper.cli import messages
 from shipper.errors import EX_TEMPFAIL, EX_USAGE
 
 
@@ -41,6 +41,8 @@ def tap(
             messages.write(f"error: '{one}' is not FIELD=VALUE\n")
             raise typer.Exit(EX_USAGE)
         pairs.append((name, value))
+    from shipper.cli import control
+
     response = control.asked(control.state_of(service), f"/tap?{urlencode(pairs)}")
     if response.status != 200:
         messages.write(f"error: {response.read(1000).decode(errors='replace')}")
