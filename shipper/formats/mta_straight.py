@@ -53,6 +53,8 @@ def message(line: str, first: int, time: str, zone_source: str) -> Mta | None:
         return None
     if ":" in sender or ";" in sender or "<>" in (sender, original, recipient):  # counted (LOG_FORMAT 3), a source route, or empty (2)
         return None
+    if name and ip is None and ("." not in name or "@" in name or name[-1] == "."):  # one last word that may be a user's name
+        return None
     action, modifiers, event = fields.code_parts(code)
     if status and (" TCP|" in status or not (status.startswith(_DELIVERIES) or _is_text(status, action, user or ip))):
         return None
@@ -93,8 +95,6 @@ def message(line: str, first: int, time: str, zone_source: str) -> Mta | None:
     if user:
         fields.username(record, user)
     if name:
-        if ip is None and ("." not in name or "@" in name or name[-1] == "."):
-            return None
         record.remote_name = name
         record.remote_ip = ip or ""
         if dns:
