@@ -32,6 +32,7 @@ WAY = (
     ("ledger",),
     ("tail",),
     ("inputs",),
+    ("conditions",),
     ("router",),
     ("outputs",),
     ("spool", "retry", "deadletter"),
@@ -53,7 +54,7 @@ WAY = (
 
 PURE = (
     "record", "events", "screen", "window", "framing", "identity", "spans", "formats", "reader", "profiles", "passage", "knowledge", "explain",
-    "tryline",
+    "tryline", "conditions",
 )  # fmt: skip
 """Rooms that know no file, socket, process or clock."""
 
