@@ -7,6 +7,7 @@ for something else later. `U` wrong use, `I` input, `O` output, `C` configuratio
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 EX_STRICT = 1
@@ -237,6 +238,19 @@ ERRORS: dict[str, ErrorKind] = {
         "The message says what it became. `shipper try LINE` shows how a line is read.",
         EX_STRICT,
     ),
+    "C114": ErrorKind(
+        "A file of the mail server cannot be read.",
+        "A path under 'mailserver:', or one that the mail server's own tailor file or imta.cnf names, leads to nothing that this user can read.",
+        "Look at the path and the permissions; relative paths start at the directory of the configuration, or of the file that names them.",
+        EX_CONFIG,
+    ),
+    "C115": ErrorKind(
+        "A setting of the mail server cannot be read or taken.",
+        "A line of one of its files is not written as such files are, or a value is none that the setting has: what the server logs where "
+        "would be a guess.",
+        "The message says what the setting takes; `shipper explain NAME` says what it does.",
+        EX_CONFIG,
+    ),
     "C151": ErrorKind(
         "Something has no effect.",
         "A route stands behind one that fits everything, or an output gets no records.",
@@ -259,6 +273,18 @@ ERRORS: dict[str, ErrorKind] = {
         "A setting works, but hardly as it is meant.",
         "An input or output has doubts about what it was told.",
         "The message says what to change; if it is meant so, leave it.",
+        EX_STRICT,
+    ),
+    "C155": ErrorKind(
+        "Settings of the mail server contradict each other.",
+        "One of the two has no effect, or not the one that it seems to have.",
+        "The message has both places. Remove one of them, or make them say the same.",
+        EX_STRICT,
+    ),
+    "C156": ErrorKind(
+        "Something in a file of the mail server is not known.",
+        "It is kept, and rules nothing here: the name may be misspelt, or belong to another version.",
+        "Correct it if it is meant to be one of the settings that docs/mailserver.md lists.",
         EX_STRICT,
     ),
     "R501": ErrorKind(
@@ -363,3 +389,30 @@ class Failure(Exception):
     def exit(self) -> int:
         """The exit code of the process that ends with it."""
         return ERRORS[self.number].exit
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A stretch of one line of a file. `line` and `column` begin with 1; `column` counts characters. Line 0 is the file as such."""
+
+    file: str
+    line: int
+    column: int
+    length: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`number`: in `shipper.errors`; `label`: what stands under the line; `notes`: what helps; `warning`: it works nevertheless."""
+
+    number: str
+    message: str
+    place: Place
+    label: str = ""
+    notes: tuple[str, ...] = ()
+    warning: bool = False
+    hidden: bool = False
+    """The value at the place may be a secret, whatever its name."""

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from shipper.errors import Place as Place
+from shipper.errors import Problem as Problem
 from shipper.screen import Emphasis, escaped, one_cell, plain
 
 _SECRET = r"[\w.-]*(?:pas\w*w|pass|pwd|secr|tok|key|cred|auth|cookie|community)[\w.-]*"
@@ -26,33 +27,6 @@ _NAMES_A_FILE = re.compile(r"(?:_|-)?(?:file|path|id)[\"']?\s*:?\s*$", re.IGNORE
 _PARTS_OF_A_URL = re.compile(r"(://[^/\s:@]*:)[^/\s@]+(@)")
 _SHOWN = 110
 """Columns of a source line that are shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A stretch of one line of a file. `line` and `column` begin with 1; `column` counts characters. Line 0 is the file as such."""
-
-    file: str
-    line: int
-    column: int
-    length: int = 1
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """`number`: in `shipper.errors`; `label`: what stands under the line; `notes`: what helps; `warning`: it works nevertheless."""
-
-    number: str
-    message: str
-    place: Place
-    label: str = ""
-    notes: tuple[str, ...] = ()
-    warning: bool = False
-    hidden: bool = False
-    """The value at the place may be a secret, whatever its name."""
 
 
 def text(problem: Problem, sources: Mapping[str, Sequence[str]], emphasis: Emphasis = plain) -> str:
