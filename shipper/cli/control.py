@@ -12,14 +12,15 @@ from shipper.errors import Failure
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("shipper")
+    def __init__(self, path: Path, seconds: float | None) -> None:
+        super().__init__("shipper", timeout=seconds)
         self._path = path
 
     def connect(self) -> None:
         directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.sock.settimeout(self.timeout)
             # By way of the descriptor, as the address of a Unix socket has 107 octets at most.
             self.sock.connect(f"/proc/self/fd/{directory}/{self._path.name}" if len(os.fsencode(self._path)) > 100 else str(self._path))
         finally:
@@ -43,11 +44,11 @@ def state_of(place: str) -> Path:
     return state_path(loaded.config.settings)
 
 
-def asked(state: Path, page: str) -> http.client.HTTPResponse:
-    """The answer, its body not yet read. Raises `Failure` R508."""
+def asked(state: Path, page: str, seconds: float | None = None) -> http.client.HTTPResponse:
+    """The answer, its body not yet read; `seconds`: how long the service may be silent. Raises `Failure` R508."""
     from shipper.service import CONTROL
 
-    connection: Any = _UnixConnection(state / CONTROL)
+    connection: Any = _UnixConnection(state / CONTROL, seconds)
     try:
         connection.request("GET", page)
         response: http.client.HTTPResponse = connection.getresponse()

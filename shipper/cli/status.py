@@ -13,10 +13,14 @@ from shipper.cli import terminal
 from shipper.errors import EX_STRICT
 from shipper.screen import escaped
 
+_ALIVE_SECONDS = 5.0
+"""How long a service that is alive may take to say so."""
+
 
 def status(
     service: Annotated[str, typer.Argument(metavar="CONFIG", help="The service's configuration file, or its state directory.")],
     as_json: Annotated[bool, typer.Option("--json", help="The whole answer as JSON.")] = False,
+    alive: Annotated[bool, typer.Option("--alive", help="Ask only whether it answers: for health checks.")] = False,
 ) -> None:
     """Show how a running service is: lag of each file, state of each output, the books.
 
@@ -24,11 +28,16 @@ def status(
     Examples:
       shipper status /etc/shipper/shipper.yaml
       shipper status --json /var/lib/shipper
+      shipper status --alive /var/lib/shipper
 
-    Exit code: 0; 1 when an output takes nothing; 75 when no service answers.
+    Exit code: 0; 1 when an output takes nothing (not with --alive); 75 when no
+    service answers.
     """
     from shipper.cli import control
 
+    if alive:
+        sys.stdout.write(control.asked(control.state_of(service), "/healthz", _ALIVE_SECONDS).read().decode())
+        return
     told: dict[str, Any] = json.loads(control.asked(control.state_of(service), "/status").read())
     terminal.be_lenient()
     sys.stdout.write(json.dumps(told, indent=2) + "\n" if as_json else "\n".join(lines(told)) + "\n")
