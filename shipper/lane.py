@@ -17,14 +17,14 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from loguru import logger
 
 from shipper.batch import Arrival, Receipt
 from shipper.buffer import Buffer
 from shipper.deadletter import DeadLetters, Letter
-from shipper.outputs.base import Limits, Output, Refused, Sender, TooLarge, Unavailable
+from shipper.outputs.base import Limits, Output, Prioritized, Refused, Sender, TooLarge, Unavailable
 from shipper.record import Record
 from shipper.retry import Backoff
 
@@ -147,9 +147,15 @@ class Lane:
 
     # In
 
-    async def put(self, records: Sequence[Record], arrival: Arrival, receipt: Receipt) -> None:
-        """Renders and buffers them, and takes over one branch of the receipt. Waits while there is no room, unless the buffer drops."""
-        payloads = self._output.render(records, arrival)
+    async def put(
+        self, records: Sequence[Record], arrival: Arrival, receipt: Receipt, priorities: Sequence[int | None] | None = None
+    ) -> None:
+        """Renders and buffers them, and takes over one branch of the receipt. Waits while there is no room, unless the buffer drops. `priorities`:
+        of a syslog output, the priority of each record; None: as the record has it."""
+        if priorities is None:
+            payloads = self._output.render(records, arrival)
+        else:
+            payloads = cast(Prioritized, self._output).render(records, arrival, priorities)
         await self.put_payloads(payloads, arrival.observed, receipt)
 
     async def put_payloads(self, payloads: Sequence[bytes], observed: int, receipt: Receipt) -> None:

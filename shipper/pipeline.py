@@ -74,10 +74,11 @@ class Plan:
 
 @dataclass(slots=True)
 class InputCount:
-    """Records of one input since the start. `dropped`: a route said so; `damaged`: lines that could not be read, or in part."""
+    """Records of one input since the start. `dropped`: those that go nowhere, by what says so, a route or a setting of the mail server; `damaged`:
+    lines that could not be read, or in part."""
 
     read: int = 0
-    dropped: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
     damaged: int = 0
 
 
@@ -232,10 +233,9 @@ class Pipeline:
         count.damaged += sum([1 for record in records if record.error])
         for tap in self._taps:
             tap.offer(records, name, arrival.observed)
-        router = self.plan.router
-        dropped = router.dropped
-        shares = router.route(records, name)
-        count.dropped += router.dropped - dropped
+        shares, dropped = self.plan.router.route(records, name)
+        for reason, number in dropped.items():
+            count.dropped[reason] = count.dropped.get(reason, 0) + number
         reading.unsettled += 1
 
         def settled() -> None:
@@ -247,12 +247,12 @@ class Pipeline:
         receipt = Receipt(settled)
         for output, share in shares.items():
             sending = self._sending[output]
-            self.given[output] += len(share)
+            self.given[output] += len(share.records)
             branch = receipt.branch() if sending.target.required else Receipt(_nothing)
             try:
-                await sending.lane.put(share, arrival, branch)
+                await sending.lane.put(share.records, arrival, branch, share.priorities)
             except asyncio.CancelledError:
-                self.given[output] -= len(share)
+                self.given[output] -= len(share.records)
                 raise
         receipt.settle()
 

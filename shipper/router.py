@@ -1,131 +1,235 @@
-"""Which records go to which outputs: rules over the fields of a record, compiled once.
+"""Which records go to which outputs: the mail server's own settings, and routes over the fields of a record before them, compiled once.
 
-Rules are tried in their order and the first that fits decides: the record goes to the outputs that it names, or is dropped. A record that
-no rule fits goes to every output. A rule fits when each of its conditions does: the field has one of the values. A field that a kind of
-record does not have fits nothing.
-
-Fields are those of the native profile, `kind` among them; `input` is the name of the input; `syslog.facility`, `source.file`,
-`attributes.NAME` and `extra.NAME` look inside.
+Routes are tried in their order and the first that fits decides: the record goes to the outputs that it names, or is dropped. A record that
+no route fits goes where the server's settings send it (`mailserver.destinations`): what is for syslog to the syslog outputs, what is for log
+files to the others; an output that takes all gets all. What goes to a syslog output carries the facility and severity of the settings, also
+where a route named the output; what another output gets is the record as it was read. A record that ends nowhere is counted, by who says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Literal, NamedTuple
 
-from shipper.record import KINDS, Envelope, Record, Source
-
-Value = str | int | float | bool
+from shipper.conditions import Condition, Fits, equal
+from shipper.conditions import Value as Value
+from shipper.conditions import field_names as field_names
+from shipper.conditions import field_type as field_type
+from shipper.mailserver.destinations import Destination, destination
+from shipper.mailserver.settings import MailServer
+from shipper.record import Record, Service
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`when`: field -> the values that fit; `to`: names of outputs, none: dropped; `place`: where the rule stands, for people."""
+    """A route. `when`: field -> the values that fit, or a condition; `to`: names of outputs, none: dropped; `place`: where it stands, and `number`:
+    which it is, for people. `keep`: which of the records that fit are kept, the others are dropped; `change` gives the record that goes on
+    in the place of one that fits. One that does not end (`ends`) changes or drops records, and leaves where they go to what follows."""
 
-    when: Mapping[str, frozenset[Value]]
+    when: Mapping[str, frozenset[Value]] | Condition
     to: tuple[str, ...] = ()
     place: str = ""
+    number: int = 0
+    keep: Callable[[Record], bool] | None = None
+    change: Callable[[Record], Record] | None = None
+    ends: bool = True
 
 
-_Conditions = tuple[tuple[str, str, frozenset[Value]], ...]
-_Plan = tuple[tuple[_Conditions, Rule], ...]
-"""What is left to ask of one kind of record from one input, and the rules in order; the last one always fits."""
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """An output. `role`: what it is to the server's settings, a syslog server or a log file; `takes`: what these send there, or all records."""
+
+    name: str
+    role: Literal["syslog", "files"] = "files"
+    takes: Literal["settings", "all"] = "all"
+
+
+class Share(NamedTuple):
+    """What one output gets of a batch, in order. `priorities`: for a syslog output, of each record: facility × 8 + severity, None: as the record
+    has it. None for all: as the records have it."""
+
+    records: Sequence[Record]
+    priorities: Sequence[int | None] | None = None
+
+
+class Routed(NamedTuple):
+    """Output -> its share; an output that gets nothing is not there. `dropped`: records that go nowhere, by who says so."""
+
+    shares: dict[str, Share]
+    dropped: dict[str, int]
+
+
+class Decision(NamedTuple):
+    """What becomes of one record. `to`: the outputs; `priority`: of a syslog output, None: as the record has it; `rule`: the route that decides,
+    None: the settings; `destination`: what these say, None: nothing; `record`: as routes have changed it; `dropped`: who drops it, "": nobody."""
+
+    to: tuple[str, ...]
+    priority: int | None
+    rule: Rule | None
+    destination: Destination | None
+    record: Record
+    dropped: str
+
+
+class _Outcome(NamedTuple):
+    """Where records go. Two that are equal are the same object."""
+
+    to: tuple[str, ...]
+    priority: int | None
+    dropped: str
+
+
+_Plan = tuple[tuple[Fits | None, Rule], ...]
+"""The routes that records of one kind from one input can fit, in order; with None they all do."""
+
+_MOST = 4096
+"""Decisions that are remembered: what a level or a service is called comes from the log, and may be anything."""
 
 
 class Router:
-    """Rules for these outputs. `dropped` counts the records that a rule dropped."""
+    """Rules for these outputs (a name alone is one that takes all), and the settings of the mail server."""
 
-    __slots__ = ("_all", "_plans", "_rules", "dropped", "outputs")
+    __slots__ = ("_all", "_decided", "_outcomes", "_plans", "_rules", "_server", "_syslog", "_takers", "outputs")
 
-    def __init__(self, rules: Sequence[Rule], outputs: Sequence[str]) -> None:
-        self.outputs = tuple(outputs)
-        self.dropped = 0
+    def __init__(self, rules: Sequence[Rule], outputs: Sequence[str | Taker], server: MailServer | None = None) -> None:
+        self._takers = tuple(Taker(output) if isinstance(output, str) else output for output in outputs)
+        self.outputs = tuple(taker.name for taker in self._takers)
         self._rules = tuple(rules)
-        self._all = Rule({}, self.outputs)
+        self._server = server or MailServer()
+        self._syslog = frozenset(taker.name for taker in self._takers if taker.role == "syslog")
         self._plans: dict[tuple[type[Record], str], _Plan] = {}
+        self._outcomes: dict[_Outcome, _Outcome] = {}
+        self._decided: dict[object, _Outcome] = {}
+        only_all = all(taker.takes == "all" for taker in self._takers) and not self._syslog and not rules
+        self._all = _Outcome(self.outputs, None, "") if only_all else None
 
-    def route(self, records: Sequence[Record], input: str = "") -> dict[str, Sequence[Record]]:
-        """Output -> its records, in order; an output that gets none is not there. `input` is the name of the input they came by."""
-        if not self._rules:
-            return dict.fromkeys(self.outputs, records) if records else {}
-        lists: dict[str, list[Record]] = {}
-        for record in records:
-            to = self.rule(record, input).to
-            if not to:
-                self.dropped += 1
-            for name in to:
-                if name in lists:
-                    lists[name].append(record)
-                else:
-                    lists[name] = [record]
-        return {name: lists[name] for name in self.outputs if name in lists}
-
-    def rule(self, record: Record, input: str = "") -> Rule:
-        """The rule that decides on a record; without a `place` when it is none of ours, and the record goes everywhere."""
-        plan = self._plans.get((type(record), input))
-        if plan is None:
-            plan = self._plans[type(record), input] = self._plan(type(record), input)
-        for conditions, rule in plan:
-            for name, inner, values in conditions:
-                found = getattr(record, name)
-                if (_inside(found, inner) if inner else found) not in values:
-                    break
+    def route(self, records: Sequence[Record], input: str = "") -> Routed:
+        """The shares of a batch. `input` is the name of the input that the records came by. A list that one output gets whole is not copied."""
+        if not records:
+            return Routed({}, {})
+        if self._all is not None:
+            return Routed(dict.fromkeys(self.outputs, Share(records)), {})
+        if self._rules:
+            outcomes = []
+            passed = []
+            for record in records:
+                outcome, changed = self._decide(record, input)
+                outcomes.append(outcome)
+                passed.append(changed)
+            records = passed
+        else:
+            decided, settled = self._decided, self._settled
+            outcomes = [decided.get(type(record)) or settled(record) for record in records]
+        first = outcomes[0]
+        if outcomes.count(first) == len(outcomes):
+            return self._whole(records, first)
+        shares: dict[str, Share] = {}
+        dropped: dict[str, int] = {}
+        different = set(outcomes)
+        for outcome in different:
+            if outcome.dropped:
+                dropped[outcome.dropped] = outcomes.count(outcome)
+        for name in self.outputs:
+            takers = {outcome for outcome in different if name in outcome.to}
+            if takers == different:
+                mine, of = records, outcomes
+            elif takers:
+                mine = [record for record, outcome in zip(records, outcomes, strict=True) if outcome in takers]
+                of = [outcome for outcome in outcomes if outcome in takers]
             else:
-                return rule
-        return self._all
+                continue
+            with_priority = name in self._syslog and any(outcome.priority is not None for outcome in takers)
+            shares[name] = Share(mine, [outcome.priority for outcome in of] if with_priority else None)
+        return Routed(shares, dropped)
+
+    def decide(self, record: Record, input: str = "") -> Decision:
+        """What becomes of one record, and why."""
+        rule: Rule | None = None
+        dropped = ""
+        for fits, rule in self._plan(type(record), input):
+            if fits is None or fits(record):
+                if rule.keep is not None and not rule.keep(record):
+                    dropped = f"sample of route {rule.number}"
+                    break
+                if rule.change is not None:
+                    record = rule.change(record)
+                if rule.ends:
+                    break
+        else:
+            rule = None
+        found = self._destination(record)
+        outcome = self._settled(record) if rule is None else self._by_rule(rule, record)
+        if dropped:
+            outcome = _Outcome((), None, dropped)
+        return Decision(outcome.to, outcome.priority, rule, found, record, outcome.dropped)
+
+    def _whole(self, records: Sequence[Record], outcome: _Outcome) -> Routed:
+        """A batch with one outcome."""
+        priorities = None if outcome.priority is None else [outcome.priority] * len(records)
+        shares = {name: Share(records, priorities if name in self._syslog else None) for name in outcome.to}
+        return Routed(shares, {outcome.dropped: len(records)} if outcome.dropped else {})
+
+    def _decide(self, record: Record, input: str) -> tuple[_Outcome, Record]:
+        plan = self._plans.get((type(record), input))
+        for fits, rule in self._plan(type(record), input) if plan is None else plan:
+            if fits is None or fits(record):
+                if rule.keep is not None and not rule.keep(record):
+                    return self._same(_Outcome((), None, f"sample of route {rule.number}")), record
+                if rule.change is not None:
+                    record = rule.change(record)
+                if rule.ends:
+                    return self._by_rule(rule, record), record
+        return self._decided.get(type(record)) or self._settled(record), record
+
+    def _by_rule(self, rule: Rule, record: Record) -> _Outcome:
+        if not rule.to:
+            return self._same(_Outcome((), None, f"route {rule.number}"))
+        priority = None
+        if not self._syslog.isdisjoint(rule.to):
+            priority = (self._decided.get(type(record)) or self._settled(record)).priority
+        return self._same(_Outcome(rule.to, priority, ""))
+
+    def _settled(self, record: Record) -> _Outcome:
+        """Where the settings send a record. What they say of a kind as such is remembered by the kind."""
+        kind = type(record)
+        key: object = (kind, record.service, record.level, record.severity) if isinstance(record, Service) else kind
+        found = self._decided.get(key)
+        if found is None:
+            if len(self._decided) >= _MOST:
+                self._decided.clear()
+            found = self._decided[key] = self._same(self._sent(record))
+        return found
+
+    def _sent(self, record: Record) -> _Outcome:
+        said = self._destination(record)
+        if said is None:
+            return _Outcome(self.outputs, None, "")
+        to = tuple(
+            taker.name for taker in self._takers if taker.takes == "all" or (said.syslog if taker.role == "syslog" else said.files)
+        )  # fmt: skip
+        priority = said.priority(record.severity) if self._syslog else None
+        return _Outcome(to, priority, "" if to else f"setting {said.by[-1].name}")
+
+    def _destination(self, record: Record) -> Destination | None:
+        service, level = (record.service, record.level) if isinstance(record, Service) else ("", "")
+        return destination(self._server, type(record), service, level)
+
+    def _same(self, outcome: _Outcome) -> _Outcome:
+        return self._outcomes.setdefault(outcome, outcome)
 
     def _plan(self, kind: type[Record], input: str) -> _Plan:
-        """The rules that a record of this kind from this input can fit, without the conditions that are settled by that alone."""
-        plan = []
+        """The rules that a record of this kind from this input can fit."""
+        if (known := self._plans.get((kind, input))) is not None:
+            return known
+        plan: list[tuple[Fits | None, Rule]] = []
         for rule in self._rules:
-            left = []
-            for name, values in rule.when.items():
-                if name in ("kind", "input"):
-                    if (kind.kind if name == "kind" else input) not in values:
-                        break
-                elif name.partition(".")[0] not in kind.__struct_fields__:
-                    break
-                else:
-                    outer, _, inner = name.partition(".")
-                    left.append((outer, inner, values))
-            else:
-                plan.append((tuple(left), rule))
-                if not left:
-                    break
-        return tuple(plan)
-
-
-def _inside(found: Any, name: str) -> Any:
-    """What an object of a record has under a name; None for nothing, and for a list or an object."""
-    value = found.get(name) if isinstance(found, dict) else getattr(found, name, None)
-    return value if isinstance(value, str | int | float) else None
-
-
-def field_type(name: str) -> type[Value] | None:
-    """What type of value a condition on this field needs: str, int, float or bool; None when there is no such field."""
-    if name in ("kind", "input"):
-        return str
-    outer, _, inner = name.partition(".")
-    if inner:
-        if outer in ("extra", "attributes"):
-            return str
-        within = {"syslog": Envelope, "source": Source}.get(outer)
-        return _scalar(get_type_hints(within).get(inner)) if within else None
-    return next((found for kind in KINDS if (found := _scalar(get_type_hints(kind).get(outer)))), None)
-
-
-def field_names() -> list[str]:
-    """The fields that a condition can be on, without those inside objects whose names are the log's own."""
-    names = dict.fromkeys(["kind", "input"])
-    for kind in KINDS:
-        names |= dict.fromkeys(name for name in kind.__struct_fields__ if field_type(name))
-    names |= {f"syslog.{name}": None for name in Envelope.__struct_fields__ if field_type(f"syslog.{name}")}
-    names |= {"source.file": None, "source.peer": None}
-    return list(names)
-
-
-def _scalar(hint: Any) -> type[Value] | None:
-    """`int | None` -> int, `int | float` -> float; None for what is no single value."""
-    kinds = [kind for kind in get_args(hint) or (hint,) if kind in (str, int, float, bool)]
-    return kinds[-1] if kinds else None
+            condition = equal(rule.when) if isinstance(rule.when, Mapping) else rule.when
+            fits = condition.on(kind, input)
+            if fits is False:
+                continue
+            plan.append((None if fits is True else fits, rule))
+            if fits is True and rule.ends:
+                break
+        found = self._plans[kind, input] = tuple(plan)
+        return found

@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -308,8 +309,12 @@ class Service:
             }
         for count in outputs.values():
             count["balanced"] = count["found"] + read == sum(count.values()) - count["found"]
-        inputs = {name: {"read": count.read, "dropped": count.dropped, "damaged": count.damaged} for name, count in pipeline.read.items()}
-        return {"read": read, "dropped": sum(count.dropped for count in pipeline.read.values()), "inputs": inputs, "outputs": outputs}
+        inputs = {}
+        dropped = Counter[str]()
+        for name, one in pipeline.read.items():
+            inputs[name] = {"read": one.read, "dropped": one.dropped.copy(), "damaged": one.damaged}
+            dropped.update(one.dropped)
+        return {"read": read, "dropped": dropped.total(), "dropped_by": dict(dropped), "inputs": inputs, "outputs": outputs}
 
     def down(self) -> dict[str, str]:
         """Output -> why it takes nothing, or cannot keep what waits; `checkpoints`, when they cannot be written."""
@@ -353,7 +358,8 @@ class Service:
             labels = {"input": name}
             yield Number("shipper_records_read", count["read"], labels)
             yield Number("shipper_records_damaged", count["damaged"], labels)
-            yield Number("shipper_records_dropped", count["dropped"], labels)
+            for reason, dropped in count["dropped"].items():
+                yield Number("shipper_records_dropped", dropped, {**labels, "by": reason})
         for name, count in ledger["outputs"].items():
             for outcome in ("delivered", "set_aside", "lost"):
                 yield Number("shipper_output_records", count[outcome], {"output": name, "outcome": outcome})

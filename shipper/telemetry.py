@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 COUNTERS = {
     "shipper_records_read": "Records that an input has handed over.",
     "shipper_records_damaged": "Records of lines that could not be read, or only in part; they are delivered as the others are.",
-    "shipper_records_dropped": "Records that go to no output, as a route says so.",
+    "shipper_records_dropped": "Records that go to no output, by what says so: a route, or a setting of the mail server.",
     "shipper_input_events": "What an input counts besides records, by event: datagrams the kernel dropped, connections refused, files lost, ...",
     "shipper_output_records": "Records of an output that are done with, by outcome: delivered, set_aside, lost.",
     "shipper_output_failures": "Times that a receiver could not take anything.",
@@ -96,9 +96,10 @@ class Tap:
 
     def offer(self, records: Sequence[Record], input: str, observed: int) -> None:
         """Records on their way to the outputs."""
-        fitting = self._router.route(records, input).get("tap")
-        if not fitting:
+        share = self._router.route(records, input).shares.get("tap")
+        if share is None:
             return
+        fitting = share.records
         if self._waiting.full():
             self._missed += len(fitting)
         else:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipper.record import KINDS, Envelope, Mta, Record, Service, Source, Store, Syslog, Text
-from shipper.router import Router, Rule, Value, field_names, field_type
+from shipper.router import Routed, Router, Rule, Share, Value, field_names, field_type
 
 
 def rule(*to: str, **when: Value) -> Rule:
@@ -26,9 +26,9 @@ RECORDS: list[Record] = [
 
 def test_without_rules_every_output_gets_every_record() -> None:
     """In order, and without a copy."""
-    routed = Router([], ["a", "b"]).route(RECORDS)
-    assert routed == {"a": RECORDS, "b": RECORDS} and routed["a"] is RECORDS
-    assert Router([], ["a"]).route([]) == {}
+    shares, dropped = Router([], ["a", "b"]).route(RECORDS)
+    assert shares == {"a": Share(RECORDS), "b": Share(RECORDS)} and shares["a"].records is RECORDS and not dropped
+    assert Router([], ["a"]).route([]) == Routed({}, {})
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_without_rules_every_output_gets_every_record() -> None:
 def test_conditions(conditions: dict[str, Value], fit: list[int]) -> None:
     """Each kind of condition, alone and together; what a kind does not have fits nothing."""
     routed = Router([rule("a", **conditions), rule("rest")], ["a", "rest"]).route(RECORDS, "here")
-    assert [RECORDS.index(record) for record in routed.get("a", [])] == fit
+    assert [RECORDS.index(record) for record in routed.shares.get("a", Share([])).records] == fit
 
 
 @given(
@@ -93,8 +93,8 @@ def test_every_record_is_routed_or_counted(rules: list[Rule], records: list[Reco
         dropped += not to
         for name in to:
             expected.setdefault(name, []).append(record)
-    assert routed == expected
-    assert router.dropped == dropped
+    assert {name: share.records for name, share in routed.shares.items()} == expected
+    assert sum(routed.dropped.values()) == dropped
 
 
 def test_every_field_of_the_schema_can_be_asked_for() -> None:

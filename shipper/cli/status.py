@@ -77,7 +77,8 @@ def lines(told: dict[str, Any]) -> Iterator[str]:
         if not books["balanced"]:
             yield "  the books do not balance: an error of ours, please report it"
     if ledger["dropped"]:
-        yield f"{ledger['dropped']:,} records went to no output, as a route says so"
+        said = ", ".join(f"{count:,} by {escaped(reason)}" for reason, count in ledger["dropped_by"].items())
+        yield f"{ledger['dropped']:,} records went to no output: {said}"
 
 
 _DETAILS = ("position", "settled", "size", "waiting", "why")

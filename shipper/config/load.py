@@ -306,7 +306,7 @@ class _Loading:
                     values = self._condition(number, name, condition, names["inputs"])
                     if values is not None:
                         when[name] = values
-            rules.append(Rule(when, tuple(dict.fromkeys(to)), f"{route.place.file}:{route.place.line}"))
+            rules.append(Rule(when, tuple(dict.fromkeys(to)), f"{route.place.file}:{route.place.line}", number))
         return tuple(rules) if len(self.problems) == before else None
 
     def _condition(self, number: int, name: str, condition: Node, inputs: Sequence[str]) -> frozenset[Value] | None:

@@ -32,7 +32,7 @@ from shipper.framing import Block
 from shipper.inputs.base import Reading
 from shipper.reader import Reader
 from shipper.record import Record
-from shipper.router import Router, Rule
+from shipper.router import Decision, Router
 
 DROPPED = "dropped"
 
@@ -171,9 +171,9 @@ class _Case:
                 if name not in router.outputs:
                     self._wrong(f"there is no output '{name}'", one, did_you_mean(str(name), router.outputs))
                     return
-            rule = router.rule(record, self.case.input)
-            if sorted(rule.to) != sorted(str(name) for name in wanted):
-                self._wrong(f"record {number} {_told(rule)}", one)
+            decision = router.decide(record, self.case.input)
+            if sorted(decision.to) != sorted(str(name) for name in wanted):
+                self._wrong(f"record {number} {_told(decision)}", one)
 
     def _wrong(self, what: str, node: Node, notes: tuple[str, ...] = ()) -> None:
         self.problems.append(Problem("C113", f"{self.title}: {what}", node.place, "expected" if node.value is not None else "", notes))
@@ -183,9 +183,13 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}{'s' if number != 1 else ''}"
 
 
-def _told(rule: Rule) -> str:
-    because = f", as the route at {rule.place} says" if rule.place else ", as no route fits it"
-    return f"goes to {listed(rule.to, 'and')}{because}" if rule.to else f"is dropped{because}"
+def _told(decision: Decision) -> str:
+    said = ", ".join(map(str, decision.destination.by)) if decision.destination else ""
+    if decision.rule:
+        because = f", as the route at {decision.rule.place} says"
+    else:
+        because = f", as {said} says" if said else ", as no route fits it"
+    return f"goes to {listed(decision.to, 'and')}{because}" if decision.to else f"is dropped{because}"
 
 
 def _shown(value: object) -> str:

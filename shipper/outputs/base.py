@@ -99,3 +99,11 @@ class Output(Protocol):
     def sender(self) -> Sender:
         """A new connection, not yet entered."""
         ...
+
+
+class Prioritized(Output, Protocol):
+    """An output whose payloads carry a syslog priority."""
+
+    def render(self, records: Sequence[Record], arrival: Arrival, priorities: Sequence[int | None] | None = None) -> list[bytes]:
+        """`priorities`: what the mail server's settings say that each has, facility × 8 + severity; None: as the record has it."""
+        ...

@@ -91,9 +91,9 @@ class Syslog:
         most = section.max_size or (_DATAGRAM if section.protocol == "udp" else 8192)
         self._style = Style(section.format, section.facility, section.hostname, section.enterprise, most)
 
-    def render(self, records: Sequence[Record], arrival: Arrival) -> list[bytes]:
-        """One message for each record, without its frame."""
-        return render(records, arrival.observed, self._style)
+    def render(self, records: Sequence[Record], arrival: Arrival, priorities: Sequence[int | None] | None = None) -> list[bytes]:
+        """One message for each record, without its frame; see `Prioritized`."""
+        return render(records, arrival.observed, self._style, priorities)
 
     def sender(self) -> _DatagramSender | _StreamSender:
         section = self._section

@@ -124,10 +124,13 @@ class Style(NamedTuple):
     most: int = 0
 
 
-def render(records: Sequence[Record], observed: int, style: Style) -> list[bytes]:
-    """One message for each record, without framing. `observed`: nanoseconds since 1970, the time of a message whose record has none (3164)."""
+def render(records: Sequence[Record], observed: int, style: Style, priorities: Sequence[int | None] | None = None) -> list[bytes]:
+    """One message for each record, without framing. `observed`: nanoseconds since 1970, the time of a message whose record has none (3164);
+    `priorities`: facility × 8 + severity of each, None: as the record has it."""
     write = _write_5424 if style.form == "rfc5424" else _write_3164
-    return [write(record, observed, style) for record in records]
+    if priorities is None:
+        return [write(record, observed, style, None) for record in records]
+    return [write(record, observed, style, priority) for record, priority in zip(records, priorities, strict=True)]
 
 
 def one_line(text: str) -> str:
@@ -140,9 +143,10 @@ def _number(found: re.Match[str]) -> str:
     return f"#{code:03o}" if code < 256 else f"#x{code:04x}"
 
 
-def _write_5424(record: Record, observed: int, style: Style) -> bytes:
+def _write_5424(record: Record, observed: int, style: Style, priority: int | None) -> bytes:
+    word = _priority(record, style) if priority is None else priority
     head = (
-        f"<{_priority(record, style)}>1 {_timestamp(record.time)} {_host(record, style)} {_word(_application(record), 48)} "
+        f"<{word}>1 {_timestamp(record.time)} {_host(record, style)} {_word(_application(record), 48)} "
         f"{record.pid if record.pid is not None else '-'} {_word(record.event, 32)} "
     )
     quality = "" if not record.time else f'[timeQuality tzKnown="{int(record.time_zone_source != "system")}"]'
@@ -176,7 +180,7 @@ def _fitted(parameters: Sequence[str], text: bytes, room: int) -> tuple[list[str
     return kept, text[: max(0, for_text + left)].decode(errors="ignore")
 
 
-def _write_3164(record: Record, observed: int, style: Style) -> bytes:
+def _write_3164(record: Record, observed: int, style: Style, priority: int | None) -> bytes:
     if style.form == "raw":
         text = record.raw or _text(record)
     else:
@@ -185,7 +189,8 @@ def _write_3164(record: Record, observed: int, style: Style) -> bytes:
     tag = _word(_application(record), 32).replace(":", "_").replace("[", "_")
     pid = "" if record.pid is None else f"[{record.pid}]"
     host = _host(record, style)
-    message = f"<{_priority(record, style)}>{stamp} {host} {tag}{pid}: {one_line(text)}".encode(errors="replace")
+    word = _priority(record, style) if priority is None else priority
+    message = f"<{word}>{stamp} {host} {tag}{pid}: {one_line(text)}".encode(errors="replace")
     return message if not style.most or len(message) <= style.most else _cut(message, style.most)
 
 
