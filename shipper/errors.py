@@ -251,6 +251,12 @@ ERRORS: dict[str, ErrorKind] = {
         "The message says what the setting takes; `shipper explain NAME` says what it does.",
         EX_CONFIG,
     ),
+    "C116": ErrorKind(
+        "An output of log files does not know its directory.",
+        "It has no `directory`, and the mail server's settings name none: no `logfile.SERVICE.logdir` stands there.",
+        "Give the output a `directory`, best one of its own: the mail server writes files of the same names.",
+        EX_CONFIG,
+    ),
     "C151": ErrorKind(
         "Something has no effect.",
         "A route stands behind one that fits everything, or an output gets no records.",

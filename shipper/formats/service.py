@@ -115,7 +115,7 @@ def parse_body(text: str, time: str, time_zone_source: str, process: str, pid: i
     return _read(head, time, text[match.end() :].removeprefix(" "))
 
 
-def render(record: Service) -> str:
+def render(record: Service | Debug) -> str:
     """The line of a record that has a time, in the form with both brackets: parsed again it is the same record.
 
     `message` is written as it is; the fields that were taken from it are not looked at.

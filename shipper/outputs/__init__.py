@@ -11,5 +11,6 @@ KINDS: dict[str, str] = {
     "syslog": "syslog",
     "otlp": "otlp",
     "elasticsearch": "elasticsearch",
+    "log_files": "log_files",
 }
 """`type:` in the configuration -> the module in `shipper.outputs`; one line for each, in the order in which the documentation has them."""

@@ -110,7 +110,7 @@ class _FileSender:
             status = os.fstat(self._file)
             if not stat.S_ISREG(status.st_mode):
                 raise Unavailable(f"{self._path.name}: not a plain file", misconfigured=True)
-            size = _whole_lines(self._file, status.st_size)
+            size = whole_lines(self._file, status.st_size)
             if status.st_size == 0:
                 _sync_directory(self._path)
         except OSError as error:
@@ -198,7 +198,7 @@ def _age(path: Path, entry: Path) -> tuple[str, int]:
     return (shape[1], int(shape[2] or 0)) if shape else ("", 0)
 
 
-def _whole_lines(file: int, size: int) -> int:
+def whole_lines(file: int, size: int) -> int:
     """Cuts off what stands after the last LF; the size that is left."""
     end = size
     while end:
