@@ -92,6 +92,12 @@ ERRORS: dict[str, ErrorKind] = {
         "Correct the line, or give the fields by --fields.",
         EX_USAGE,
     ),
+    "U111": ErrorKind(
+        "A value is not a time.",
+        "--outage takes a number with a unit: s, m, h or d.",
+        "Write for example 12h, 3d or 1d12h.",
+        EX_USAGE,
+    ),
     "U121": ErrorKind(
         "A setting of the server to be played cannot be.",
         "`generate` takes the options of option.dat (LOG_FORMAT=4) and those of the service logs (logfile.imap.loglevel=Debug), with values "
@@ -141,6 +147,12 @@ ERRORS: dict[str, ErrorKind] = {
         "Name a file, a directory, a named pipe or `-`.",
         EX_NOINPUT,
     ),
+    "I207": ErrorKind(
+        "Nothing of a mail server is there.",
+        "`doctor` looks for option.dat, imta_tailor, imta.cnf, dispatcher.cnf, what configutil printed, and logs, three directories deep.",
+        "Name the server's directory, or the files themselves: --option-file, --configutil, --logs.",
+        EX_NOINPUT,
+    ),
     "O301": ErrorKind(
         "The disk is full.",
         "There was no room for the next lines of the output, or for a temporary file.",
@@ -159,6 +171,12 @@ ERRORS: dict[str, ErrorKind] = {
         "The system reported an error for a write.",
         "Look at the system's own log. FILE.partial, if there is one, has whole lines only, but not all of them.",
         EX_IOERR,
+    ),
+    "O304": ErrorKind(
+        "The file is there already.",
+        "`doctor --write-config` writes over nothing that somebody may have changed.",
+        "Name another file, or say --force.",
+        EX_USAGE,
     ),
     "C101": ErrorKind(
         "A configuration file cannot be read.",
