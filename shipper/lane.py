@@ -5,6 +5,9 @@
                                 └────────────┼─ TooLarge ─────▶ half as many; more again with every success
                                              └─ Refused ──────▶ dead letters, fsynced; the rest is done
 
+Of a receiver that answers nothing (`Unanswered`) the last payloads are kept: when its connection breaks, what it may not have read is sent
+again first. If that cannot be before we end, it goes to the dead letters.
+
 One send at a time, so that the order holds. Whatever else goes wrong (a bug, a send that hangs) is `Unavailable`. Nothing is given up for
 having waited too long. The books: `found + records_in = delivered + set aside + dropped + waiting`, after every step.
 """
@@ -22,9 +25,10 @@ from typing import Any, Literal, cast
 from loguru import logger
 
 from shipper.batch import Arrival, Receipt
-from shipper.buffer import Buffer
+from shipper.buffer import Buffer, Taken
 from shipper.deadletter import DeadLetters, Letter
-from shipper.outputs.base import Limits, Output, Prioritized, Refused, Sender, TooLarge, Unavailable
+from shipper.outputs.base import Findable, Limits, Output, Prioritized, Refused, Sender, TooLarge, Unanswered, Unavailable
+from shipper.recent import Recent
 from shipper.record import Record
 from shipper.retry import Backoff
 
@@ -35,11 +39,13 @@ _CLOSE_SECONDS = 2.0
 _REASONS = 50
 DAMAGED = "damaged in the spool"
 TOO_LARGE = "too large by itself"
+UNREAD = "sent, and perhaps not read when the receiver broke the connection"
 
 
 @dataclass(slots=True)
 class Counts:
-    """Since the start of this process; `found` waited in the spool from before. `set_aside` is by reason, beyond fifty `other`."""
+    """Since the start of this process; `found` waited in the spool from before. `set_aside` is by reason, beyond fifty `other`. `resent`: those
+    of the delivered that were sent a second time, as the receiver may not have read them."""
 
     found: int = 0
     records_in: int = 0
@@ -50,6 +56,7 @@ class Counts:
     sends: int = 0
     retries: int = 0
     connects: int = 0
+    resent: int = 0
 
 
 class _Aside:
@@ -93,6 +100,8 @@ class Lane:
         self._aside: _Aside | None = None
         self._sender: Sender | None = None
         self._connection: Sender | None = None
+        self._unanswered: Unanswered | None = None
+        self._recent = Recent(0)
         self._connecting = True
         self._not_before = 0.0
         self._asked_before = 0.0
@@ -143,6 +152,7 @@ class Lane:
             "sends": counts.sends,
             "retries": counts.retries,
             "connects": counts.connects,
+            "resent": counts.resent,
         }
 
     # In
@@ -193,12 +203,17 @@ class Lane:
             async with asyncio.timeout_at(self._deadline), self._running:
                 while await self._step():
                     pass
+                if self._doubt():
+                    await self._disconnect()
+                    while await self._step():
+                        pass
         except TimeoutError:
             pass
         try:
             async with asyncio.timeout(2 * _CLOSE_SECONDS):
                 async with self._running:  # what `run` had under way is cut, and over in a moment
                     await self._disconnect()
+                    await self._leave()
                 await self._buffer.close()
         except TimeoutError:
             logger.warning("output '{}': the disk does not answer, what waits in the spool may be sent twice", self.name)
@@ -212,7 +227,7 @@ class Lane:
 
     async def _step(self) -> bool:
         """One wait, one connect or one send; False when it is stopped and there is nothing more to do."""
-        if self._halted and not self._buffer.waiting:
+        if self._halted and not self._buffer.waiting and not self._recent.again:
             return False
         loop = asyncio.get_running_loop()
         if self._not_before:
@@ -226,11 +241,13 @@ class Lane:
             await self._set_aside(self._aside)
         elif self._connection is None:
             await self._connect()
+        elif self._recent.again:
+            await self._send_again(self._connection)
         else:
             if not self._open:
-                taken = await self._buffer.take(self._limits)
+                taken = await self._take()
                 if taken is None:
-                    return False
+                    return bool(self._recent.again)
                 self._taken = taken.payloads
                 self._open = list(range(len(taken.payloads)))
                 self._done = 0
@@ -243,6 +260,7 @@ class Lane:
             async with asyncio.timeout(self._send_seconds) as self._cut:
                 self._connection = await sender.__aenter__()
             self._sender = sender
+            self._watch(self._connection)
             self.counts.connects += 1
             if self._connecting:
                 self._is_connected()
@@ -252,7 +270,85 @@ class Lane:
         finally:
             self._cut = None
 
+    def _watch(self, connection: Sender) -> None:
+        """Of a receiver without answers: keeps what is sent, from now on."""
+        if isinstance(connection, Unanswered):
+            self._unanswered = connection
+            again, self._recent = self._recent.again, Recent(connection.keep)
+            self._recent.again = again
+
+    async def _take(self) -> Taken | None:
+        """What waits first. None when there is nothing more, or the connection has ended and there is something to be sent again."""
+        unanswered = self._unanswered
+        if unanswered is None or self._buffer.waiting:
+            return await self._buffer.take(self._limits)
+        taking = asyncio.ensure_future(self._buffer.take(self._limits))
+        ending = asyncio.ensure_future(unanswered.ended())
+        try:
+            await asyncio.wait([taking, ending], return_when=asyncio.FIRST_COMPLETED)
+            while not taking.done():
+                if self._doubt():
+                    self._failed(Unavailable(UNREAD))
+                    await self._disconnect()
+                    return None
+                await asyncio.wait([taking])
+            return taking.result()
+        finally:
+            taking.cancel()
+            ending.cancel()
+            await asyncio.wait([taking, ending])
+
+    def _doubt(self) -> int:
+        """Of what was sent on the connection that is at its end: what is to be sent again, as it may not have been read."""
+        if self._unanswered is None:
+            return 0
+        doubtful = self._recent.ended(self._unanswered.doubtful_since())
+        self._unanswered = None
+        return doubtful
+
+    async def _send_again(self, connection: Sender) -> None:
+        """Sends the first of what is in doubt."""
+        sent = self._recent.again[0]
+        self.counts.sends += 1
+        try:
+            async with asyncio.timeout(self._send_seconds) as self._cut:
+                await connection.send(sent.payloads)
+        except (Refused, TooLarge):
+            self._recent.again.popleft()
+        except Exception as error:
+            self._connecting = False
+            self._failed(_unavailable(error, self._send_seconds))
+            await self._disconnect()
+        else:
+            self._backoff.succeeded()
+            self._is_connected()
+            self._recent.again.popleft()
+            self._recent.add(sent.payloads, asyncio.get_running_loop().time(), sent.times + 1)
+            self.counts.resent += len(sent.payloads)
+        finally:
+            self._cut = None
+
+    async def _leave(self) -> None:
+        """At the end: what could not be sent again becomes letters, for a replay. It counts as delivered no more."""
+        left = [payload for sent in self._recent.again for payload in sent.payloads]
+        self._recent.again.clear()
+        if not left:
+            return
+        now = self._now()
+        letters = [Letter(payload, self.name, UNREAD, now) for payload in left]
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self._dead_letters.add, letters)
+        except OSError as error:
+            logger.warning(
+                "output '{}': {} payloads may be lost, the dead letters cannot be written: {}", self.name, len(left), error.strerror
+            )
+            return
+        self.counts.delivered -= len(left)
+        self.counts.octets_delivered -= sum(map(len, left))
+        self._count_aside(UNREAD, len(left))
+
     async def _disconnect(self) -> None:
+        self._doubt()
         sender, self._sender, self._connection = self._sender, None, None
         if sender is not None:
             try:
@@ -266,6 +362,8 @@ class Lane:
         chunk = self._chunk()
         payloads = [self._taken[index] for index in chunk]
         self.counts.sends += 1
+        if isinstance(connection, Findable):
+            connection.about = self._buffer.about(len(chunk)) if chunk == list(range(self._done, self._done + len(chunk))) else None
         try:
             async with asyncio.timeout(self._send_seconds) as self._cut:
                 await connection.send(payloads)
@@ -286,6 +384,8 @@ class Lane:
             self._grow()
             self._delivered(chunk)
             self._settle(set(chunk))
+            if self._unanswered is not None:
+                self._recent.add(payloads, asyncio.get_running_loop().time())
         finally:
             self._cut = None
 

@@ -20,7 +20,7 @@ from loguru import logger
 from shipper.batch import Arrival, Receipt
 from shipper.buffer import Buffer, DiskBuffer, MemoryBuffer
 from shipper.deadletter import DeadLetters, Letter, letters, waiting_files
-from shipper.lane import DAMAGED, Lane
+from shipper.lane import DAMAGED, UNREAD, Lane
 from shipper.outputs.base import Limits, Refused, Sender, TooLarge, Unavailable
 from shipper.record import Record, Text
 from shipper.retry import Backoff
@@ -653,3 +653,109 @@ def test_a_drain_without_time_is_in_order(tmp_path: Path) -> None:
 
     asyncio.run(story())
     assert [letter.payload for letter in aside(tmp_path / "dead")] == ids(0, 1)
+
+
+class Silent(Receiver):
+    """A receiver that answers nothing: it has what it was sent only when it has read that. `breaks` by a script of (sends until the connection
+    is reset, how many of the last payloads it had not read)."""
+
+    def __init__(self, breaks: Sequence[tuple[int, int]], keep: int) -> None:
+        super().__init__()
+        self.breaks = list(breaks)
+        self.keep = keep
+        self.sent = 0
+        self.broken = asyncio.Event()
+
+    def sender(self) -> Sender:
+        return SilentConnection(self)
+
+
+class SilentConnection(Connection):
+    """Sends fail from its end on, or (`idle`) nobody sends and it ends nevertheless."""
+
+    def __init__(self, receiver: Silent) -> None:
+        super().__init__(receiver)
+        self.silent = receiver
+        self.keep = receiver.keep
+        receiver.broken.clear()
+
+    def doubtful_since(self) -> float | None:
+        return float("-inf") if self.silent.broken.is_set() else None
+
+    async def ended(self) -> None:
+        await self.silent.broken.wait()
+
+    async def send(self, payloads: Sequence[bytes]) -> None:
+        if self.silent.broken.is_set():
+            raise Unavailable("reset")
+        await super().send(payloads)
+        self.silent.sent += 1
+        if self.silent.breaks and self.silent.sent >= self.silent.breaks[0][0]:
+            _, unread = self.silent.breaks.pop(0)
+            self.silent.sent = 0
+            if unread:
+                del self.silent.taken[-unread:]
+            self.silent.broken.set()
+
+
+@pytest.mark.parametrize("kind", ["memory", "disk"])
+@settings(deadline=None, max_examples=60)
+@given(breaks=st.lists(st.tuples(st.integers(1, 6), st.integers(0, 4)), max_size=6), sizes=batches)
+def test_what_a_broken_connection_may_have_lost_is_sent_again(kind: str, breaks: list[tuple[int, int]], sizes: list[int]) -> None:
+    """Resets at any send, the last payloads unread: nothing is missing, as each connection sends again from what it kept, in order; and it is
+    sent again also while nothing new comes. The books balance, and count them once."""
+
+    async def play(directory: Path) -> None:
+        receiver = Silent([(after + 4, unread) for after, unread in breaks], 4 * 100)
+        scene = Scene(directory, receiver, kind)
+        scene.run()
+        count = itertools.count()
+        for length in sizes:
+            await scene.put(*itertools.islice(count, length))
+            await asyncio.sleep(0)
+        total = next(count)
+        await scene.emptied()
+        await scene.until(lambda: set(receiver.taken) == set(ids(*range(total))))
+        await scene.end()
+        first = list(dict.fromkeys(receiver.taken))
+        assert sorted(first) == ids(*range(total))
+        assert scene.lane.counts.delivered == total
+        assert scene.lane.counts.resent >= len(receiver.taken) - total
+
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(play(Path(directory)))
+
+
+def test_without_a_break_nothing_comes_twice_and_little_is_kept(tmp_path: Path) -> None:
+    """An orderly end: nothing again. After a break no more than `keep` octets, the last ones, before anything new."""
+
+    async def play() -> None:
+        receiver = Silent([(50, 0)], 4 * 25)
+        scene = Scene(tmp_path, receiver)
+        scene.run()
+        await scene.put(*range(500))
+        await scene.until(lambda: len(receiver.taken) == 525)
+        await scene.put(500)
+        await scene.until(lambda: len(receiver.taken) == 526)
+        await scene.end()
+        assert receiver.taken == ids(*range(500), *range(475, 500), 500)
+        assert scene.lane.counts.resent == 25
+
+    asyncio.run(play())
+
+
+def test_what_could_not_be_sent_again_is_a_letter(tmp_path: Path) -> None:
+    """The receiver does not come back before we end: what it may not have read waits for a replay, and is delivered no more."""
+
+    async def play() -> None:
+        receiver = Silent([(1, 5)], 4 * 100)
+        receiver.script = [("ok",), *[("no connection",)] * 10_000]
+        scene = Scene(tmp_path, receiver)
+        scene.run()
+        await scene.put(*range(7))
+        await scene.until(lambda: bool(scene.lane.counts.retries))
+        await scene.end(0.05)
+        assert [letter.payload for letter in aside(tmp_path / "dead")] == ids(*range(7))
+        assert scene.lane.counts.delivered == 0 and scene.lane.set_aside == {UNREAD: 7}
+
+    asyncio.run(play())

@@ -19,9 +19,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from shipper.batch import Arrival
+from shipper.intents import About
 from shipper.record import Record
 
 
@@ -76,6 +77,33 @@ class Sender(AbstractAsyncContextManager["Sender"], Protocol):
     """One connection to a receiver. Entering may raise `Unavailable`."""
 
     async def send(self, payloads: Sequence[bytes]) -> None: ...
+
+
+@runtime_checkable
+class Unanswered(Protocol):
+    """A Sender of a protocol without answers: what it calls taken is with the receiver's system, and may be lost with the receiver's program.
+
+    The lane keeps the last `keep` octets that were sent on the connection. When it is over, it asks `doubtful_since` and sends the rest of that
+    again, before anything else, on the next one. It also waits for `ended` while it has nothing to send.
+    """
+
+    keep: int
+
+    def doubtful_since(self) -> float | None:
+        """What was sent since then (seconds of the loop's clock) may not have been read; None: nothing is in doubt."""
+        ...
+
+    async def ended(self) -> None:
+        """Returns when the other side has ended the connection."""
+        ...
+
+
+@runtime_checkable
+class Findable(Protocol):
+    """A Sender whose payloads can be looked for after a kill, as they stand in a file: before it writes those of a `send` it tells `about`,
+    which was set for this send, where they will stand."""
+
+    about: About | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,11 @@
 
 Syslog has no answers, so what counts as delivered differs:
 
-- TCP and TLS: when the other side's kernel has acknowledged every octet (its send queue is empty), and the connection still stands. What its
-  program had not read when it died is lost to it; no sender can know. What was not acknowledged is sent again on the next connection.
+- TCP and TLS: when the other side's kernel has acknowledged every octet (its send queue is empty), and the connection still stands. What was not
+  acknowledged is sent again on the next connection. What was, and its program had not read or not stored when it died, no sender can know:
+  so the last `resend` octets of the connection are sent again too. All of them after a reset (a kernel answers so for a program that
+  left octets unread) or a silence; after an orderly end (a program that had read everything, or stopped reading) only those of its last
+  seconds: a receiver that is restarted while nothing is sent gets nothing twice.
 - UDP and Unix sockets: when our kernel took it. A datagram that is lost on the way is lost.
 
 Rules:
@@ -17,13 +20,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import fcntl
+import math
 import socket
 import ssl
 import struct
 import termios
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -34,9 +38,12 @@ from shipper.outputs.base import Limits, Refused, Unavailable
 from shipper.outputs.section import Common
 from shipper.profiles.rfc5424 import DOCUMENTATION_NUMBER, Style, render
 from shipper.record import Record
+from shipper.router import Role
 
 _DATAGRAM = 1400
 """Octets of a UDP message by default: what fits into one packet on most networks."""
+_STORED = 5.0
+"""Seconds after which a receiver has stored what its program has read."""
 _OBJECTION = 0.25
 """Seconds that a TLS receiver has to object to our certificate."""
 
@@ -53,6 +60,8 @@ class TlsSettings(Part):
 class Section(Common):
     """Syslog messages to a relay or a SIEM."""
 
+    role: ClassVar[Role] = "syslog"
+
     type: Literal["syslog"]
     protocol: Literal["udp", "tcp", "tls", "unix"] = Field("udp", description="How messages travel.")
     host: str = Field("127.0.0.1", min_length=1, description="The receiver's name or address.")
@@ -67,7 +76,10 @@ class Section(Common):
     )
     max_size: Size | None = Field(None, ge=480, description="Octets of a message: 1400 by UDP, else 8192.")
     tls: TlsSettings = Field(TlsSettings(), description="For `protocol: tls`.")
-    timeout: Duration = Field(30.0, gt=0, description="How long connecting, or the receiver's silence, may last.")
+    timeout: Duration = Field(20.0, gt=0, lt=30, description="How long connecting, or the receiver's silence, may last.")
+    resend: Size = Field(
+        16 << 20, le=1 << 30, description="TCP and TLS: octets, the last ones, that are sent again when a connection broke; 0: none."
+    )
 
     def doubts(self) -> Iterator[tuple[str, str]]:
         """(option, what `check` says of it) of settings that work, but hardly as they are meant."""
@@ -181,9 +193,10 @@ class _DatagramSender:
 
 
 class _StreamSender:
-    """One TCP or TLS connection."""
+    """One TCP or TLS connection. See `Unanswered`."""
 
     def __init__(self, section: Section) -> None:
+        self.keep = section.resend
         self._section = section
         self._port = section.port or (6514 if section.protocol == "tls" else 514)
         self._name = f"{section.host} port {self._port}"
@@ -192,6 +205,9 @@ class _StreamSender:
         self._below: asyncio.WriteTransport
         """The transport on the socket itself: what TLS has encrypted waits there, and is not in the buffer of the one above."""
         self._broken = False
+        self._watching: asyncio.Task[None] | None = None
+        self._ended_at = 0.0
+        self._reset = False
 
     async def __aenter__(self) -> _StreamSender:
         section = self._section
@@ -208,10 +224,33 @@ class _StreamSender:
             await self._close()
             wrong = isinstance(error, ssl.SSLError)
             raise Unavailable(f"{self._name}: {_why(error)}", misconfigured=wrong) from error
+        self._watching = asyncio.create_task(self._watch())
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._watching:
+            self._watching.cancel()
         await self._close()
+
+    def doubtful_since(self) -> float | None:
+        if self._reset or (self._broken and not self._ended_at):
+            return -math.inf
+        return self._ended_at - _STORED if self._ended_at else None
+
+    async def ended(self) -> None:
+        assert self._watching is not None
+        await asyncio.wait([self._watching])
+
+    async def _watch(self) -> None:
+        """Until the receiver ends the connection: when, and how. What it says meanwhile is of no meaning."""
+        try:
+            while await self._reader.read(65536):
+                pass
+        except ssl.SSLError:  # the end of the connection without an end of TLS
+            pass
+        except OSError:
+            self._reset = True
+        self._ended_at = asyncio.get_running_loop().time()
 
     async def send(self, payloads: Sequence[bytes]) -> None:
         assert self._writer is not None

@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 import trustme
 
 from shipper.batch import Arrival
-from shipper.outputs.base import Refused, Unavailable
+from shipper.outputs.base import Refused, Unanswered, Unavailable
 from shipper.outputs.syslog import Section, Syslog
 from shipper.record import Mta
 
@@ -210,6 +210,44 @@ def test_a_client_certificate_that_is_missing_is_noticed_before_sending(authorit
         )
         wait_for(there.orderly)
         assert there.got[-1] == b"\n".join([*MESSAGES, b""])
+
+
+def doubt_after(how: str, idle: float = 0.0) -> float | None:
+    """What a sender says of what it sent `idle` seconds before the receiver ended the connection: by a reset, or in order, or not at all."""
+
+    async def run() -> float | None:
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as there, ExitStack() as stack:
+            async with output(protocol="tcp", port=there.getsockname()[1]).sender() as sender:
+                assert isinstance(sender, Unanswered) and sender.keep == 16 << 20
+                end, _ = there.accept()
+                await sender.send(MESSAGES)
+                sent = loop.time()
+                if how == "reset":  # what a kernel does for a program that ended and had not read everything
+                    end.recv(1)
+                    end.close()
+                elif how == "orderly":
+                    end.recv(1000)
+                    await asyncio.sleep(idle)
+                    end.close()
+                else:
+                    stack.callback(end.close)
+                if how != "stands":
+                    async with asyncio.timeout(5):
+                        await sender.ended()
+                since = sender.doubtful_since()
+                return None if since is None else sent - since
+        return None
+
+    return asyncio.run(run())
+
+
+def test_what_is_in_doubt_when_a_connection_ends() -> None:
+    """A reset: everything, however old. An orderly end: what was sent in the five seconds before it. While it stands, or we end it: nothing."""
+    assert doubt_after("reset") == float("inf")
+    orderly = doubt_after("orderly", 0.3)
+    assert orderly is not None and 4.5 < orderly <= 4.7
+    assert doubt_after("stands") is None
 
 
 def test_messages_by_udp_fit_into_a_packet() -> None:

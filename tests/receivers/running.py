@@ -93,6 +93,11 @@ class Program:
         """In order."""
         self._end(signal.SIGTERM)
 
+    def hang(self) -> None:
+        """It reads nothing more, and its connections stand, until it is killed."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
     def _end(self, number: signal.Signals) -> None:
         process, self._process = self._process, None
         if process is None:
