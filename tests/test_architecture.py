@@ -35,7 +35,7 @@ WAY = (
     ("conditions",),
     ("router",),
     ("outputs",),
-    ("spool", "retry", "deadletter"),
+    ("spool", "recent", "retry", "deadletter"),
     ("buffer",),
     ("lane",),
     ("checkpoints",),
