@@ -17,7 +17,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
+from functools import cache, reduce
+from importlib import import_module
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from math import inf
 from operator import attrgetter
@@ -29,6 +30,9 @@ from shipper.record import KINDS, Envelope, Record, Source
 
 MOST_MATCHED = 1000
 """Characters of a field that a regular expression sees."""
+
+_FEW = 4
+"""Times that something may be repeated in several ways each."""
 
 Value = str | int | float | bool
 Fits = Callable[[Record], bool]
@@ -102,7 +106,7 @@ class Not:
         return lambda record: not fits(record)
 
 
-class Test(Protocol):
+class Question(Protocol):
     """A question to the value of a field."""
 
     def asks(self) -> Callable[[Any], bool]: ...
@@ -113,7 +117,7 @@ class Field:
     """The value of a field passes a test."""
 
     name: str
-    test: Test
+    test: Question
 
     def on(self, kind: type[Record], input: str) -> bool | Fits:
         asks = self.test.asks()
@@ -267,10 +271,55 @@ def read(name: str, text: str) -> Value | None:
     except ValueError:
         return None
     if sort == "yesno":
-        return {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}.get(text.lower())
+        return yes_or_no(text)
     if (sort == "severity" and text and text not in SEVERITIES) or (sort == "time" and text and instant(text) is None):
         return None
     return text
+
+
+def yes_or_no(text: str) -> bool | None:
+    """What YAML calls yes and no; None when it is neither."""
+    return {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}.get(text.lower())
+
+
+def endless(pattern: str) -> bool:
+    """Whether a regular expression, which `re` can read, may take more than all time for a text of 50 characters: it repeats something that can
+    be matched in several ways. Possessive repeats and atomic groups are matched in one."""
+    return _endless(import_module("re._parser").parse(pattern))
+
+
+def _endless(parts: Any) -> bool:
+    for name, arguments in parts:
+        if str(name) in ("MAX_REPEAT", "MIN_REPEAT") and arguments[1] > _FEW and _several(arguments[2]):
+            return True
+        if any(_endless(inner) for inner in _within(name, arguments)):
+            return True
+    return False
+
+
+def _several(parts: Any) -> bool:
+    """Whether there are several ways to match this."""
+    for name, arguments in parts:
+        word = str(name)
+        if word == "BRANCH" or (word in ("MAX_REPEAT", "MIN_REPEAT") and arguments[0] != arguments[1]):
+            return True
+        if word not in ("ATOMIC_GROUP", "POSSESSIVE_REPEAT") and any(_several(inner) for inner in _within(name, arguments)):
+            return True
+    return False
+
+
+def _within(name: Any, arguments: Any) -> list[Any]:
+    """The parts that a part of a regular expression has in it."""
+    word = str(name)
+    if word.endswith("REPEAT"):
+        return [arguments[2]]
+    if word == "BRANCH":
+        return list(arguments[1])
+    if word in ("SUBPATTERN", "ASSERT", "ASSERT_NOT"):
+        return [arguments[-1]]
+    if word == "ATOMIC_GROUP":
+        return [arguments]
+    return [part for part in arguments[1:] if part is not None] if word == "GROUPREF_EXISTS" else []
 
 
 def _there(found: Any, name: str) -> Any:
@@ -308,22 +357,25 @@ def field_type(name: str) -> type[Value] | None:
     if name in ("kind", "input"):
         return str
     outer, _, inner = name.partition(".")
-    if inner:
-        if outer in ("extra", "attributes"):
-            return str
-        within = {"syslog": Envelope, "source": Source}.get(outer)
-        return _scalar(get_type_hints(within).get(inner)) if within else None
-    return next((found for kind in KINDS if (found := _scalar(get_type_hints(kind).get(outer)))), None)
+    if outer in ("extra", "attributes"):
+        return str if inner else None
+    return _types().get(name)
+
+
+@cache
+def _types() -> dict[str, type[Value]]:
+    """The type of every field that has a single value; of two kinds of record that have a field of one name, it is the same."""
+    found: dict[str, type[Value]] = {}
+    for prefix, struct in [("", kind) for kind in KINDS] + [("syslog.", Envelope), ("source.", Source)]:
+        for name, hint in get_type_hints(struct).items():
+            if kind := _scalar(hint):
+                found.setdefault(prefix + name, kind)
+    return {name: kind for name, kind in found.items() if name != "kind"}
 
 
 def field_names() -> list[str]:
     """The fields that a condition can be on, without those inside objects whose names are the log's own."""
-    names = dict.fromkeys(["kind", "input"])
-    for kind in KINDS:
-        names |= dict.fromkeys(name for name in kind.__struct_fields__ if field_type(name))
-    names |= {f"syslog.{name}": None for name in Envelope.__struct_fields__ if field_type(f"syslog.{name}")}
-    names |= {"source.file": None, "source.peer": None}
-    return list(names)
+    return ["kind", "input", *(name for name in _types() if name != "source.offset")]
 
 
 def _scalar(hint: Any) -> type[Value] | None:

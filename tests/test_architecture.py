@@ -29,10 +29,11 @@ WAY = (
     ("convert",),
     ("units",),
     ("batch",),
-    ("ledger",),
+    ("ledger", "intents"),
     ("tail",),
     ("inputs",),
     ("conditions",),
+    ("changes",),
     ("router",),
     ("outputs",),
     ("spool", "recent", "retry", "deadletter"),
@@ -54,7 +55,7 @@ WAY = (
 
 PURE = (
     "record", "events", "screen", "window", "framing", "identity", "spans", "formats", "reader", "profiles", "passage", "knowledge", "explain",
-    "tryline", "conditions",
+    "tryline", "conditions", "changes",
 )  # fmt: skip
 """Rooms that know no file, socket, process or clock."""
 

@@ -16,17 +16,16 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from shipper.conditions import ALWAYS
 from shipper.config.problems import Place, Problem, names_secret, without_default
+from shipper.config.routes import rules
 from shipper.config.sections import Config, Kinds, Settings, known_inputs, known_outputs
 from shipper.config.tree import MAX_OCTETS, Node, decode, lines_of, parse
-from shipper.config.validate import TOP, did_you_mean, listed, secrets_in, validated
+from shipper.config.validate import TOP, did_you_mean, secrets_in, validated
 from shipper.config.variables import filled
-from shipper.record import KINDS as RECORDS
-from shipper.router import Rule, Value, field_names, field_type
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _ROOMS = ("inputs", "outputs")
-_SEVERITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 
 
 @dataclass
@@ -224,7 +223,10 @@ class _Loading:
             self._hide(secret)
         settings = validated(Settings, Node(top, tree.place, tree.key), TOP, "a configuration", self.problems)
         sections = {room: self._sections(room, tree) for room in _ROOMS}
-        rules = self._rules(top.get("routes"), tree)
+        inputs_named, outputs_named = (
+            [*found.value] if (found := tree.value.get(room)) and isinstance(found.value, dict) else [] for room in _ROOMS
+        )
+        routed = rules(top.get("routes"), inputs_named, outputs_named, self.problems)
         places = {
             f"{room}.{name}": node.key
             for room in _ROOMS
@@ -232,9 +234,9 @@ class _Loading:
             for name, node in found.value.items()
         }
         inputs, outputs = sections["inputs"], sections["outputs"]
-        if settings is None or inputs is None or outputs is None or rules is None:
+        if settings is None or inputs is None or outputs is None or routed is None:
             return None
-        return Config(settings, inputs, outputs, rules, places)
+        return Config(settings, inputs, outputs, routed, places)
 
     def _sections(self, room: str, tree: Node) -> dict[str, BaseModel] | None:
         """The sections of all inputs, or outputs; None when one of them could not be read."""
@@ -281,66 +283,9 @@ class _Loading:
         article = "an" if kind.value[0] in "aeiou" else "a"
         return validated(model, node, where, f"{article} '{kind.value}' {kinds.what}", self.problems)
 
-    def _rules(self, routes: Node | None, tree: Node) -> tuple[Rule, ...] | None:
-        """The routes as rules; what they name must be there."""
-        assert isinstance(tree.value, dict)
-        if routes is None:
-            return ()
-        if not isinstance(routes.value, list):
-            return None
-        before = len(self.problems)
-        names = {room: list(found.value) if (found := tree.value.get(room)) and isinstance(found.value, dict) else [] for room in _ROOMS}
-        rules = []
-        for number, route in enumerate(routes.value, 1):
-            if not isinstance(route.value, dict):
-                continue
-            to = []
-            for node in _each(route.value.get("to")):
-                if isinstance(node.value, str) and not node.unknown:
-                    to.append(node.value)
-                    if node.value not in names["outputs"]:
-                        self._nothing(f"output '{node.value}'", number, node, node.value, names["outputs"])
-            when, conditions = {}, route.value.get("when")
-            if conditions is not None and isinstance(conditions.value, dict):
-                for name, condition in conditions.value.items():
-                    values = self._condition(number, name, condition, names["inputs"])
-                    if values is not None:
-                        when[name] = values
-            rules.append(Rule(when, tuple(dict.fromkeys(to)), f"{route.place.file}:{route.place.line}", number))
-        return tuple(rules) if len(self.problems) == before else None
-
-    def _condition(self, number: int, name: str, condition: Node, inputs: Sequence[str]) -> frozenset[Value] | None:
-        kind = field_type(name)
-        if kind is None:
-            self._nothing(f"field '{name}'", number, condition, name, field_names(), condition.key)
-            return None
-        known = {"kind": [record.kind for record in RECORDS], "input": inputs, "severity": _SEVERITIES}.get(name)
-        values = []
-        for node in _each(condition):
-            if node.unknown or not isinstance(node.value, str):
-                continue
-            value = _value(node.value, kind)
-            if value is None:
-                what = {int: "a whole number", float: "a number", bool: "yes or no"}.get(kind, "text")
-                self.problems.append(Problem("C106", f"'{name}' in route {number} must be {what}", node.place))
-            elif known is not None and value not in known:
-                self._nothing(f"{name} '{value}'", number, node, str(value), known)
-            else:
-                values.append(value)
-        return frozenset(values)
-
-    def _nothing(self, what: str, number: int, node: Node, word: str, known: Sequence[str], place: Place | None = None) -> None:
-        if node.variable and place is None:
-            what = what.partition(" ")[0] + " of that name"
-            word = ""
-        notes = did_you_mean(word, known)
-        if not notes and 0 < len(known) <= 20:
-            notes = (f"there is {listed(list(known), 'and')}",)
-        self.problems.append(Problem("C110", f"route {number} names the {what}, and there is none", place or node.place, notes=notes))
-
     def _doubts(self, config: Config, tree: Node) -> None:
         """Warnings: what works, and is probably not meant so."""
-        last = next((number for number, rule in enumerate(config.rules) if not rule.when), None)
+        last = next((number for number, rule in enumerate(config.rules) if rule.ends and not rule.keep and rule.when == ALWAYS), None)
         if last is not None:
             named = {name for rule in config.rules[: last + 1] for name in rule.to}
             for node in _each(_at(tree, "routes"))[last + 1 :]:
@@ -400,18 +345,6 @@ def _at(node: Node, *names: str) -> Node | None:
     for name in names:
         found = found.value.get(name) if found is not None and isinstance(found.value, dict) else None
     return found
-
-
-def _value(text: str, kind: type[Value]) -> Value | None:
-    """A condition's text as the type of the field; None when it is none."""
-    if kind is str:
-        return text
-    if kind is bool:
-        return {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}.get(text.lower())
-    try:
-        return int(text, 10) if kind is int and len(text) < 20 else float(text)
-    except ValueError:
-        return None
 
 
 def _all_doubts(section: BaseModel, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:

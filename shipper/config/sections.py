@@ -12,10 +12,11 @@ from pydantic import BaseModel, BeforeValidator, Field, SecretStr, WithJsonSchem
 from pydantic_core import PydanticCustomError
 
 from shipper.config.problems import Place
-from shipper.config.units import Duration, Part, TimeZone
+from shipper.config.units import Duration, Part, Share, TimeZone
 from shipper.inputs import KINDS as INPUTS
+from shipper.mailserver.settings import MailServer
 from shipper.outputs import KINDS as OUTPUTS
-from shipper.router import Rule
+from shipper.router import Router, Rule, Taker
 
 
 def _address(value: object) -> object:
@@ -40,12 +41,41 @@ Names = Annotated[
     list[str], BeforeValidator(_listed), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
 ]
 """One name, or a list of them."""
-Values = Annotated[
-    list[str],
-    BeforeValidator(_listed),
-    WithJsonSchema({"type": ["string", "number", "boolean", "array"], "items": {"type": ["string", "number", "boolean"]}}),
+_SCALAR = {"type": ["string", "number", "boolean"]}
+_VALUES = {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR, "minItems": 1}]}
+_OPERATORS: dict[str, Any] = {
+    "equal": {**_SCALAR, "description": "It is this."},
+    "in": {**_VALUES, "description": "It is one of these."},
+    "prefix": {**_VALUES, "description": "It begins with this, or with one of these."},
+    "regex": {"type": "string", "description": "This regular expression of Python is found in it."},
+    "range": {
+        "type": "object",
+        "properties": {"min": _SCALAR, "max": _SCALAR},
+        "additionalProperties": False,
+        "minProperties": 1,
+        "description": "It is not below `min`, and not above `max`.",
+    },
+    "present": {"type": ["boolean", "string"], "description": "Whether the record has it."},
+    "not": {"description": "What stands here does not fit."},
+}
+Conditions = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {"not": {"type": "object", "minProperties": 1, "description": "These do not all fit."}},
+            "additionalProperties": {
+                "anyOf": [
+                    *_VALUES["anyOf"],
+                    {"type": "object", "properties": _OPERATORS, "additionalProperties": False, "minProperties": 1, "maxProperties": 1},
+                ]
+            },
+        }
+    ),
 ]
-"""One value of a field, or a list of them."""
+"""Fields, and what is asked of each; `shipper.config.routes` reads them."""
+Fields = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": _SCALAR})]
+"""Fields and their values."""
 
 
 class OtlpTelemetry(Part):
@@ -73,18 +103,23 @@ class OwnLog(Part):
 
 
 class Route(Part):
-    """Records that fit `when` go to the outputs in `to`, or are dropped. The first route that fits decides."""
+    """Records that fit `when` go to the outputs in `to`, or are dropped: the first such route decides. One with neither changes records, or keeps
+    a share of them, and the routes after it are tried."""
 
-    when: dict[str, Values] = Field({}, description="Field of the record: the value or values that fit; without it every record fits.")
+    when: Conditions = Field({}, description="Field of the record: the value or values that fit, or a test; without it every record fits.")
     to: Names = Field([], description="The outputs that get these records.")
     drop: bool = Field(False, description="These records go nowhere, and are counted.")
+    sample: Share | None = Field(None, description="Only so many of them, as 10 (one in ten) or 10%; the others are dropped, and counted.")
+    set: Fields = Field(
+        {}, description="Field of the record: the value that it gets; `facility` and `severity` are those of a syslog output."
+    )
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Route:
-        if self.drop and self.to:
-            raise PydanticCustomError("route", "has both 'to' and 'drop'")
-        if not self.drop and not self.to:
-            raise PydanticCustomError("route", "says neither 'to' nor 'drop: yes'")
+        if self.drop and (other := next((name for name in ("to", "set", "sample") if getattr(self, name)), "")):
+            raise PydanticCustomError("route", "has both '{other}' and 'drop'", {"other": other})
+        if not (self.drop or self.to or self.set or self.sample):
+            raise PydanticCustomError("route", "says neither 'to', 'set' or 'sample' nor 'drop: yes'")
         return self
 
 
@@ -105,14 +140,20 @@ class Settings(Part):
 
 @dataclass(frozen=True)
 class Config:
-    """A whole configuration that was understood. `rules`: its routes, for `shipper.router`; `places`: `inputs.NAME` and `outputs.NAME` ->
-    where that section begins."""
+    """A whole configuration that was understood. `rules`: its routes; `places`: `inputs.NAME` and `outputs.NAME` -> where that section begins;
+    `server`: the mail server's own settings, in its files or ours."""
 
     settings: Settings
     inputs: Mapping[str, Any]
     outputs: Mapping[str, Any]
     rules: tuple[Rule, ...] = ()
     places: Mapping[str, Place] = field(default_factory=dict)
+    server: MailServer = field(default_factory=MailServer)
+
+    def router(self) -> Router:
+        """Which records go to which of its outputs."""
+        takers = [Taker(name, section.role, section.takes) for name, section in self.outputs.items()]
+        return Router(self.rules, takers, self.server)
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,14 @@ from pydantic_core import PydanticCustomError
 
 _SIZE = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,9})?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*(ms|s|m|h|d|w)\s*", re.IGNORECASE | re.ASCII)
+_SHARE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(%?)", re.ASCII)
 _FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 SIZE_HELP = "a size: octets, or a number with K, M, G or T (64K, 10MB, 2 GiB; K is 1024)"
 DURATION_HELP = "a time: seconds, or a number with ms, s, m, h, d or w (500ms, 30s, 1h30m, 7d)"
+
+SHARE_HELP = "a share: 10 (one in ten), or 10%"
 
 
 class Part(BaseModel):
@@ -57,6 +60,16 @@ def duration(value: object) -> float:
     if not text or position < len(text):
         raise PydanticCustomError("duration", "must be {help}", {"help": DURATION_HELP})
     return seconds
+
+
+def share(value: object) -> float:
+    """`10` (one in ten), `"10%"` -> 0.1. Raises PydanticCustomError for anything that is not more than nothing and less than all."""
+    text = value.strip() if isinstance(value, str) else str(value)
+    shape = _SHARE.fullmatch(text)
+    found = 0.0 if shape is None or not float(shape[1]) else float(shape[1]) / 100 if shape[2] else 1 / float(shape[1])
+    if not 0 < found < 1 or (shape and not shape[2] and "." in shape[1]):
+        raise PydanticCustomError("share", "must be {help}", {"help": SHARE_HELP})
+    return found
 
 
 def time_zone(name: str) -> str:
@@ -123,6 +136,19 @@ Duration = Annotated[
     ),
 ]
 """Seconds. A default is given as a number: `wait: Duration = 5.0`."""
+
+Share = Annotated[
+    float,
+    BeforeValidator(share),
+    PlainSerializer(lambda part: f"{part * 100:.9g}%", return_type=str, when_used="json"),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer", "minimum": 2}, {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?\s*%?$"}],
+            "description": SHARE_HELP,
+        }
+    ),
+]
+"""More than nothing, and less than all."""
 
 TimeZone = Annotated[str, AfterValidator(time_zone)]
 """A name of the IANA database."""

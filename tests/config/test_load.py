@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import string
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from shipper.changes import Change, Sample
+from shipper.conditions import All, Among, Networks, Not, Prefix, Present, Range, Regex, equal
+from shipper.conditions import Field as Asked
 from shipper.config.load import Loaded, load
 from shipper.config.problems import masked, text
 from shipper.config.show import effective
@@ -289,7 +293,58 @@ def test_routes_become_rules(tmp_path: Path) -> None:
     loaded = read(written(tmp_path, GOOD + routes))
     assert loaded.config, shown(loaded)
     when = {"smtp_code": {250, 251}, "queue_seconds": {1.5}, "null_sender": {False}, "sender": {""}, "kind": {"mta"}}
-    assert [(rule.when, rule.to) for rule in loaded.config.rules] == [(when, ("elk",))]
+    expected = equal({name: frozenset(values) for name, values in when.items()})
+    assert [(rule.when, rule.to, rule.ends) for rule in loaded.config.rules] == [(expected, ("elk",), True)]
+
+
+def test_tests_of_fields_become_conditions(tmp_path: Path) -> None:
+    """Each operator; sizes, times, networks and severities as their fields have them."""
+    routes = """routes:
+      - when:
+          sender: {prefix: [a, b]}
+          recipient: {regex: "^x+"}
+          code: {in: [E, D]}
+          host: {equal: mail}
+          size_bytes: {range: {min: 1, max: 10MB}}
+          queue_seconds: {range: {max: 1h}}
+          severity: {range: {min: warning}}
+          time: {range: {min: "2026-03-01T00:00:00Z"}}
+          username: {present: yes}
+          reason: {present: no}
+          tag: {not: {prefix: x}}
+          remote_ip: [192.0.2.0/24, "2001:DB8::1"]
+          not: {kind: mta, channel: x}
+        to: elk
+    """
+    loaded = read(written(tmp_path, GOOD + routes.replace("channel: x", "source_channel: x")))
+    assert loaded.config, shown(loaded)
+    networks = Networks(frozenset(["192.0.2.0/24", "2001:db8::1"]), (ip_network("192.0.2.0/24"),))
+    assert loaded.config.rules[0].when == All((
+        Asked("sender", Prefix(("a", "b"))),
+        Asked("recipient", Regex("^x+")),
+        Asked("code", Among(frozenset("ED"))),
+        Asked("host", Among(frozenset(["mail"]))),
+        Asked("size_bytes", Range(1, 10 << 20, "size")),
+        Asked("queue_seconds", Range(most=3600, sort="duration")),
+        Asked("severity", Range(4, sort="severity")),
+        Asked("time", Range(1772323200, sort="time")),
+        Asked("username", Present()),
+        Not(Asked("reason", Present())),
+        Not(Asked("tag", Prefix(("x",)))),
+        Asked("remote_ip", networks),
+        Not(equal({"kind": frozenset(["mta"]), "source_channel": frozenset(["x"])})),
+    ))  # fmt: skip
+
+
+def test_what_a_route_does_besides(tmp_path: Path) -> None:
+    """`set` and `sample`; a route without `to` and `drop` is not the end."""
+    routes = "routes: [{set: {facility: local3, pid: 7, null_sender: no, extra.site: b}}, {sample: 10, to: elk}, {sample: 0.5%, drop: no}]"
+    loaded = read(written(tmp_path, GOOD + routes))
+    assert loaded.config, shown(loaded)
+    first, second, third = loaded.config.rules
+    assert first.change == Change((("syslog.facility", "local3"), ("pid", 7), ("null_sender", False), ("extra.site", "b")))
+    assert (second.keep, third.keep) == (Sample(0.1), Sample(0.005))
+    assert [rule.ends for rule in loaded.config.rules] == [False, True, False]
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
