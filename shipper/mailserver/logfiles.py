@@ -134,7 +134,7 @@ def surplus(older: Sequence[LogFile], size: int, begun: float, free: int, now: f
     goes: list[LogFile] = []
     total = size + sum(file.size for file in older)
     for number, file in enumerate(older):
-        ended = older[number + 1].begun if number + 1 < len(older) else begun
+        ended = max(file.begun, older[number + 1].begun if number + 1 < len(older) else begun)  # the clock may have gone back
         files = len(older) - number + 1
         if not (
             (limits.maxlogfiles and files > limits.maxlogfiles)

@@ -18,9 +18,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from shipper.errors import Problem
 from shipper.formats.mta_text import OPTIONAL
+from shipper.mailserver.lines import Assignment, Line, logical
 
-_COMMENT = ("!", ";", "#")
+COMMENTS = "!;#"
 
 CONNECTION, TRANSPORT, APPLICATION = 1, 32, 64
 """Bits of LOG_CONNECTION that add fields to a record."""
@@ -45,41 +47,51 @@ _BITS = {"LOG_REASON": ("reason", 0), "LOG_DIAGNOSTICS": ("diagnostic", 1), "LOG
 """Options whose bit 0 adds a field, and their defaults."""
 
 
-class Problem(NamedTuple):
+FIELD_OPTIONS = (*_SWITCHES, *_BITS, "LOG_CONNECTION")
+"""All options that decide on the fields of a text record."""
+
+
+class Malformed(NamedTuple):
     """A line that cannot be read: its number, from 1, and why."""
 
     line: int
     reason: str
 
 
-def parse(text: str) -> tuple[dict[str, str], list[Problem]]:
-    """All options, names in upper case, and the lines that are none."""
-    options: dict[str, str] = {}
+def read(file: str, text: str) -> tuple[list[Assignment], list[Problem]]:
+    """All settings in their order, names as they are written, and the lines that are none."""
+    found: list[Assignment] = []
     problems: list[Problem] = []
-    held, first = "", 0
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.startswith(_COMMENT):
-            continue
-        if not held:
-            first = number
-        line = held + (line.strip() if held else line.rstrip())
-        if line.endswith("\\"):
-            held = line[:-1]
-            continue
-        held = ""
-        _option(line, first, options, problems)
-    if held:
-        _option(held, first, options, problems)
-    return options, problems
+    for line in logical(file, text, COMMENTS, strip=True):
+        if option := assignment(line):
+            found.append(option)
+        elif line.text.strip():
+            place = line.place(len(line.text) - len(line.text.lstrip()), len(line.text.strip()))
+            notes = ("a comment begins with !, ; or # in the first column",)
+            problems.append(Problem("C115", "expected name=value", place, "", notes))
+    return found, problems
 
 
-def _option(line: str, number: int, options: dict[str, str], problems: list[Problem]) -> None:
-    name, equals, value = line.partition("=")
-    name = name.strip().upper()
-    if equals and name and not name.count(" "):
-        options[name] = value.strip()
-    elif line.strip():
-        problems.append(Problem(number, "expected name=value"))
+def assignment(line: Line) -> Assignment | None:
+    """A line `name = value`; None when it is none."""
+    written, equals, value = line.text.partition("=")
+    name = written.strip()
+    if not equals or not name or any(character.isspace() for character in name):
+        return None
+    start = len(line.text) - len(value.lstrip())
+    return Assignment(name, value.strip(), line.place(written.index(name), len(name)), line.place(start, max(1, len(value.strip()))))
+
+
+def parse(text: str) -> tuple[dict[str, str], list[Malformed]]:
+    """All options, names in upper case, and the lines that are none. The last setting of a name holds."""
+    found, problems = read("", text)
+    return {option.name.upper(): option.value for option in found}, [Malformed(one.place.line, one.message) for one in problems]
+
+
+def render(options: Mapping[str, str]) -> str:
+    """Options as an option file. Reading it gives the same names, in capitals, and values, as long as a value has neither line ends nor
+    blanks around it, and does not end in a backslash."""
+    return "".join(f"{name}={value}\n" for name, value in options.items())
 
 
 def integer(value: str) -> int | None:

@@ -78,6 +78,20 @@ MTA: Mapping[str, Kind] = {
 }
 """Options of option.dat that rule the log; every other one is kept as it stands."""
 
+MTA_ELSE = (
+    "LOG_LOCAL", "LOG_AUTH", "LOG_ACTION", "LOG_DELIVERY_FLAGS", "LOG_IMAP_FLAGS", "LOG_HEADER_OPTIONS", "LOG_HEADERS_MAXCHARS",
+)  # fmt: skip
+"""Names of logging options whose values nothing here depends on."""
+
+CHANNEL_OPTIONS = ("LOG_BANNER", "LOG_TRANSPORTINFO", "MAX_B_ENTRIES", "LOG_PAGE_COUNT")
+"""Options that stand in the option file of a channel, and have no effect in option.dat."""
+
+NAMED: Mapping[str, Kind] = {
+    "dispatcher.debug": Kind(0, least=-(1 << 31), most=(1 << 32) - 1),
+    "local.msgtrace.active": Kind("no", number=False, words=("no", "yes", "msgtrace", "transactlog")),
+}
+"""What is neither an option of the MTA nor of a log file."""
+
 ON_WITH_XML = (
     "LOG_FILENAME", "LOG_FILTER", "LOG_MESSAGE_ID", "LOG_NOTARY", "LOG_PRIORITY", "LOG_PROCESS", "LOG_QUEUE_TIME", "LOG_REASON", "LOG_USERNAME",
 )  # fmt: skip
@@ -115,6 +129,4 @@ def canonical(name: str) -> str:
         return f"logfile.{service_name(pieces[0])}.{pieces[2]}"
     if first == "mta" and "." not in rest:
         return rest.upper()
-    if lower in ("messagetrace.activate", "local.msgtrace.active"):
-        return TRACE
-    return lower
+    return TRACE if lower == "messagetrace.activate" else lower

@@ -11,12 +11,12 @@ Two servers are equal when the same settings are set to the same values, whereve
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shipper.errors import Place, Problem
 from shipper.events import FACILITIES, SEVERITIES
-from shipper.mailserver.optionfile import integer, optional_fields
-from shipper.mailserver.options import LOGFILE, LOGFILE_PREFIX, MTA, ON_WITH_XML, Kind, canonical, service_name
+from shipper.mailserver.optionfile import FIELD_OPTIONS, integer, optional_fields
+from shipper.mailserver.options import LOGFILE, LOGFILE_PREFIX, MTA, NAMED, ON_WITH_XML, Kind, canonical, service_name
 
 MAIL_INFO = 22
 BY_HAND = Place("by hand", 0, 0)
@@ -54,9 +54,12 @@ class MailServer:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     channels: Mapping[str, Setting] = field(default_factory=dict)
     headers: Mapping[str, Setting] = field(default_factory=dict)
-    dispatcher: Setting | None = None
     mta_priority: int = MAIL_INFO
     """What records are sent to syslog as where LOG_MESSAGES_SYSLOG is 1: facility * 8 + severity."""
+    mta_known: bool = False
+    """Whether an option file was read: then what does not stand in it has the product's default."""
+    replaced: Mapping[str, Setting] = field(default_factory=dict, compare=False)
+    """What stands in the server's files under names that our own configuration sets, which wins."""
     problems: tuple[Problem, ...] = field(default=(), compare=False)
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     files: tuple[str, ...] = field(default=(), compare=False)
@@ -92,7 +95,7 @@ class MailServer:
             return self.logfile(service, option)
         if name in ON_WITH_XML and self.number("LOG_FORMAT") > 3:
             return Setting(name, 1)
-        kind = MTA.get(name)
+        kind = kind_of(name)
         return Setting(name, kind.default if kind else 0)
 
     def number(self, name: str) -> int:
@@ -133,12 +136,14 @@ class MailServer:
     @property
     def dispatcher_debug(self) -> Setting:
         """DEBUG of dispatcher.cnf, as a mask of 32 bits; 0 where it is not set."""
-        return self.dispatcher or Setting("DEBUG", 0)
+        found = self.option("dispatcher.debug")
+        return replace(found, value=found.number & 0xFFFFFFFF)
 
     @property
     def fields(self) -> tuple[str, ...] | None:
-        """The optional fields of the MTA's text records, in their order; None where no option of the MTA is known."""
-        if not any("." not in name for name in self.settings):
+        """The optional fields of the MTA's text records, in their order. None where they are not known: no option file was read, none of the
+        options that rule them is set, or LOG_FORMAT is above 3, and text is what was written before that."""
+        if self.number("LOG_FORMAT") > 3 or not (self.mta_known or any(name in self.settings for name in FIELD_OPTIONS)):
             return None
         return optional_fields({name: str(found.value) for name, found in self.settings.items() if "." not in name})
 
@@ -177,7 +182,7 @@ def kind_of(name: str) -> Kind | None:
     """What is known of a setting, by its canonical name."""
     if name.startswith(LOGFILE_PREFIX) and name.count(".") == 2:
         return LOGFILE.get(name.rpartition(".")[2])
-    return MTA.get(name)
+    return MTA.get(name) or NAMED.get(name)
 
 
 def priority_of(text: str) -> int | None:
