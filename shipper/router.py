@@ -3,22 +3,35 @@
 Routes are tried in their order and the first that fits decides: the record goes to the outputs that it names, or is dropped. A record that
 no route fits goes where the server's settings send it (`mailserver.destinations`): what is for syslog to the syslog outputs, what is for log
 files to the others; an output that takes all gets all. What goes to a syslog output carries the facility and severity of the settings, also
-where a route named the output; what another output gets is the record as it was read. A record that ends nowhere is counted, by who says so.
+where a route named the output, but for what a route has set; another output gets the record as it was read. A record that ends nowhere is
+counted, by who says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from shipper.conditions import Condition, Fits, equal
 from shipper.conditions import Value as Value
 from shipper.conditions import field_names as field_names
 from shipper.conditions import field_type as field_type
+from shipper.events import FACILITIES, SEVERITIES
 from shipper.mailserver.destinations import Destination, destination
 from shipper.mailserver.settings import MailServer
 from shipper.record import Record, Service
+
+
+class Change(Protocol):
+    """Sets fields of a record. `values`: which, and to what."""
+
+    @property
+    def values(self) -> tuple[tuple[str, Value], ...]: ...
+
+    def __call__(self, record: Record) -> Record:
+        """A changed copy."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +45,12 @@ class Rule:
     place: str = ""
     number: int = 0
     keep: Callable[[Record], bool] | None = None
-    change: Callable[[Record], Record] | None = None
+    change: Change | None = None
     ends: bool = True
+
+
+Role = Literal["syslog", "files"]
+Takes = Literal["settings", "all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +58,8 @@ class Taker:
     """An output. `role`: what it is to the server's settings, a syslog server or a log file; `takes`: what these send there, or all records."""
 
     name: str
-    role: Literal["syslog", "files"] = "files"
-    takes: Literal["settings", "all"] = "all"
+    role: Role = "files"
+    takes: Takes = "all"
 
 
 class Share(NamedTuple):
@@ -80,8 +97,9 @@ class _Outcome(NamedTuple):
     dropped: str
 
 
-_Plan = tuple[tuple[Fits | None, Rule], ...]
-"""The routes that records of one kind from one input can fit, in order; with None they all do."""
+_SETS = {"severity": 1, "syslog.facility": 2}
+_Plan = tuple[tuple[Fits | None, Rule, int], ...]
+"""The routes that records of one kind from one input can fit, in order (with None they all do), and what each sets of `_SETS`."""
 
 _MOST = 4096
 """Decisions that are remembered: what a level or a service is called comes from the log, and may be anything."""
@@ -90,7 +108,7 @@ _MOST = 4096
 class Router:
     """Rules for these outputs (a name alone is one that takes all), and the settings of the mail server."""
 
-    __slots__ = ("_all", "_decided", "_outcomes", "_plans", "_rules", "_server", "_syslog", "_takers", "outputs")
+    __slots__ = ("_all", "_known", "_outcomes", "_plans", "_rules", "_server", "_syslog", "_takers", "outputs")
 
     def __init__(self, rules: Sequence[Rule], outputs: Sequence[str | Taker], server: MailServer | None = None) -> None:
         self._takers = tuple(Taker(output) if isinstance(output, str) else output for output in outputs)
@@ -100,7 +118,7 @@ class Router:
         self._syslog = frozenset(taker.name for taker in self._takers if taker.role == "syslog")
         self._plans: dict[tuple[type[Record], str], _Plan] = {}
         self._outcomes: dict[_Outcome, _Outcome] = {}
-        self._decided: dict[object, _Outcome] = {}
+        self._known: dict[object, _Outcome] = {}
         only_all = all(taker.takes == "all" for taker in self._takers) and not self._syslog and not rules
         self._all = _Outcome(self.outputs, None, "") if only_all else None
 
@@ -111,16 +129,12 @@ class Router:
         if self._all is not None:
             return Routed(dict.fromkeys(self.outputs, Share(records)), {})
         if self._rules:
-            outcomes = []
-            passed = []
-            for record in records:
-                outcome, changed = self._decide(record, input)
-                outcomes.append(outcome)
-                passed.append(changed)
-            records = passed
+            decided = [self._decide(record, input) for record in records]
+            outcomes = [outcome for outcome, _, _ in decided]
+            records = [record for _, record, _ in decided]
         else:
-            decided, settled = self._decided, self._settled
-            outcomes = [decided.get(type(record)) or settled(record) for record in records]
+            known, settled = self._known, self._settled
+            outcomes = [known.get(type(record)) or settled(record) for record in records]
         first = outcomes[0]
         if outcomes.count(first) == len(outcomes):
             return self._whole(records, first)
@@ -145,24 +159,8 @@ class Router:
 
     def decide(self, record: Record, input: str = "") -> Decision:
         """What becomes of one record, and why."""
-        rule: Rule | None = None
-        dropped = ""
-        for fits, rule in self._plan(type(record), input):
-            if fits is None or fits(record):
-                if rule.keep is not None and not rule.keep(record):
-                    dropped = f"sample of route {rule.number}"
-                    break
-                if rule.change is not None:
-                    record = rule.change(record)
-                if rule.ends:
-                    break
-        else:
-            rule = None
-        found = self._destination(record)
-        outcome = self._settled(record) if rule is None else self._by_rule(rule, record)
-        if dropped:
-            outcome = _Outcome((), None, dropped)
-        return Decision(outcome.to, outcome.priority, rule, found, record, outcome.dropped)
+        outcome, record, rule = self._decide(record, input)
+        return Decision(outcome.to, outcome.priority, rule, self._destination(record), record, outcome.dropped)
 
     def _whole(self, records: Sequence[Record], outcome: _Outcome) -> Routed:
         """A batch with one outcome."""
@@ -170,35 +168,45 @@ class Router:
         shares = {name: Share(records, priorities if name in self._syslog else None) for name in outcome.to}
         return Routed(shares, {outcome.dropped: len(records)} if outcome.dropped else {})
 
-    def _decide(self, record: Record, input: str) -> tuple[_Outcome, Record]:
+    def _decide(self, record: Record, input: str) -> tuple[_Outcome, Record, Rule | None]:
         plan = self._plans.get((type(record), input))
-        for fits, rule in self._plan(type(record), input) if plan is None else plan:
+        own = 0
+        for fits, rule, sets in self._plan(type(record), input) if plan is None else plan:
             if fits is None or fits(record):
                 if rule.keep is not None and not rule.keep(record):
-                    return self._same(_Outcome((), None, f"sample of route {rule.number}")), record
+                    return self._same(_Outcome((), None, f"sample of route {rule.number}")), record, rule
                 if rule.change is not None:
                     record = rule.change(record)
+                    own |= sets
                 if rule.ends:
-                    return self._by_rule(rule, record), record
-        return self._decided.get(type(record)) or self._settled(record), record
+                    if not rule.to:
+                        return self._same(_Outcome((), None, f"route {rule.number}")), record, rule
+                    priority = None if self._syslog.isdisjoint(rule.to) else self._priority(record, own)
+                    return self._same(_Outcome(rule.to, priority, "")), record, rule
+        outcome = self._known.get(type(record)) or self._settled(record)
+        if own and outcome.priority is not None:
+            outcome = self._same(outcome._replace(priority=self._priority(record, own)))
+        return outcome, record, None
 
-    def _by_rule(self, rule: Rule, record: Record) -> _Outcome:
-        if not rule.to:
-            return self._same(_Outcome((), None, f"route {rule.number}"))
-        priority = None
-        if not self._syslog.isdisjoint(rule.to):
-            priority = (self._decided.get(type(record)) or self._settled(record)).priority
-        return self._same(_Outcome(rule.to, priority, ""))
+    def _priority(self, record: Record, own: int) -> int | None:
+        """What a record has at a syslog output, where routes have set these parts of it."""
+        word = (self._known.get(type(record)) or self._settled(record)).priority
+        if word is None or not own:
+            return word
+        facility = record.syslog.facility if record.syslog and own & _SETS["syslog.facility"] else ""
+        code = FACILITIES.index(facility) if facility in FACILITIES else word >> 3
+        severity = SEVERITIES.index(record.severity) if own & _SETS["severity"] and record.severity in SEVERITIES else word & 7
+        return code * 8 + severity
 
     def _settled(self, record: Record) -> _Outcome:
         """Where the settings send a record. What they say of a kind as such is remembered by the kind."""
         kind = type(record)
         key: object = (kind, record.service, record.level, record.severity) if isinstance(record, Service) else kind
-        found = self._decided.get(key)
+        found = self._known.get(key)
         if found is None:
-            if len(self._decided) >= _MOST:
-                self._decided.clear()
-            found = self._decided[key] = self._same(self._sent(record))
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            found = self._known[key] = self._same(self._sent(record))
         return found
 
     def _sent(self, record: Record) -> _Outcome:
@@ -222,13 +230,14 @@ class Router:
         """The rules that a record of this kind from this input can fit."""
         if (known := self._plans.get((kind, input))) is not None:
             return known
-        plan: list[tuple[Fits | None, Rule]] = []
+        plan: list[tuple[Fits | None, Rule, int]] = []
         for rule in self._rules:
             condition = equal(rule.when) if isinstance(rule.when, Mapping) else rule.when
             fits = condition.on(kind, input)
             if fits is False:
                 continue
-            plan.append((None if fits is True else fits, rule))
+            sets = sum(_SETS.get(name, 0) for name, _ in rule.change.values) if rule.change else 0
+            plan.append((None if fits is True else fits, rule, sets))
             if fits is True and rule.ends:
                 break
         found = self._plans[kind, input] = tuple(plan)

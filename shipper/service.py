@@ -42,7 +42,6 @@ from shipper.outputs.base import Output
 from shipper.pipeline import Pipeline, Plan, Source, Target
 from shipper.process import Systemd, become, identity, no_new_rights, resident
 from shipper.retry import Backoff
-from shipper.router import Router
 from shipper.spool import Spool
 from shipper.telemetry import Metrics, Number, Tap, application, listen, listen_unix, serve
 
@@ -219,7 +218,7 @@ class Service:
         settings = config.settings
         sources = {name: self._source(name, section, settings) for name, section in config.inputs.items()}
         targets = {name: self._target(name, section) for name, section in config.outputs.items()}
-        return Plan(sources, targets, Router(config.rules, list(config.outputs)))
+        return Plan(sources, targets, config.router())
 
     def _source(self, name: str, section: Any, settings: Settings) -> Source:
         zone = section.timezone or settings.timezone

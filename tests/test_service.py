@@ -297,7 +297,7 @@ def test_a_bad_configuration_changes_nothing(tmp_path: Path) -> None:
 def test_a_dead_output_is_named_and_stops_no_other(tmp_path: Path) -> None:
     """/readyz says 503 and its name, /healthz stays well, the other output gets everything, and the books balance for both."""
     port, dead = free_port(), free_port()
-    outputs = f"  siem: {{type: syslog, protocol: tcp, host: 127.0.0.1, port: {dead}}}\n"
+    outputs = f"  siem: {{type: syslog, takes: all, protocol: tcp, host: 127.0.0.1, port: {dead}}}\n"
     with running(tmp_path, extra=f"telemetry: {{http: '127.0.0.1:{port}'}}\n", outputs=outputs) as service:
         append(service.log, 0, 2000)
         assert service.until_written(2000) == list(range(2000))
@@ -347,7 +347,7 @@ def test_a_dead_output_is_named_and_stops_no_other(tmp_path: Path) -> None:
 
 def test_an_output_that_blocks_can_be_taken_out(tmp_path: Path) -> None:
     """A full output lets the input wait; taken out of the configuration, it waits no longer, and the others get every record."""
-    siem = f"  siem: {{type: syslog, protocol: tcp, host: 127.0.0.1, port: {free_port()}, buffer: {{kind: memory, size: 64KB}}}}\n"
+    siem = f"  siem: {{type: syslog, takes: all, protocol: tcp, host: 127.0.0.1, port: {free_port()}, buffer: {{kind: memory, size: 64KB}}}}\n"
     with running(tmp_path, extra=f"grace: 1s\n{TELEMETRY}", outputs=siem) as service:
         append(service.log, 0, 5000)
         service.until_told("output 'siem': waiting")
@@ -365,7 +365,7 @@ def test_what_waits_for_an_output_that_is_gone_is_told(tmp_path: Path) -> None:
     """An output whose receiver is away is taken out of the configuration: what it holds on the disk is kept, and delivered when it is back."""
     with socket.create_server(("127.0.0.1", 0)) as receiver:
         receiver.settimeout(15)
-        siem = "  siem: {{type: syslog, protocol: tcp, host: 127.0.0.1, port: {}}}\n"
+        siem = "  siem: {{type: syslog, takes: all, protocol: tcp, host: 127.0.0.1, port: {}}}\n"
         with running(tmp_path, outputs=siem.format(free_port())) as service:
             append(service.log, 0, 100)
             service.until_written(100)
@@ -388,7 +388,7 @@ def test_what_waits_for_an_output_that_is_gone_is_told(tmp_path: Path) -> None:
 def test_a_second_term_ends_at_once(tmp_path: Path) -> None:
     """A receiver that hangs would take the whole grace period; the second TERM does not wait for it, and what is delivered elsewhere is saved."""
     with socket.create_server(("127.0.0.1", 0)) as hung:
-        outputs = f"  siem: {{type: syslog, protocol: tcp, host: 127.0.0.1, port: {hung.getsockname()[1]}, buffer: {{kind: memory}}}}\n"
+        outputs = f"  siem: {{type: syslog, takes: all, protocol: tcp, host: 127.0.0.1, port: {hung.getsockname()[1]}, buffer: {{kind: memory}}}}\n"
         with running(tmp_path, extra=f"grace: 20s\n{TELEMETRY}", outputs=outputs) as service:
             append(service.log, 0, 100_000)
             service.until_written(1000)
@@ -509,7 +509,7 @@ def test_what_a_changed_output_held_in_memory_is_read_again(tmp_path: Path) -> N
     """A receiver was never there, and its output keeps what waits in memory: with a new address the new receiver gets every record."""
     with socket.create_server(("127.0.0.1", 0)) as receiver:
         receiver.settimeout(15)
-        outputs = "  siem: {{type: syslog, protocol: tcp, host: 127.0.0.1, port: {}, buffer: {{kind: memory}}}}\n"
+        outputs = "  siem: {{type: syslog, takes: all, protocol: tcp, host: 127.0.0.1, port: {}, buffer: {{kind: memory}}}}\n"
         dead = outputs.format(free_port())
         with running(tmp_path, extra=f"grace: 2s\n{TELEMETRY}", outputs=dead) as service:
             append(service.log, 0, 1000)

@@ -32,7 +32,7 @@ from shipper.framing import Block
 from shipper.inputs.base import Reading
 from shipper.reader import Reader
 from shipper.record import Record
-from shipper.router import Decision, Router
+from shipper.router import Decision
 
 DROPPED = "dropped"
 
@@ -158,7 +158,7 @@ class _Case:
 
     def _routes(self, records: Sequence[Record]) -> None:
         node = self.parts["routes"]
-        router = Router(self.config.rules, list(self.config.outputs))
+        router = self.config.router()
         expected = [node] * len(records)
         if isinstance(node.value, list) and any(isinstance(one.value, list) or one.value == DROPPED for one in node.value):
             expected = node.value

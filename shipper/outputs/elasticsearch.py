@@ -29,10 +29,11 @@ from shipper.batch import Arrival
 from shipper.config.units import Duration
 from shipper.outputs.base import Limits, Refused, TooLarge, Unavailable
 from shipper.outputs.http import Answer, Client, HeaderName, HeaderSecret, TlsSettings, Url, check_status, told
-from shipper.outputs.section import Common
+from shipper.outputs.section import WHICH, Common
 from shipper.profiles import ecs
 from shipper.profiles.base import encode
 from shipper.record import Record
+from shipper.router import Takes
 
 PATIENCE = 10
 """Answers of 500 in a row after which the fault is looked for in the records."""
@@ -46,6 +47,7 @@ class Section(Common):
     """Elasticsearch or OpenSearch. `shipper assets elasticsearch` prints the templates that it should have first."""
 
     type: Literal["elasticsearch"]
+    takes: Takes = Field("all", description=WHICH)
     url: Url = Field(description="Where it is: `https://host:9200`.")
     namespace: Annotated[str, Field(pattern=r"^[a-z0-9_.]{1,100}$")] = Field(
         "default", description="Last part of the data streams' names: `logs-sunmsg.mta-<namespace>`."

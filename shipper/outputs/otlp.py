@@ -44,9 +44,10 @@ from shipper.outputs.http import (
     in_thread,
     told,
 )
-from shipper.outputs.section import Common
+from shipper.outputs.section import WHICH, Common
 from shipper.profiles import otlp
 from shipper.record import Record
+from shipper.router import Takes
 
 PATIENCE = 10
 """Answers of 500 in a row after which the fault is looked for in the records."""
@@ -60,6 +61,7 @@ class Section(Common):
     """An OpenTelemetry collector, or anything else that takes OTLP."""
 
     type: Literal["otlp"]
+    takes: Takes = Field("all", description=WHICH)
     endpoint: Url | None = Field(
         None,
         description="Where to send: `http://host:4318` or `https://…`; without a path it is `/v1/logs`. For gRPC `http://host:4317` or `https://…`.",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from shipper.config.units import Duration, Part, Size
+from shipper.router import Role, Takes
 
 
 class BufferSettings(Part):
@@ -33,9 +34,15 @@ class BatchSettings(Part):
     size: Size = Field(4 << 20, ge=1024, description="Octets in one request at most; one record may be larger.")
 
 
-class Common(Part):
-    """On top of this an output defines its `Section`."""
+WHICH = "Which records: those that the mail server's settings send to an output of this type, or all; routes come before it."
 
+
+class Common(Part):
+    """On top of this an output defines its `Section`. `role`: what it is to the mail server's settings, a syslog server or a log file."""
+
+    role: ClassVar[Role] = "files"
+
+    takes: Takes = Field("settings", description=WHICH)
     required: bool = Field(
         True, description="Positions move only when this output has the records; no: they move without it, and its losses are counted."
     )
