@@ -10,16 +10,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from shipper.record import Record
+
+
+class Flight:
+    """A batch that an input has handed over, until it is settled. `places`: what the input would remember behind it, None when it does not say;
+    `outputs`: those that it waits for; `before`: the one of the input before it. Numbers grow."""
+
+    __slots__ = ("_before", "input", "number", "outputs", "places", "settled")
+
+    def __init__(self, number: int, input: str, places: Any, outputs: Sequence[str], before: Flight | None) -> None:
+        self.number = number
+        self.input = input
+        self.places = places
+        self.outputs = outputs
+        self._before = before
+        self.settled = False
+
+    @property
+    def behind(self) -> int | None:
+        """The number of the one before it, while that is not settled."""
+        return self._before.number if self._before and not self._before.settled else None
+
+    def settle(self) -> None:
+        """Every output has it."""
+        self.settled = True
+        self._before = None
 
 
 class Receipt:
     """Open until every branch is settled; then `then` is called, once. A new receipt has one branch: that of whoever made it."""
 
-    __slots__ = ("_open", "_then")
+    __slots__ = ("_open", "_then", "flight")
 
-    def __init__(self, then: Callable[[], None]) -> None:
+    def __init__(self, then: Callable[[], None], flight: Flight | None = None) -> None:
+        self.flight = flight
         self._open = 1
         self._then = then
 
@@ -52,8 +79,10 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records that were read together, in order."""
+    """Records that were read together, in order. `places`: what the input will remember when they are settled, as far as that is another thing
+    than before; None where it does not say. (`intents` has what it is for.)"""
 
     records: Sequence[Record]
     arrival: Arrival
     receipt: Receipt
+    places: Any = None

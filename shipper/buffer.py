@@ -3,6 +3,8 @@
 - `put` waits while there is no room, or (`drop`) counts and settles what does not fit: for sources that cannot be held up.
 - `take` gives payloads from the front, in order, as many as a send may have, and leaves them where they are. `done(n)` removes the first n. So
   a take that failed, was too large or was cancelled is simply taken again.
+- Who takes payloads to a file asks `about` them first, and tells it of the stretch before writing: so the next start can see whether they are
+  there (`intents`).
 - In memory a receipt is settled when its payloads are done. In a spool it is settled when they are fsynced: all that was put while one fsync
   ran goes into the next.
 
@@ -20,7 +22,8 @@ from typing import Literal, Protocol
 
 from loguru import logger
 
-from shipper.batch import Receipt
+from shipper.batch import Flight, Receipt
+from shipper.intents import About, Intents
 from shipper.outputs.base import Limits
 from shipper.spool import Frame, Spool, SpoolBlocked
 
@@ -54,6 +57,10 @@ class Buffer(Protocol):
 
     async def take(self, limits: Limits) -> Taken | None:
         """What is first, when there is something; None after `wake`, when there is nothing."""
+        ...
+
+    def about(self, count: int) -> About | None:
+        """What is to be told of the stretch before the first `count` payloads are written into a file; None when nobody wants to know."""
         ...
 
     def done(self, count: int) -> None:
@@ -102,11 +109,13 @@ class _Parcel:
         self.start = 0
 
 
-def _front(parcels: deque[_Parcel], limits: Limits) -> Taken:
-    """As many payloads from the front as the limits allow, and one in any case."""
+def _front(parcels: deque[_Parcel], limits: Limits, *, whole: bool = False) -> Taken:
+    """As many payloads from the front as the limits allow, and one in any case; `whole`: of several parcels none in part."""
     chosen: list[bytes] = []
     left = limits.octets
     for parcel in parcels:
+        if whole and chosen and (len(chosen) + len(parcel.payloads) > limits.payloads or parcel.octets > left):
+            break
         for payload in parcel.payloads[parcel.start :]:
             left -= len(payload)
             if chosen and (left < 0 or len(chosen) >= limits.payloads):
@@ -134,13 +143,16 @@ def _removed(parcels: deque[_Parcel], count: int) -> int:
 
 
 class MemoryBuffer:
-    """At most `octets` of payloads; a put that is larger by itself is taken when nothing else waits."""
+    """At most `octets` of payloads; a put that is larger by itself is taken when nothing else waits. `intents`: those of the service, where its
+    output named `name` is one of them."""
 
     lost = 0
     trouble = ""
 
-    def __init__(self, octets: int, when_full: WhenFull = "wait") -> None:
+    def __init__(self, octets: int, when_full: WhenFull = "wait", *, name: str = "", intents: Intents | None = None) -> None:
         self.dropped = 0
+        self._name = name
+        self._intents = intents
         self.waiting = 0
         self._octets = octets
         self._when_full = when_full
@@ -170,7 +182,18 @@ class MemoryBuffer:
             if self._awake:
                 return None
             await self._bell.wait()
-        return _front(self._parcels, limits)
+        return _front(self._parcels, limits, whole=True)
+
+    def about(self, count: int) -> About | None:
+        if self._intents is None:
+            return None
+        flights: list[Flight | None] = []
+        for parcel in self._parcels:
+            count -= len(parcel.payloads) - parcel.start
+            if count < 0:
+                break
+            flights.append(parcel.receipt.flight if parcel.receipt else None)
+        return self._intents.about(self._name, flights)
 
     def done(self, count: int) -> None:
         assert count <= self.waiting
@@ -188,12 +211,21 @@ class MemoryBuffer:
 
 class DiskBuffer:
     """In front of a spool. At most `pending_octets` of payloads wait in memory for their fsync; when the disk takes none, these fill up first,
-    and then `when_full` holds. A failed write is tried again every `again` seconds, and whenever something was delivered.
+    and then `when_full` holds. A failed write is tried again every `again` seconds, and whenever something was delivered. How far the receiver has
+    taken what is here is made durable at most `behind` seconds later: so much comes twice after a power cut.
 
-    `name`: the output's, for our own log."""
+    `name`: the output's, for our own log. `intents`: those of the service."""
 
     def __init__(
-        self, spool: Spool, *, name: str = "", when_full: WhenFull = "wait", pending_octets: int = 8 << 20, again: float = 1.0
+        self,
+        spool: Spool,
+        *,
+        name: str = "",
+        when_full: WhenFull = "wait",
+        pending_octets: int = 8 << 20,
+        again: float = 1.0,
+        behind: float = 1.0,
+        intents: Intents | None = None,
     ) -> None:
         self.dropped = 0
         self._spool = spool
@@ -201,16 +233,20 @@ class DiskBuffer:
         self._when_full = when_full
         self._pending_octets = pending_octets
         self._again = again
+        self._intents = intents
+        self._behind = behind
         self._pending: deque[_Parcel] = deque()
         self._held = 0
         self._end = spool.end
         self._troubles = {"read": "", "write": ""}
         self._logged = -60.0
+        self._told = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"spool-{name}")
         self._work: asyncio.Future[None] | None = None
         self._group: list[_Parcel] = []
         self._trim = False
         self._later: asyncio.TimerHandle | None = None
+        self._noting: asyncio.TimerHandle | None = None
         self._parcels: deque[_Parcel] = deque()
         self._taken_to = spool.position
         self._bell = _Bell()
@@ -255,12 +291,22 @@ class DiskBuffer:
                 return None
             await self._bell.wait()
 
+    def about(self, count: int) -> About | None:
+        for parcel in self._parcels if self._intents else ():
+            size = len(parcel.payloads) - parcel.start
+            if count <= size and isinstance(parcel, _FrameParcel):
+                return self._intents.about(self._name, to=parcel.first + parcel.start + count) if self._intents else None
+            count -= size
+        return None
+
     def done(self, count: int) -> None:
         _removed(self._parcels, count)
         front = self._parcels[0] if self._parcels else None
         self._spool.acknowledge(front.first + front.start if isinstance(front, _FrameParcel) else self._taken_to)
         if self._spool.trimmable or self._troubles["write"]:
             self._start(trim=True)
+        elif not self._noting and not self._closed:
+            self._noting = asyncio.get_running_loop().call_later(self._behind, self._note)
         self._bell.ring()
 
     def wake(self) -> None:
@@ -274,8 +320,9 @@ class DiskBuffer:
                 self._start()
             await self._bell.wait()
         self._closed = True
-        if self._later:
-            self._later.cancel()
+        for timer in (self._later, self._noting):
+            if timer:
+                timer.cancel()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._spool.close)
         self._thread.shutdown(wait=False)
 
@@ -304,7 +351,7 @@ class DiskBuffer:
         self._trim = self._trim or trim
         if self._work or self._closed or not (self._pending or self._trim):
             return
-        self._trim = False
+        trim, self._trim = self._trim, False
         if self._later:
             self._later.cancel()
             self._later = None
@@ -313,18 +360,21 @@ class DiskBuffer:
             octets += self._pending[0].octets
             self._group.append(self._pending.popleft())
         frames = [(parcel.payloads, parcel.observed) for parcel in self._group]
-        self._work = asyncio.get_running_loop().run_in_executor(self._thread, self._write, frames)
+        about = (
+            self._intents.about(self._name, [parcel.receipt.flight for parcel in self._group if parcel.receipt]) if self._intents else None
+        )
+        self._work = asyncio.get_running_loop().run_in_executor(self._thread, self._write, frames, about, trim)
         self._work.add_done_callback(self._wrote)
 
-    def _write(self, frames: list[tuple[Sequence[bytes], int]]) -> None:
+    def _write(self, frames: list[tuple[Sequence[bytes], int]], about: About | None, trim: bool) -> None:
         """In the thread."""
-        if self._spool.trimmable:
+        if trim or self._spool.trimmable:
             try:
                 self._spool.trim()
             except OSError:
-                pass  # segments that are done with stay a while longer
+                pass  # segments that are done with stay a while longer, and the position is noted the next time
         if frames:
-            self._spool.append(frames)
+            self._spool.append(frames, about)
 
     def _wrote(self, work: asyncio.Future[None]) -> None:
         """Back in the loop: all of the group is durable, or none of it."""
@@ -345,6 +395,11 @@ class DiskBuffer:
             self._start_later()
         self._bell.ring()
 
+    def _note(self) -> None:
+        """The position is made durable, and segments that are done with go."""
+        self._noting = None
+        self._start(trim=True)
+
     def _start_later(self) -> None:
         if not self._later and not self._closed:
             self._later = asyncio.get_running_loop().call_later(self._again, self._retry)
@@ -355,15 +410,17 @@ class DiskBuffer:
         self._bell.ring()
 
     def _troubled(self, what: Literal["read", "write"], reason: str) -> None:
-        """Says a change, and at most one a minute: a full spool is full and not full with every segment that goes."""
-        before, self._troubles[what] = self.trouble, reason
-        now = asyncio.get_running_loop().time()
-        if bool(before) != bool(self.trouble) and now - self._logged >= 60:
-            self._logged = now
-            if self.trouble:
+        """Says that there is trouble, at most once a minute (a full spool is full and not full with every segment that goes), and that what was
+        said is over."""
+        self._troubles[what] = reason
+        if self.trouble and not self._told:
+            now = asyncio.get_running_loop().time()
+            if now - self._logged >= 60:
+                self._logged, self._told = now, True
                 logger.warning("output '{}': {}", self._name, self.trouble)
-            else:
-                logger.info("output '{}': the spool is in order again", self._name)
+        elif self._told and not self.trouble:
+            self._told = False
+            logger.info("output '{}': the spool is in order again", self._name)
 
 
 class _FrameParcel(_Parcel):

@@ -9,7 +9,8 @@ The directory is 0700 and locked with flock: the lock dies with the process, how
 
 It is written whole, once a second at most: to a new file, fsync, the old one becomes `checkpoints.previous`, the new one takes the name, fsync of
 the directory. In between `checkpoints.recent` is written the same way but without any fsync, some milliseconds after each change: it outlives
-a killed process, and maybe not a power cut. The one with the highest number that is whole holds.
+a killed process, and maybe not a power cut. The one with the highest number that is whole holds. What it does not have yet, as the process was
+killed before, `intents` may tell: that stands as "ahead" in the places of an input.
 
 A damaged one is set aside as `checkpoints.corrupt-TIME`; without one every input begins from its start, and knows that it was not new. One whose
 checksum is right and whose version is not ours was written by a newer release: it is left alone and we do not start.
@@ -31,6 +32,7 @@ from typing import Any
 from loguru import logger
 
 from shipper.errors import Failure
+from shipper.intents import Intents, done
 
 VERSION = 1
 EVERY = 1.0
@@ -98,7 +100,8 @@ class StateDirectory:
 
 class Checkpoints:
     """The places of all inputs. `problem` is why the last write failed, `""` when it did not; `lost` that there had been places, and they
-    could not be read; `written` counts durable writes. Raises `Failure` R502 for a file of a newer release."""
+    could not be read; `written` counts durable writes; `intents` are those of this run, and `delivered` what those of the run before say of
+    spools. Raises `Failure` R502 for a file of a newer release."""
 
     def __init__(self, directory: Path) -> None:
         self.problem = ""
@@ -113,7 +116,18 @@ class Checkpoints:
         self._writers = ThreadPoolExecutor(2, "checkpoints")  # of its own: the others may all be waiting for receivers
         self._number = 0
         self._inputs: dict[str, dict[str, Any]] = {}
+        self.delivered: dict[str, int] = {}
         self._read()
+        self.intents = Intents(directory)
+        self.intents.turn(self._number)
+        if self._number:
+            self._go_on(directory)
+
+    def _go_on(self, directory: Path) -> None:
+        """Takes in what the run before had done, and not noted any more."""
+        ahead, self.delivered = done(directory)
+        for name, places in ahead.items():
+            self.save(name, {**self.load(name), "ahead": [*self.load(name).get("ahead", ()), *places]})
 
     def places(self, name: str) -> NamedPlaces:
         """What the input of this name remembers."""
@@ -139,12 +153,12 @@ class Checkpoints:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            begin = loop.time()
+            took = 0.0
             try:
-                await loop.run_in_executor(self._writers, self._write, self._document(), False)
+                took = await loop.run_in_executor(self._writers, self._write, self._document(), False)
             except OSError:
                 pass  # the durable one says so
-            await asyncio.sleep(max(_PAUSE, _SHARE * (loop.time() - begin)))
+            await asyncio.sleep(max(_PAUSE, _SHARE * took))
 
     async def _keep_durable(self) -> None:
         while True:
@@ -157,6 +171,7 @@ class Checkpoints:
         if not self._behind.is_set():
             return True
         self._behind.clear()
+        self.intents.turn(self._number + 1)
         writing = asyncio.get_running_loop().run_in_executor(self._writers, self._write, self._document(), True)
         try:
             await asyncio.shield(writing)
@@ -175,15 +190,22 @@ class Checkpoints:
             logger.info("checkpoints are written again")
         self.problem = ""
         self.written += 1
+        self.intents.forget()
         return True
+
+    async def close(self) -> None:
+        """Makes everything durable, at the end."""
+        if await self.finish():
+            self.intents.forget(all=True)
 
     def _document(self) -> bytes:
         self._number += 1
         # Not msgspec: the name of a file may be no UTF-8.
         return encoded(json.dumps({"number": self._number, "inputs": self._inputs}, separators=(",", ":")).encode())
 
-    def _write(self, octets: bytes, durable: bool) -> None:
-        """In a thread."""
+    def _write(self, octets: bytes, durable: bool) -> float:
+        """In a thread. The seconds that it took."""
+        begin = time.monotonic()
         new = self._new if durable else self._recent.with_suffix(".recent-new")
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
@@ -196,7 +218,7 @@ class Checkpoints:
             os.close(descriptor)
         if not durable:
             os.replace(new, self._recent)
-            return
+            return time.monotonic() - begin
         spare = self._previous.with_suffix(".spare")
         try:
             spare.unlink(missing_ok=True)
@@ -210,6 +232,7 @@ class Checkpoints:
             os.fsync(directory)
         finally:
             os.close(directory)
+        return time.monotonic() - begin
 
     def _read(self) -> None:
         """Takes the newest that is whole."""

@@ -16,13 +16,15 @@ and the next one begins when that is settled; a lane that changes delivers what 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import count as numbered
 from typing import Any
 
 from loguru import logger
 
-from shipper.batch import Batch, Receipt
+from shipper.batch import Batch, Flight, Receipt
 from shipper.checkpoints import Checkpoints, NamedPlaces
 from shipper.errors import Failure
 from shipper.inputs.base import Input
@@ -84,7 +86,8 @@ class InputCount:
 
 @dataclass(slots=True)
 class _Reading:
-    """An input that runs. `unsettled`: batches that it has handed over and are nowhere safe yet; `passing`: one is being given to lanes."""
+    """An input that runs. `unsettled`: batches that it has handed over and are nowhere safe yet; `passing`: one is being given to lanes; `last`:
+    the batch that was handed over last."""
 
     source: Source
     places: NamedPlaces
@@ -92,6 +95,7 @@ class _Reading:
     task: asyncio.Task[None] | None = None
     unsettled: int = 0
     passing: bool = False
+    last: Flight | None = None
 
 
 @dataclass(slots=True)
@@ -115,6 +119,7 @@ class Pipeline:
         self.given: dict[str, int] = {}
         self.gone: dict[str, list[Lane]] = {}
         self._taps = taps
+        self._flights = numbered(time.time_ns())  # numbers that no run before had
         self._reading: dict[str, _Reading] = {}
         self._sending: dict[str, _Sending] = {}
         self._gate = asyncio.Event()
@@ -155,7 +160,7 @@ class Pipeline:
             await asyncio.wait(tasks, timeout=_AT_ONCE)
             if self._sending:  # stopped at once: what waits on the disk gets its position nevertheless
                 await self._stop_lanes(set(self._sending), 0.0, _AT_ONCE)
-            await self.checkpoints.finish()
+            await self.checkpoints.close()
         if self._failure:
             raise self._failure
 
@@ -237,14 +242,17 @@ class Pipeline:
         for reason, number in dropped.items():
             count.dropped[reason] = count.dropped.get(reason, 0) + number
         reading.unsettled += 1
+        required = [output for output in shares if self._sending[output].target.required]
+        flight = reading.last = Flight(next(self._flights), name, batch.places, required, reading.last)
 
         def settled() -> None:
+            flight.settle()
             reading.unsettled -= 1
             if not reading.places.retired:
                 batch.receipt.settle()
             self._changed.set()
 
-        receipt = Receipt(settled)
+        receipt = Receipt(settled, flight)
         for output, share in shares.items():
             sending = self._sending[output]
             self.given[output] += len(share.records)

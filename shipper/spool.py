@@ -34,6 +34,8 @@ from zlib import crc32
 
 import msgpack  # type: ignore[import-untyped]
 
+from shipper.intents import About, Stretch
+
 SEGMENT_OCTETS = 16 << 20
 
 _MARK = b"\xf5SP\x01"
@@ -112,7 +114,8 @@ class Spool:
     not be opened.
 
     `octets`: what all segments may hold together; a single append larger than that is taken when nothing else waits. `keep_free`: octets of
-    the disk that are left to others. Public counters: `torn` tails cut, `damaged` stretches skipped, `lost` payloads in them.
+    the disk that are left to others. `delivered`: payloads before this number are known to be delivered. Public
+    counters: `torn` tails cut, `damaged` stretches skipped, `lost` payloads in them.
     """
 
     def __init__(
@@ -122,6 +125,7 @@ class Spool:
         octets: int = 1 << 30,
         segment_octets: int = SEGMENT_OCTETS,
         keep_free: int = 0,
+        delivered: int = 0,
         disk: Disk | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -143,6 +147,9 @@ class Spool:
         self.end = self.position
         if self._segments:
             self.end = max(self.position, self._measured(self._segments[-1]))
+        if self.position < delivered <= self.end:
+            self.position = delivered
+            self._place.store(delivered)
         self._writing: _Segment | None = None
         self._descriptor = -1
         self._reading: _Segment | None = None
@@ -175,9 +182,9 @@ class Spool:
 
     # Writing
 
-    def append(self, frames: Sequence[tuple[Sequence[bytes], int]]) -> None:
+    def append(self, frames: Sequence[tuple[Sequence[bytes], int]], about: About | None = None) -> None:
         """Puts (payloads, arrival) behind all others, each as a frame, and returns when they are durable. Raises `SpoolBlocked`: then none of
-        them is in the spool, and the spool is as good as before."""
+        them is in the spool, and the spool is as good as before. `about` is told of the stretch before."""
         assert all(payloads for payloads, _ in frames), "a frame has payloads"
         bodies = [(msgpack.packb((observed, tuple(payloads))), len(payloads)) for payloads, observed in frames]
         segment = self._with_room(sum(_CHECKED.size + len(body) for body, _ in bodies))
@@ -187,6 +194,8 @@ class Spool:
             checked = _HEADER.pack(_MARK, number, count, len(body), crc32(body, segment.seed))
             joined += checked + crc32(checked, segment.seed).to_bytes(4, "big") + body
             number += count
+        if about is not None:
+            about(self._stretch(segment, joined))
         try:
             rest = memoryview(joined)
             while rest:
@@ -203,12 +212,17 @@ class Spool:
             segment.size += len(joined)
             self.end = number
 
+    def _stretch(self, segment: _Segment, octets: bytearray) -> Stretch:
+        status = os.fstat(self._descriptor)
+        return Stretch(str(segment.path.absolute()), status.st_dev, status.st_ino, segment.size, len(octets), crc32(octets))
+
     def _with_room(self, octets: int) -> _Segment:
         """The segment that takes so many octets. Raises `SpoolBlocked`."""
         try:
             free = self._disk.free(self.directory)
             if free - octets < self._keep_free:
-                raise SpoolBlocked(f"only {free} octets are free on the disk, {self._keep_free} are to be left", full=True)
+                left = f", and {self._keep_free} are to be left" if self._keep_free else ""
+                raise SpoolBlocked(f"no room for the spool: {free} octets are free on the disk{left}", full=True)
             if self.size + octets > self._octets:
                 if self.position < self.end:
                     raise SpoolBlocked(f"the spool has its full size of {self._octets} octets", full=True)

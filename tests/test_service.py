@@ -178,22 +178,29 @@ def test_a_stop_and_a_start_in_the_middle_cost_nothing(tmp_path: Path) -> None:
     assert numbers(service.out) == list(range(written))
 
 
-def test_kill_loses_nothing(tmp_path: Path) -> None:
-    """Killed at any moment: after the next start every record is there; what came twice is what was on its way."""
+@pytest.mark.parametrize("buffer", ["disk", "memory"])
+def test_kill_loses_nothing_and_repeats_next_to_nothing(tmp_path: Path, buffer: str) -> None:
+    """Killed at any moment of its work: after the next start every record is there. What had been written is not written again, though nobody
+    came to note it: three lines a kill at most, on average."""
     written = 0
-    kills = 4
+    kills = 8
+    config = (
+        f"state: {tmp_path}/state\n{TELEMETRY}"
+        f"inputs:\n  mail: {{type: file, paths: ['{tmp_path}/in/*.log'], poll: 50ms}}\n"
+        f"outputs:\n  out: {{type: jsonl, path: {tmp_path}/out.jsonl, profile: native, buffer: {{kind: {buffer}}}}}\n"
+    )
     for round in range(kills):
-        with running(tmp_path) as service:
+        with running(tmp_path, config=config) as service:
             append(service.log, written, 2000)
+            before = written
             written += 2000
             if round:
-                service.until_told("running")
-                time.sleep(0.02 * round)
+                service.until_written(max(0, before - 1000) + 250 * round)
             else:
                 service.until_written(500)
             service.process.kill()
             service.process.wait()
-    with running(tmp_path) as service:
+    with running(tmp_path, config=config) as service:
         append(service.log, written, 1)
         last = time.monotonic() + 15
         while set(numbers(service.out)) != set(range(written + 1)):
@@ -201,7 +208,7 @@ def test_kill_loses_nothing(tmp_path: Path) -> None:
             time.sleep(0.05)
         assert service.stop() == 0
     twice = sum(count - 1 for count in Counter(numbers(service.out)).values())
-    assert twice <= kills * 1500
+    assert twice <= kills * 3
 
 
 def test_a_second_service_on_the_same_state_ends_at_once(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ class Places(Protocol):
     """What one input remembers over restarts: a JSON object of its own making, small, replaced as a whole."""
 
     def load(self) -> dict[str, Any]:
-        """What was remembered last; `{}` on the first start, or when it was lost."""
+        """What was remembered last; `{}` on the first start, or when it was lost. After a kill, "ahead" is a list of the `places` of batches that
+        were delivered, in order, though they were not noted as settled."""
         ...
 
     def save(self, places: dict[str, Any]) -> None:

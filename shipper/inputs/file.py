@@ -32,6 +32,7 @@ from shipper.screen import escaped
 from shipper.stamps import system_zone
 from shipper.tail import Follower, Listing, Mark, Measured, Piece, Point, Sight, Start, Tail, listing, measure
 from shipper.tail.follower import FORGET
+from shipper.tail.marks import alike
 from shipper.workers import warmed
 
 UNFINISHED = "the line has no end"
@@ -130,6 +131,7 @@ class FileInput:
         self._logs: dict[Tail, _Log] = {}
         self._records: list[Record] = []
         self._receipts: list[Receipt] = []
+        self._points: dict[Tail, Point] = {}
         self._places: Places | None = None
         self._dirty = False
         self._stopping = False
@@ -140,7 +142,7 @@ class FileInput:
     async def run(self, deliver: Deliver, places: Places, stop: asyncio.Event) -> None:
         """Follows until `stop` is set."""
         remembered = places.load()
-        marks = [msgspec.convert(mark, Mark) for mark in remembered.get("files", [])]
+        marks = _went_on([msgspec.convert(mark, Mark) for mark in remembered.get("files", [])], remembered.get("ahead", []))
         follower = self._kind(
             marks,
             first=not remembered and not getattr(places, "lost", False),
@@ -229,14 +231,15 @@ class FileInput:
     async def _hand_over(self, deliver: Deliver) -> None:
         if not self._receipts:
             return
-        records, receipts = self._records, self._receipts
-        self._records, self._receipts = [], []
+        records, receipts, points = self._records, self._receipts, self._points
+        self._records, self._receipts, self._points = [], [], {}
+        places = [msgspec.to_builtins(_at(tail, point)) for tail, point in points.items()] if len(points) <= FEW else None
 
         def settled() -> None:
             for receipt in receipts:
                 receipt.settle()
 
-        await deliver(Batch(records, Arrival(self.name, time.time_ns()), Receipt(settled)))
+        await deliver(Batch(records, Arrival(self.name, time.time_ns()), Receipt(settled), places))
 
     def _notice(self, text: str) -> None:
         logger.warning("input {}: {}", self.name, text)
@@ -256,7 +259,8 @@ class FileInput:
         if piece.unfinished and records:
             last = records[-1]
             last.error = f"{last.error}; {UNFINISHED}" if last.error else UNFINISHED
-        self._receipts.append(log.ledger.receipt(piece.point._replace(date=reader.log.date), len(records)))
+        point = self._points[tail] = piece.point._replace(date=reader.log.date)
+        self._receipts.append(log.ledger.receipt(point, len(records)))
         self._records += records
 
     def _ledger(self, tail: Tail) -> Ledger[Point]:
@@ -352,3 +356,22 @@ class FileInput:
     def _held(self, follower: Follower) -> Iterable[dict[str, Any]]:
         for held in follower.held.values():
             yield {"path": escaped(held.sight.path), "state": "held", "why": held.why, "octets": 0, "size": held.sight.size}
+
+
+def _at(tail: Tail, point: Point) -> Mark:
+    """What is to be remembered of it when it is settled up to there."""
+    finished = tail.finished and point.position == tail.position
+    return msgspec.structs.replace(tail.mark(), position=point.position, tail=point.tail, date=point.date, finished=finished)
+
+
+def _went_on(marks: list[Mark], ahead: Iterable[list[Any]]) -> list[Mark]:
+    """The marks, and those of batches that are known to be delivered, though nobody came to note it. Of one content the furthest holds."""
+    for mark in (msgspec.convert(each, Mark) for places in ahead for each in places):
+        for index, known in enumerate(marks):
+            if (known.device, known.inode) == (mark.device, mark.inode) and (not known.heads or alike(known.heads, mark.heads)):
+                if known.position < mark.position or (known.position == mark.position and mark.finished):
+                    marks[index] = mark
+                break
+        else:
+            marks.append(mark)
+    return marks

@@ -18,12 +18,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
+from zlib import crc32
 
 from loguru import logger
 from pydantic import Field
 
 from shipper.batch import Arrival
 from shipper.config.units import Duration, Size
+from shipper.intents import About, Stretch
 from shipper.outputs.base import Limits, Unavailable
 from shipper.outputs.section import Common
 from shipper.profiles import PROFILES, Profile
@@ -90,6 +92,7 @@ class _FileSender:
         self._identity = (0, 0)
         self._since = 0.0
         self.renamed = False
+        self.about: About | None = None
 
     async def __aenter__(self) -> _FileSender:
         await asyncio.to_thread(self._begin)
@@ -136,6 +139,8 @@ class _FileSender:
         if self._due(size, len(lines)):
             self._rotate()
             size = 0
+        if self.about is not None:
+            self.about(Stretch(str(self._path.absolute()), *self._identity, size, len(lines), crc32(lines)))
         try:
             rest = memoryview(lines)
             while rest:
