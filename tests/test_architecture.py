@@ -46,6 +46,7 @@ WAY = (
     ("service",),
     ("knowledge",),
     ("explain",),
+    ("doctor",),
     ("spans",),
     ("tryline",),
     ("generate",),

@@ -51,6 +51,7 @@ COMMANDS = {
     "try": "try_",
     "explain": "explain",
     "generate": "generate",
+    "doctor": "doctor",
     "check": "check",
     "test": "test_",
     "assets": "assets",
