@@ -84,8 +84,8 @@ def family_name(service: str) -> str:
 def _family_of_file(path: str) -> str:
     """The family that a log file itself is of; `""` where its name does not say."""
     service = service_of(path)
-    if service == "mta":
-        return CONNECTION if path.rpartition("/")[2].startswith(CONNECTION) else MAIL
+    if service in ("mta", "connection"):
+        return MAIL if service == "mta" else CONNECTION
     return family_name(service) if service else ""
 
 
