@@ -17,12 +17,15 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from shipper.conditions import ALWAYS
-from shipper.config.problems import Place, Problem, names_secret, without_default
+from shipper.config.problems import Place, Problem, names_secret, without_default, without_secret
 from shipper.config.routes import rules
 from shipper.config.sections import Config, Kinds, Settings, known_inputs, known_outputs
 from shipper.config.tree import MAX_OCTETS, Node, decode, lines_of, parse
 from shipper.config.validate import TOP, did_you_mean, secrets_in, validated
 from shipper.config.variables import filled
+from shipper.mailserver.lines import Assignment
+from shipper.mailserver.reading import Named, read
+from shipper.mailserver.settings import MailServer, priority_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _ROOMS = ("inputs", "outputs")
@@ -180,7 +183,7 @@ class _Loading:
         for root in roots:
             assert isinstance(root.value, dict)
             for name, node in root.value.items():
-                if name in (*_ROOMS, "routes", "telemetry", "log") and node.value is None:
+                if name in (*_ROOMS, "routes", "telemetry", "log", "mailserver") and node.value is None:
                     continue
                 there = merged.get(name)
                 if there is None:
@@ -233,10 +236,38 @@ class _Loading:
             if (found := tree.value.get(room)) is not None and isinstance(found.value, dict)
             for name, node in found.value.items()
         }
+        server = self._mailserver(settings, tree) if settings else MailServer()
         inputs, outputs = sections["inputs"], sections["outputs"]
         if settings is None or inputs is None or outputs is None or routed is None:
             return None
-        return Config(settings, inputs, outputs, routed, places)
+        return Config(settings, inputs, outputs, routed, places, server)
+
+    def _mailserver(self, settings: Settings, tree: Node) -> MailServer:
+        """The mail server's settings, from its own files and ours."""
+        section = _at(tree, "mailserver")
+        if section is None:
+            return MailServer()
+        files = {}
+        for kind in ("tailor", "option_file", "channels", "dispatcher", "configutil"):
+            node = _at(section, kind)
+            if node is not None and isinstance(node.value, str) and node.value and not node.unknown:
+                files[kind] = Named(str(Path(node.place.file).parent / node.value), node.place)
+        by_hand = _at(section, "settings")
+        own = [
+            Assignment(name, node.value, node.key, node.place)
+            for name, node in (by_hand.value.items() if by_hand is not None and isinstance(by_hand.value, dict) else ())
+            if isinstance(node.value, str) and not node.unknown
+        ]
+        priority = priority_of(settings.mailserver.mta_priority)
+        assert priority is not None, "its section has taken it"
+        server = read(files, own, mta_priority=priority, lenient=self.lenient)
+        for file in server.files:
+            lines = server.sources[file]
+            self.digest.update(b"%b\0%b" % (os.fsencode(file), "\n".join(lines).encode(errors="surrogateescape")))
+            self.done.sources[file] = [without_secret(line) for line in lines]
+        self.done.digest = self.digest.hexdigest()[:16]
+        self.problems += [*server.problems, *server.warnings]
+        return server
 
     def _sections(self, room: str, tree: Node) -> dict[str, BaseModel] | None:
         """The sections of all inputs, or outputs; None when one of them could not be read."""

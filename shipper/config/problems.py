@@ -24,6 +24,7 @@ _SECRET = r"[\w.-]*(?:pas\w*w|pass|pwd|secr|tok|key|cred|auth|cookie|community)[
 _SECRET_KEY = re.compile(rf"(?:^|[\s{{,\"'])[\"']?{_SECRET}[\"']?\s*:\s+", re.IGNORECASE)
 _SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
 _NAMES_A_FILE = re.compile(r"(?:_|-)?(?:file|path|id)[\"']?\s*:?\s*$", re.IGNORECASE)
+_SECRET_SETTING = re.compile(r"(?:pass(?:word|wd|phrase)?|pwd|secret|cred)[\w.:-]*[\"']?(?:\s*[=:]\s*|\s+-v\s+|\s+)(?=\S)", re.IGNORECASE)
 _PARTS_OF_A_URL = re.compile(r"(://[^/\s:@]*:)[^/\s@]+(@)")
 _SHOWN = 110
 """Columns of a source line that are shown."""
@@ -67,6 +68,12 @@ def masked(line: str, column: int = 0) -> str:
 def without_password(text: str) -> str:
     """A text without the passwords of URLs in it."""
     return _PARTS_OF_A_URL.sub(r"\1***\2", text)
+
+
+def without_secret(line: str) -> str:
+    """A line of one of the mail server's files without what stands behind a name as `local.ugldapbindcred`."""
+    found = _SECRET_SETTING.search(line)
+    return f"{line[: found.end()]}***" if found else line
 
 
 def names_secret(name: str) -> bool:

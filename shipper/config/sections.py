@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from shipper.config.problems import Place
 from shipper.config.units import Duration, Part, Share, TimeZone
 from shipper.inputs import KINDS as INPUTS
-from shipper.mailserver.settings import MailServer
+from shipper.mailserver.settings import MailServer, priority_of
 from shipper.outputs import KINDS as OUTPUTS
 from shipper.router import Router, Rule, Taker
 
@@ -123,6 +123,27 @@ class Route(Part):
         return self
 
 
+def _priority(value: object) -> object:
+    """`mail.info`, `22`."""
+    if isinstance(value, str) and priority_of(value) is None:
+        raise PydanticCustomError("priority", "must be a syslog priority as mail.info, or its number as 22")
+    return value
+
+
+class MailServerFiles(Part):
+    """The mail server's own settings: where they stand, and those by hand, which win. Paths begin where this file stands."""
+
+    tailor: str = Field("", description="imta_tailor: names the option file, imta.cnf and dispatcher.cnf; those named below win over it.")
+    option_file: str = Field("", description="option.dat: options of the MTA, as LOG_MESSAGES_SYSLOG.")
+    channels: str = Field("", description="imta.cnf: which channels have the keyword logging.")
+    dispatcher: str = Field("", description="dispatcher.cnf: what the dispatcher writes into its log.")
+    configutil: str = Field("", description="A dump by configutil, or by msconfig show: the options of the service logs.")
+    mta_priority: Annotated[str, BeforeValidator(_priority)] = Field(
+        "mail.info", description="What LOG_MESSAGES_SYSLOG=1 is sent to syslog as."
+    )
+    settings: dict[str, str] = Field({}, description="Settings by hand, in any spelling; they win over the files.")
+
+
 class Settings(Part):
     """The configuration without its inputs and outputs."""
 
@@ -135,6 +156,7 @@ class Settings(Part):
     group: str = Field("", description="The group to become; else that of the user.")
     telemetry: Telemetry = Field(Telemetry(), description="What the service shows of itself.")
     log: OwnLog = Field(OwnLog(), description="What the service says of itself.")
+    mailserver: MailServerFiles = Field(MailServerFiles(), description="The mail server's own settings, which say what goes to syslog.")
     routes: list[Route] = Field([], description="Which records go where; a record that no route fits goes to every output.")
 
 
