@@ -22,12 +22,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shipper import events
+from shipper.mailserver.options import TRACE
 from shipper.mailserver.settings import MailServer, Setting
-from shipper.record import Connection, Header, Mta, Record, Service
+from shipper.record import Connection, Header, Mta, Record, Service, Store
 
 MESSAGES = "LOG_MESSAGES_SYSLOG"
 CONNECTIONS = "LOG_CONNECTIONS_SYSLOG"
 SEPARATE = "SEPARATE_CONNECTION_LOG"
+
+_TRACE_APART = ("msgtrace", "transactlog")
+"""Where the message trace of the store has a log of its own: there its operations stand, whichever process writes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ def destination(server: MailServer, kind: type[Record], service: str = "", level
     if kind is Connection:
         return _of_the_mta(server, server.option(CONNECTIONS), family(server, kind))
     if issubclass(kind, Service):
-        return _of_a_service(server, service or "default", level)
+        return _of_a_service(server, family(server, kind, service), level)
     return None
 
 
@@ -67,6 +71,8 @@ def family(server: MailServer, kind: type[Record], service: str = "") -> str:
         return "connection" if server.number(SEPARATE) else "mail"
     if kind is Mta or kind is Header:
         return "mail"
+    if kind is Store and server.option(TRACE).value in _TRACE_APART:
+        return "msgtrace"
     return (service or "default") if issubclass(kind, Service) else ""
 
 
