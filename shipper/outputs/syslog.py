@@ -85,6 +85,8 @@ class Section(Common):
         """(option, what `check` says of it) of settings that work, but hardly as they are meant."""
         if self.format == "rfc5424" and self.enterprise == DOCUMENTATION_NUMBER:
             yield "enterprise", "enterprise number 32473 is for examples only: register one and set `enterprise`"
+        if self.format == "rfc5424" and self.path == "/dev/log":
+            yield "path", "who listens on /dev/log expects `format: rfc3164`, unless it is told otherwise"
 
     @model_validator(mode="after")
     def _fits(self) -> Section:
@@ -101,7 +103,7 @@ class Syslog:
         self.limits = Limits(section.batch.records, section.batch.size)
         self._section = section
         most = section.max_size or (_DATAGRAM if section.protocol == "udp" else 8192)
-        self._style = Style(section.format, section.facility, section.hostname, section.enterprise, most)
+        self._style = Style(section.format, section.facility, section.hostname, section.enterprise, most, section.protocol == "unix")
 
     def render(self, records: Sequence[Record], arrival: Arrival, priorities: Sequence[int | None] | None = None) -> list[bytes]:
         """One message for each record, without its frame; see `Prioritized`."""

@@ -115,13 +115,15 @@ _NOT_HEADER = re.compile(r"[^\x21-\x7e]")
 
 class Style(NamedTuple):
     """How messages are written. `form`: `rfc5424`, `rfc3164` or `raw`; `facility`: a keyword, for records that did not come by syslog; `host`:
-    of records that name none; `enterprise`: the number in our SD-IDs; `most`: octets of a message, 0 for any."""
+    of records that name none; `enterprise`: the number in our SD-IDs; `most`: octets of a message, 0 for any; `local`: without a host in
+    RFC 3164, as programs write to the socket of their own machine, and daemons expect it there."""
 
     form: str = "rfc5424"
     facility: str = "mail"
     host: str = ""
     enterprise: int = DOCUMENTATION_NUMBER
     most: int = 0
+    local: bool = False
 
 
 def render(records: Sequence[Record], observed: int, style: Style, priorities: Sequence[int | None] | None = None) -> list[bytes]:
@@ -188,9 +190,9 @@ def _write_3164(record: Record, observed: int, style: Style, priority: int | Non
     stamp = _bsd(record.time, observed)
     tag = _word(_application(record), 32).replace(":", "_").replace("[", "_")
     pid = "" if record.pid is None else f"[{record.pid}]"
-    host = _host(record, style)
+    host = "" if style.local else f"{_host(record, style)} "
     word = _priority(record, style) if priority is None else priority
-    message = f"<{word}>{stamp} {host} {tag}{pid}: {one_line(text)}".encode(errors="replace")
+    message = f"<{word}>{stamp} {host}{tag}{pid}: {one_line(text)}".encode(errors="replace")
     return message if not style.most or len(message) <= style.most else _cut(message, style.most)
 
 

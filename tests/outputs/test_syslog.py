@@ -266,3 +266,16 @@ def test_the_number_for_examples_is_warned_about() -> None:
         return list(Section(type="syslog", **settings).doubts())
 
     assert doubts() and not doubts(enterprise=99999) and not doubts(format="rfc3164")
+
+
+def test_to_the_socket_of_the_own_machine_without_a_host() -> None:
+    """RFC 3164 as programs write it to /dev/log: daemons would take a host there for the program. RFC 5424 there is doubted."""
+    record = Mta(code="D", event="mta.dequeue", host="mail", process="imta", time="2005-05-13T00:00:00+02:00", raw="line")
+    for protocol, head in (("unix", b"<22>May 13 00:00:00 imta: line"), ("tcp", b"<22>May 13 00:00:00 mail imta: line")):
+        assert output(protocol=protocol, path="/dev/log", format="rfc3164").render([record], Arrival("in", 0)) == [head]
+    doubts = {form: [name for name, _ in section(form).doubts()] for form in ("rfc3164", "rfc5424")}
+    assert doubts == {"rfc3164": [], "rfc5424": ["path"]}
+
+
+def section(form: Any) -> Section:
+    return Section(type="syslog", protocol="unix", path="/dev/log", format=form, enterprise=99999)

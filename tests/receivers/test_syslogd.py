@@ -66,7 +66,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 class Service:
     """`shipper run`: one file to one syslog output."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, settings: dict[str, Any], raw: str) -> None:
         self.folder = folder
         self.log = folder / "in" / "mail.log"
         self.log.parent.mkdir(exist_ok=True)
@@ -74,9 +74,15 @@ class Service:
             "state": str(folder / "state"),
             "timezone": "UTC",
             "telemetry": {"http": "off"},
-            "inputs": {"mail": {"type": "file", "paths": [str(self.log)], "poll": "50ms"}},
+            "inputs": {"mail": {"type": "file", "paths": [str(self.log)], "poll": "50ms", "raw": raw}},
             "outputs": {
-                "siem": {"type": "syslog", "takes": "all", "hostname": "mail.example.com", "retry": {"first": "50ms", "longest": "200ms"}, **settings}
+                "siem": {
+                    "type": "syslog",
+                    "takes": "all",
+                    "hostname": "mail.example.com",
+                    "retry": {"first": "50ms", "longest": "200ms"},
+                    **settings,
+                }
             },
         }
         (folder / "shipper.yaml").write_text(yaml.safe_dump(config))
@@ -112,12 +118,13 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path, daemon: Daemon, protocol: str, framing: str = "octet", **settings: Any) -> Iterator[Service]:
+def serving(folder: Path, daemon: Daemon, protocol: str, framing: str = "octet", raw: str = "errors", **settings: Any) -> Iterator[Service]:
     """A service that sends to the daemon, which is started before it and stopped after it. The service has to end well."""
     tls = {"tls": {"ca": daemon.certificates.ca, **settings.pop("tls", {})}} if protocol == "tls" else {}
     daemon.program.start()
     try:
-        service = Service(folder, {"protocol": protocol, "port": daemon.port(protocol, framing), "framing": framing, **tls, **settings})
+        where = {"path": str(daemon.unix)} if protocol == "unix" else {"port": daemon.port(protocol, framing), "framing": framing}
+        service = Service(folder, {"protocol": protocol, **where, **tls, **settings}, raw)
         try:
             yield service
             assert service.end() == 0, service.said()
@@ -315,6 +322,49 @@ def test_a_receiver_that_is_restarted_while_nothing_is_sent_costs_nothing(
         daemon.program.start()
         with service.log.open("ab") as more:
             more.write(log.octets[len(before.octets) :])
+        until(daemon, len(log.ids))
+    assert daemon.uids() == log.ids
+
+
+@pytest.mark.parametrize("kind", DAEMONS)
+@pytest.mark.parametrize(
+    ("form", "protocol", "framing"),
+    [("rfc3164", "tcp", "lf"), ("rfc3164", "tls", "octet"), ("rfc3164", "unix", ""), ("raw", "tcp", "lf"), ("raw", "unix", "")],
+)
+def test_without_structured_data(
+    tmp_path: Path, log: Logged, certificates: Certificates, kind: str, form: str, protocol: str, framing: str
+) -> None:
+    """RFC 3164 and the server's own lines, by TCP, TLS and to the socket that a daemon has for its own machine: each record once, in order, its
+    program, its process and its text (`raw`: its line) as they are."""
+    log = log.first(5000)
+    lines = log.octets.decode().splitlines()
+    records = convert(log.octets)
+    should = [
+        (
+            record.get("process", "") or record.get("service", "") or ("mta" if record["event"].startswith("mta.") else "shipper"),
+            record.get("pid"),
+            one_line(line if form == "raw" or record["kind"] in ("mta", "connection") else record.get("message", "")),
+        )
+        for line, record in zip(lines, records, strict=True)
+    ]
+    daemon = DAEMONS[kind](tmp_path, certificates, glibc=True)
+    with serving(tmp_path, daemon, protocol, framing, raw="always", format=form) as service:
+        service.log.write_bytes(log.octets)
+        until(daemon, len(lines), quiet=5)
+    found = [
+        (message.app, int(message.pid) if message.pid.isdigit() else None, message.text.removeprefix(" ")) for message in daemon.messages()
+    ]
+    assert len(found) == len(should)
+    assert found == should
+
+
+@pytest.mark.parametrize("kind", DAEMONS)
+def test_structured_data_by_a_unix_socket(tmp_path: Path, log: Logged, certificates: Certificates, kind: str) -> None:
+    """A daemon that is told to expect RFC 5424 there has every record once, in order: a full socket makes us wait."""
+    log = log.first(20_000)
+    daemon = DAEMONS[kind](tmp_path, certificates)
+    with serving(tmp_path, daemon, "unix") as service:
+        service.log.write_bytes(log.octets)
         until(daemon, len(log.ids))
     assert daemon.uids() == log.ids
 

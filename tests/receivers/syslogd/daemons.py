@@ -60,13 +60,15 @@ class Certificates(NamedTuple):
 
 
 class Daemon:
-    """What both have in common. `mutual`: clients must have a certificate. The ports stay the same when it is started again."""
+    """What both have in common. `mutual`: clients must have a certificate. `glibc`: its Unix socket expects messages as glibc writes them, without
+    a host, as both do unless they are told. The ports stay the same when it is started again."""
 
-    def __init__(self, folder: Path, certificates: Certificates, *, mutual: bool = False, most: int = MOST) -> None:
+    def __init__(self, folder: Path, certificates: Certificates, *, mutual: bool = False, glibc: bool = False, most: int = MOST) -> None:
         installed("syslogd", "complete", INSTALL)
         installed(str(PEERS.parent), "complete", INSTALL)
-        self.folder, self.certificates, self.mutual, self.most = folder, certificates, mutual, most
+        self.folder, self.certificates, self.mutual, self.glibc, self.most = folder, certificates, mutual, glibc, most
         self.udp, self.tcp, self.lf, self.tls = (free_port() for _ in range(4))
+        self.unix = folder / "log"
         self.file = folder / "messages.jsonl"
         self.log = folder / "daemon.log"
         lib = PEERS / "usr/lib"
@@ -124,12 +126,14 @@ class Rsyslog(Daemon):
             f'streamDriver.name="ossl" streamDriver.mode="1" streamDriver.authMode="{"x509/certvalid" if self.mutual else "anon"}"'
             f' streamDriver.CAFile="{self.certificates.ca}" streamDriver.CertFile="{certificate}" streamDriver.KeyFile="{key}"'
         )
+        special = "" if self.glibc else ' useSpecialParser="off" parseHostname="on"'
         path = self.folder / "rsyslog.conf"
         path.write_text(
             f"""
 global(workDirectory="{self.folder}" maxMessageSize="{self.most}" net.enableDNS="off" processInternalMessages="off")
 module(load="imudp")
 module(load="imtcp")
+module(load="imuxsock" sysSock.use="off")
 module(load="mmpstrucdata")
 template(name="line" type="list" option.jsonf="on") {{
 {listed}
@@ -144,6 +148,7 @@ input(type="imudp" address="127.0.0.1" port="{self.udp}" rcvbufSize="16m" rulese
 input(type="imtcp" address="127.0.0.1" port="{self.tcp}" ruleset="write")
 input(type="imtcp" address="127.0.0.1" port="{self.lf}" ruleset="write")
 input(type="imtcp" address="127.0.0.1" port="{self.tls}" ruleset="write" {tls})
+input(type="imuxsock" socket="{self.unix}" ruleset="write" rateLimit.interval="0"{special})
 """
         )
         modules = [next(PEERS.glob("usr/lib/*/rsyslog")), *(CACHE / "syslogd" / "root").glob("usr/lib/*/rsyslog")]
@@ -176,6 +181,7 @@ class SyslogNg(Daemon):
         certificate, key = self.certificates.server
         peers = "required-trusted" if self.mutual else "optional-untrusted"
         path = self.folder / "syslog-ng.conf"
+        flags = "" if self.glibc else " flags(syslog-protocol, expect-hostname)"
         window = "max-connections(20) log-iw-size(20000) log-fetch-limit(1000)"
         path.write_text(
             f"""
@@ -190,6 +196,7 @@ source s_all {{
   network(ip("127.0.0.1") port({self.lf}) transport("tcp") flags(syslog-protocol) {window});
   syslog(ip("127.0.0.1") port({self.tls}) transport("tls") {window}
     tls(key-file("{key}") cert-file("{certificate}") ca-file("{self.certificates.ca}") peer-verify({peers})));
+  unix-dgram("{self.unix}" so-rcvbuf(4194304) log-iw-size(20000){flags});
 }};
 destination d_file {{
   file("{self.file}" log-fifo-size(200000) flush-lines(100) template("$(format-json host=$HOST app=$PROGRAM pid=$PID msgid=$MSGID
