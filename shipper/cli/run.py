@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from enum import StrEnum
 from typing import Annotated
@@ -45,11 +44,6 @@ def run(
     Exit code: 0; 70 error of ours; 75 another shipper runs there, or a port is
     taken; 77 no permission, root; 78 configuration.
     """
-    # A process that is PID 1 has no default for signals, and a HUP may come before there is anything to reload.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stopped_early)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
     from shipper.cli import configuration, messages
     from shipper.config.load import load
     from shipper.process import open_log
@@ -74,8 +68,3 @@ def run(
         except (OSError, ValueError):
             pass
     os._exit(code)
-
-
-def _stopped_early(number: int, _: object) -> None:
-    """Before anything was begun there is nothing to end."""
-    os._exit(0)
