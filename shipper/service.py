@@ -37,6 +37,7 @@ from shipper.errors import Failure
 from shipper.inputs import KINDS as INPUTS
 from shipper.inputs.base import Input, Reading
 from shipper.lane import Lane
+from shipper.mailserver.settings import MailServer
 from shipper.outputs import KINDS as OUTPUTS
 from shipper.outputs.base import Output
 from shipper.pipeline import Pipeline, Plan, Source, Target
@@ -58,6 +59,9 @@ _ONCE_LOOKED = 10.0
 
 _NOT_RESUMED = ("syslog", "stdin")
 """Inputs that cannot read again what they have handed over."""
+
+_BY_SETTINGS = ("log_files",)
+"""Outputs that leave something to the mail server's settings."""
 
 _TO_TELL = 3.0
 """Seconds that the last of our own metrics may take to go out."""
@@ -217,7 +221,7 @@ class Service:
         """What a configuration says is to run. Raises `Failure` for what shows only now, such as a certificate that cannot be read."""
         settings = config.settings
         sources = {name: self._source(name, section, settings) for name, section in config.inputs.items()}
-        targets = {name: self._target(name, section) for name, section in config.outputs.items()}
+        targets = {name: self._target(name, section, config.server) for name, section in config.outputs.items()}
         return Plan(sources, targets, config.router())
 
     def _source(self, name: str, section: Any, settings: Settings) -> Source:
@@ -232,9 +236,10 @@ class Service:
         made: Input = module.make(name, section, reading)
         return Source(made, (section, reading), section.type not in _NOT_RESUMED)
 
-    def _target(self, name: str, section: Any) -> Target:
-        made = output_of(name, section)
-        return Target(made, partial(self._lane, name, section, made), section, section.required, section.buffer.kind == "disk")
+    def _target(self, name: str, section: Any, server: MailServer) -> Target:
+        made = output_of(name, section, server)
+        made_of = (section, server) if section.type in _BY_SETTINGS else section
+        return Target(made, partial(self._lane, name, section, made), made_of, section.required, section.buffer.kind == "disk")
 
     def _lane(self, name: str, section: Any, output: Output) -> Lane:
         """Opens what waits on the disk, if anything does. Raises `Failure` R503."""
@@ -401,9 +406,10 @@ def _bound(plan: Plan, before: Plan | None) -> None:
         raise
 
 
-def output_of(name: str, section: Any) -> Output:
+def output_of(name: str, section: Any, server: MailServer) -> Output:
     """The output that a section describes. Raises `Failure` for what shows only now, such as a certificate that cannot be read."""
-    made: Output = import_module(f"shipper.outputs.{OUTPUTS[section.type]}").make(name, section)
+    make = import_module(f"shipper.outputs.{OUTPUTS[section.type]}").make
+    made: Output = make(name, section, server) if section.type in _BY_SETTINGS else make(name, section)
     return made
 
 

@@ -58,7 +58,7 @@ def replay(
         for path in paths:
             sys.stdout.write(f"{escaped(str(path))}\n" + "".join(f"  {one}\n" for one in _reasons(path)))
         return
-    codes = [_send(path, to, read.outputs, root, patience) for path in paths]
+    codes = [_send(path, to, read, root, patience) for path in paths]
     if any(codes):
         raise typer.Exit(max(codes))
 
@@ -75,7 +75,7 @@ def _reasons(path: Path) -> Iterator[str]:
         yield f"{count:,} {escaped(reason)}"
 
 
-def _send(path: Path, to: str, outputs: Any, root: Path, patience: float) -> int:
+def _send(path: Path, to: str, read: Any, root: Path, patience: float) -> int:
     """Sends one file: 0, or the exit code that says what was not good."""
     import asyncio
 
@@ -87,7 +87,7 @@ def _send(path: Path, to: str, outputs: Any, root: Path, patience: float) -> int
 
     first = next((letter for letter in letters(path) if isinstance(letter, Letter)), None)
     name = to or (first.output if first else "")
-    if name not in outputs:
+    if name not in read.outputs:
         raise Failure(
             "R510", f"'{path}' is for output '{name}', which the configuration does not have", notes=["say another one with --to"]
         )
@@ -101,7 +101,7 @@ def _send(path: Path, to: str, outputs: Any, root: Path, patience: float) -> int
             else:
                 yield letter.payload, letter.time
 
-    lane = Lane(output_of(name, outputs[name]), MemoryBuffer(MEMORY), DeadLetters(root / name))
+    lane = Lane(output_of(name, read.outputs[name], read.server), MemoryBuffer(MEMORY), DeadLetters(root / name))
     done = asyncio.run(send_again(lane, payloads(), patience))
     again = sum(lane.set_aside.values())
     told = (

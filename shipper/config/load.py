@@ -240,6 +240,9 @@ class _Loading:
         inputs, outputs = sections["inputs"], sections["outputs"]
         if settings is None or inputs is None or outputs is None or routed is None:
             return None
+        for name, section in outputs.items():
+            for lack in getattr(section, "lacks", _nothing)(server):
+                self.problems.append(Problem("C116", f"output '{name}': {lack}", places[f"outputs.{name}"]))
         return Config(settings, inputs, outputs, routed, places, server)
 
     def _mailserver(self, settings: Settings, tree: Node) -> MailServer:
@@ -357,6 +360,11 @@ class _Loading:
         self.problems.sort(
             key=lambda problem: (problem.warning, files.get(problem.place.file, -1), problem.place.line, problem.place.column)
         )
+
+
+def _nothing(server: MailServer) -> Iterator[str]:
+    """What a section lacks that leaves nothing to the mail server's settings."""
+    return iter(())
 
 
 def _each(node: Node | None) -> list[Node]:

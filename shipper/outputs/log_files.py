@@ -103,6 +103,11 @@ class Section(Common):
         given = {name: value for name in OPTIONS if (value := getattr(self, name)) is not None}
         return limits_of(family, server)._replace(**given)
 
+    def lacks(self, server: MailServer) -> Iterator[str]:
+        """What neither the section nor the server's settings say."""
+        if not self.directory and not directory_of(DEFAULT, server):
+            yield "no 'directory', and the mail server's settings have no logdir"
+
 
 class LogFiles:
     """One output of this kind. `now` gives seconds since 1970, `free` the octets that are free where a directory (a descriptor) is."""
@@ -148,11 +153,10 @@ class LogFiles:
         return _Sender(self)
 
 
-def make(name: str, section: Section, server: MailServer | None = None) -> LogFiles:
+def make(name: str, section: Section, server: MailServer) -> LogFiles:
     """The output that a section describes. Raises `Failure` C116 where nobody says in which directory."""
-    server = server or MailServer()
-    if not section.directory and not directory_of(DEFAULT, server):
-        raise Failure("C116", f"output '{name}': no 'directory', and the mail server's settings have no logdir")
+    for lack in section.lacks(server):
+        raise Failure("C116", f"output '{name}': {lack}")
     return LogFiles(name, section, server)
 
 

@@ -156,10 +156,12 @@ def test_the_directory_is_that_of_the_settings(tmp_path: Path) -> None:
     assert (content(tmp_path / "three"), content(tmp_path / "three", "pop")) == ([b"4"], [b"5"])
 
 
-def test_an_output_that_knows_no_directory_is_an_error() -> None:
-    """Neither `directory` nor logdir: said before anything runs."""
+def test_an_output_that_knows_no_directory_is_an_error(tmp_path: Path) -> None:
+    """Neither `directory` nor logdir: said by `check`, before anything runs."""
+    (tmp_path / "c.yaml").write_text("inputs:\n  in: {type: stdin}\noutputs:\n  out: {type: log_files}\n")
+    assert [(problem.number, problem.place.line) for problem in load(tmp_path / "c.yaml", {}).errors] == [("C116", 4)]
     with pytest.raises(Failure, match="directory") as failure:
-        make("out", Section(type="log_files"))
+        make("out", Section(type="log_files"), MailServer())
     assert failure.value.number == "C116"
 
 
