@@ -219,18 +219,18 @@ class Service:
 
     def _plan(self, config: Config) -> Plan:
         """What a configuration says is to run. Raises `Failure` for what shows only now, such as a certificate that cannot be read."""
-        settings = config.settings
-        sources = {name: self._source(name, section, settings) for name, section in config.inputs.items()}
+        sources = {name: self._source(name, section, config) for name, section in config.inputs.items()}
         targets = {name: self._target(name, section, config.server) for name, section in config.outputs.items()}
         return Plan(sources, targets, config.router())
 
-    def _source(self, name: str, section: Any, settings: Settings) -> Source:
+    def _source(self, name: str, section: Any, config: Config) -> Source:
+        settings = config.settings
         zone = section.timezone or settings.timezone
         reading = Reading(
             zone=ZoneInfo(zone) if zone else None,
             host=settings.host if section.host is None else section.host,
             raw=section.raw or settings.raw,
-            fields=None if section.fields is None else tuple(section.fields),
+            fields=config.fields_of(section),
         )
         module = import_module(f"shipper.inputs.{INPUTS[section.type]}")
         made: Input = module.make(name, section, reading)

@@ -172,6 +172,11 @@ class Config:
     places: Mapping[str, Place] = field(default_factory=dict)
     server: MailServer = field(default_factory=MailServer)
 
+    def fields_of(self, section: Any) -> tuple[str, ...] | None:
+        """The optional fields of MTA text that an input reads: those that it names, else those that the server's option file says."""
+        named = getattr(section, "fields", None)
+        return self.server.fields if named is None else tuple(named)
+
     def router(self) -> Router:
         """Which records go to which of its outputs."""
         takers = [Taker(name, section.role, section.takes) for name, section in self.outputs.items()]

@@ -127,8 +127,7 @@ class _Case:
         settings, section = self.config.settings, self.config.inputs.get(self.case.input)
         zone = getattr(section, "timezone", None) or settings.timezone
         host = getattr(section, "host", None) or settings.host
-        fields = getattr(section, "fields", None)
-        reading = Reading(ZoneInfo(zone) if zone else None, host, settings.raw, tuple(fields) if fields else None)
+        reading = Reading(ZoneInfo(zone) if zone else None, host, settings.raw, self.config.fields_of(section))
         reader = Reader(reading.log(self.case.service), raw=getattr(section, "raw", None) or settings.raw)
         return reader.read(Block("\n".join(self.case.lines).encode(errors="surrogateescape"), 0))
 

@@ -17,4 +17,7 @@ class Common(Part):
     raw: Literal["always", "errors", "never"] | None = Field(
         None, description="When a record keeps its line; else as the whole configuration says."
     )
-    fields: list[str] | None = Field(None, description="The optional fields that the MTA writes, in order; else told by their shape.")
+    fields: list[str] | None = Field(
+        None,
+        description="The optional fields that the MTA writes, in order; else those of mailserver's option file, or told by their shape.",
+    )
