@@ -61,7 +61,21 @@ class Receipt:
         assert self._open > 0, "a branch is settled once"
         self._open -= 1
         if not self._open:
-            self._then()
+            then, self._then = self._then, _nothing  # whoever remembers a settled receipt does not hold what it stood for
+            then()
+
+    def after(self, then: Callable[[], None]) -> None:
+        """Calls this when it is settled as well; at once when it is."""
+        if not self._open:
+            then()
+            return
+        first = self._then
+
+        def both() -> None:
+            first()
+            then()
+
+        self._then = both
 
     @property
     def settled(self) -> bool:
@@ -86,3 +100,7 @@ class Batch:
     arrival: Arrival
     receipt: Receipt
     places: Any = None
+
+
+def _nothing() -> None:
+    """What is left to do after a receipt was settled."""

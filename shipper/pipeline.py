@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import count as numbered
 from typing import Any
 
@@ -26,10 +26,12 @@ from loguru import logger
 
 from shipper.batch import Batch, Flight, Receipt
 from shipper.checkpoints import Checkpoints, NamedPlaces
+from shipper.copies import LOOP, Copies
 from shipper.errors import Failure
 from shipper.inputs.base import Input
 from shipper.lane import Lane
 from shipper.outputs.base import Output
+from shipper.record import Record
 from shipper.router import Router
 from shipper.telemetry import Tap
 
@@ -51,6 +53,7 @@ class Source:
     input: Input
     made_of: object
     resumes: bool = True
+    by_syslog: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,18 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to run: inputs and outputs by name, and which records go where."""
+    """What is to run: inputs and outputs by name, and which records go where. `relays`: the addresses that syslog outputs send to, None where
+    there is no such output."""
 
     sources: Mapping[str, Source]
     targets: Mapping[str, Target]
     router: Router
+    relays: frozenset[str] | None = None
+
+    @property
+    def comes_twice(self) -> bool:
+        """Whether records come by syslog and by another way, so that there may be copies."""
+        return {source.by_syslog for source in self.sources.values()} == {True, False}
 
 
 @dataclass(slots=True)
@@ -120,6 +130,7 @@ class Pipeline:
         self.gone: dict[str, list[Lane]] = {}
         self._taps = taps
         self._flights = numbered(time.time_ns())  # numbers that no run before had
+        self._copies = Copies(time.monotonic)
         self._reading: dict[str, _Reading] = {}
         self._sending: dict[str, _Sending] = {}
         self._gate = asyncio.Event()
@@ -185,7 +196,7 @@ class Pipeline:
                     await self._stop_inputs({name}, 0)
             sources = {name: reading.source for name, reading in self._reading.items()}
             targets = {name: sending.target for name, sending in self._sending.items()}
-            self.plan = Plan({**plan.sources, **sources}, {**plan.targets, **targets}, plan.router)
+            self.plan = replace(plan, sources={**plan.sources, **sources}, targets={**plan.targets, **targets})
             for name in plan.targets:
                 if name not in self._sending:
                     self._send(name, plan.targets[name])
@@ -238,6 +249,9 @@ class Pipeline:
         count.damaged += sum([1 for record in records if record.error])
         for tap in self._taps:
             tap.offer(records, name, arrival.observed)
+        twins: Sequence[Receipt] = ()
+        if self.plan.comes_twice or (self.plan.relays is not None and reading.source.by_syslog):
+            records, twins = self._seen_before(batch, name, count, reading.source)
         shares, dropped = self.plan.router.route(records, name)
         for reason, number in dropped.items():
             count.dropped[reason] = count.dropped.get(reason, 0) + number
@@ -253,6 +267,8 @@ class Pipeline:
             self._changed.set()
 
         receipt = Receipt(settled, flight)
+        for twin in twins:
+            twin.after(receipt.branch().settle)
         for output, share in shares.items():
             sending = self._sending[output]
             self.given[output] += len(share.records)
@@ -263,6 +279,16 @@ class Pipeline:
                 self.given[output] -= len(share.records)
                 raise
         receipt.settle()
+
+    def _seen_before(self, batch: Batch, name: str, count: InputCount, source: Source) -> tuple[Sequence[Record], Sequence[Receipt]]:
+        """The records that did not come before by another way, and the receipts that stand for the others."""
+        plan = self.plan
+        checked = self._copies.check(batch.records, batch.receipt, by_syslog=source.by_syslog, both=plan.comes_twice, relays=plan.relays)
+        for reason, number in checked.left_out.items():
+            if reason == LOOP and reason not in count.dropped:
+                logger.warning("input '{}': messages that we sent come back to it; they are dropped and counted", name)
+            count.dropped[reason] = count.dropped.get(reason, 0) + number
+        return checked.records, checked.wait_for
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A task is done: an input came to its end, somebody stopped it, or it failed."""

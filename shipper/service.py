@@ -44,7 +44,7 @@ from shipper.pipeline import Pipeline, Plan, Source, Target
 from shipper.process import Systemd, become, identity, no_new_rights, resident
 from shipper.retry import Backoff
 from shipper.spool import Spool
-from shipper.telemetry import Metrics, Number, Tap, application, listen, listen_unix, serve
+from shipper.telemetry import Metrics, Number, Tap, application, listen, listen_unix, of_input, serve
 
 SPOOLS = "spool"
 DEAD_LETTERS = "dead-letters"
@@ -221,7 +221,8 @@ class Service:
         """What a configuration says is to run. Raises `Failure` for what shows only now, such as a certificate that cannot be read."""
         sources = {name: self._source(name, section, config) for name, section in config.inputs.items()}
         targets = {name: self._target(name, section, config.server) for name, section in config.outputs.items()}
-        return Plan(sources, targets, config.router())
+        sends = [section for section in config.outputs.values() if section.type == "syslog"]
+        return Plan(sources, targets, config.router(), frozenset().union(*map(_addresses, sends)) if sends else None)
 
     def _source(self, name: str, section: Any, config: Config) -> Source:
         settings = config.settings
@@ -234,7 +235,7 @@ class Service:
         )
         module = import_module(f"shipper.inputs.{INPUTS[section.type]}")
         made: Input = module.make(name, section, reading)
-        return Source(made, (section, reading), section.type not in _NOT_RESUMED)
+        return Source(made, (section, reading), section.type not in _NOT_RESUMED, section.type == "syslog")
 
     def _target(self, name: str, section: Any, server: MailServer) -> Target:
         made = output_of(name, section, server)
@@ -374,8 +375,10 @@ class Service:
             labels = {"output": name}
             yield Number("shipper_output_failures", lane.counts.retries, labels)
             yield Number("shipper_output_octets", lane.counts.octets_delivered, labels)
+            yield Number("shipper_output_resent_records", lane.counts.resent, labels)
             yield Number("shipper_output_up", name not in down, labels)
         for name, source, _ in self._pipeline.inputs():
+            yield from of_input(name, counted(source.input))
             lag = source.input.lag()
             yield Number("shipper_input_lag_octets", sum(one.get("octets") or 0 for one in lag), {"input": name})
             yield Number(
@@ -411,6 +414,16 @@ def output_of(name: str, section: Any, server: MailServer) -> Output:
     make = import_module(f"shipper.outputs.{OUTPUTS[section.type]}").make
     made: Output = make(name, section, server) if section.type in _BY_SETTINGS else make(name, section)
     return made
+
+
+def _addresses(section: Any) -> set[str]:
+    """The addresses that a syslog output sends to, as far as they can be told now."""
+    if section.protocol == "unix":
+        return set()
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(section.host, None)}
+    except OSError:
+        return set()  # the name will be looked up again for each connection; only loops without a mark are not told by it
 
 
 def counted(source: Input) -> dict[str, int]:

@@ -34,7 +34,7 @@ WAY = (
     ("inputs",),
     ("conditions",),
     ("changes",),
-    ("router",),
+    ("router", "copies"),
     ("outputs",),
     ("spool", "recent", "retry", "deadletter"),
     ("buffer",),
