@@ -273,7 +273,7 @@ Tests stand beside a configuration: lines in, expected records and routes out. T
 ```console
 $ mkdir tests
 $ printf '%s\\n' 'timezone: UTC' 'inputs:' '  app: {type: file, paths: [app.log]}' 'outputs:' \\
-    '  archive: {type: jsonl, path: archive.jsonl}' '  siem: {type: syslog, host: siem.example.com, enterprise: 99999}' \\
+    '  archive: {type: jsonl, path: archive.jsonl, takes: all}' '  siem: {type: syslog, host: siem.example.com, enterprise: 99999, takes: all}' \\
     'routes:' '  - when: {code: E}' '    to: archive' '  - when: {kind: text}' '    drop: yes' > shipper.yaml
 $ printf '%s\\n' 'tests:' '  - name: what is enqueued goes to the archive' '    lines: |' \\
     '      19-Jan-1998 19:16:57.64 l            tcp_local    E 1 bob@example.com rfc822;amy@example.org amy@example.org' \\
@@ -295,7 +295,7 @@ has tests of `conf/elk.yaml`.
 HEADS = {
     "input": "Where lines come from: a name of your own for each, and its type.",
     "output": "Where records go.",
-    "route": "Which records go where. The first route that fits decides; what no route fits goes to every output.",
+    "route": "Which records go where. The first route that fits decides; what no route fits goes where the mail server's settings send it.",
 }
 
 SAMPLE_HEAD = """\

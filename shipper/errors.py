@@ -275,6 +275,12 @@ ERRORS: dict[str, ErrorKind] = {
         "Give the output a `directory`, best one of its own: the mail server writes files of the same names.",
         EX_CONFIG,
     ),
+    "C117": ErrorKind(
+        "A syslog output sends to a syslog input of the same configuration.",
+        "What comes in there goes out there: every record would go round for ever.",
+        "Name another receiver, or keep the records of that input from that output by a route.",
+        EX_CONFIG,
+    ),
     "C151": ErrorKind(
         "Something has no effect.",
         "A route stands behind one that fits everything, or an output gets no records.",
@@ -309,6 +315,13 @@ ERRORS: dict[str, ErrorKind] = {
         "Something in a file of the mail server is not known.",
         "It is kept, and rules nothing here: the name may be misspelt, or belong to another version.",
         "Correct it if it is meant to be one of the settings that docs/mailserver.md lists.",
+        EX_STRICT,
+    ),
+    "C157": ErrorKind(
+        "The mail server's settings leave an output without records, or records without an output.",
+        "LOG_MESSAGES_SYSLOG and logfile.SERVICE.syslogfacility say what is for syslog outputs and what for log files; by default all is for files.",
+        "Set what the message names under `mailserver`, or name the server's own files there; `takes: all` gives an output everything. "
+        "`shipper routes CONFIG` shows what goes where, and which setting says so.",
         EX_STRICT,
     ),
     "R501": ErrorKind(

@@ -162,6 +162,15 @@ class Router:
         outcome, record, rule = self._decide(record, input)
         return Decision(outcome.to, outcome.priority, rule, self._destination(record), record, outcome.dropped)
 
+    def reachable(self, record: Record, input: str = "") -> frozenset[str]:
+        """The outputs that records of this kind (and service, level) can come to from an input, whatever else is in them."""
+        reached: set[str] = set()
+        for fits, rule, _ in self._plan(type(record), input):
+            reached.update(rule.to)
+            if fits is None and rule.ends:
+                return frozenset(reached)
+        return frozenset(reached.union(self._settled(record).to))
+
     def _whole(self, records: Sequence[Record], outcome: _Outcome) -> Routed:
         """A batch with one outcome."""
         priorities = None if outcome.priority is None else [outcome.priority] * len(records)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shipper.cli import configuration, messages, terminal
 from shipper.errors import EX_CONFIG, EX_USAGE
 from shipper.screen import escaped
+
+if TYPE_CHECKING:
+    from shipper.config.sections import Config
 
 
 def check(
@@ -62,9 +65,17 @@ def check(
         if show and loaded.config is not None and loaded.tree is not None:
             sys.stdout.write(("---\n" if number else "") + effective(loaded.config, loaded.tree))
         else:
-            sys.stdout.write(f"{escaped(path)}: {_verdict(bad, len(loaded.errors), len(loaded.warnings))}\n")
+            sys.stdout.write(f"{escaped(path)}: {_verdict(bad, len(loaded.errors), len(loaded.warnings))}{_note(loaded.config)}\n")
     if failed:
         raise typer.Exit(EX_CONFIG)
+
+
+def _note(config: Config | None) -> str:
+    """What holds where no setting of the mail server is known, and an output goes by them."""
+    if config is None or config.server.settings or config.server.files:
+        return ""
+    by_settings = any(section.takes == "settings" for section in config.outputs.values())
+    return "; no settings of a mail server are known, so the product's defaults hold: everything is for log files" if by_settings else ""
 
 
 def _verdict(bad: bool, errors: int, warnings: int) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from shipper.conditions import ALWAYS
+from shipper.config.deadends import dead_ends, loops
 from shipper.config.problems import Place, Problem, names_secret, without_default, without_secret
 from shipper.config.routes import rules
 from shipper.config.sections import Config, Kinds, Settings, known_inputs, known_outputs
@@ -243,7 +244,9 @@ class _Loading:
         for name, section in outputs.items():
             for lack in getattr(section, "lacks", _nothing)(server):
                 self.problems.append(Problem("C116", f"output '{name}': {lack}", places[f"outputs.{name}"]))
-        return Config(settings, inputs, outputs, routed, places, server)
+        config = Config(settings, inputs, outputs, routed, places, server)
+        self.problems += loops(config)
+        return config
 
     def _mailserver(self, settings: Settings, tree: Node) -> MailServer:
         """The mail server's settings, from its own files and ours."""
@@ -329,6 +332,7 @@ class _Loading:
                 if name not in named:
                     message = f"output '{name}' gets no records: no route names it, and the last one fits every record"
                     self.problems.append(Problem("C151", message, config.places[f"outputs.{name}"], warning=True))
+        self.problems += dead_ends(config)
         for room, sections in (("inputs", config.inputs), ("outputs", config.outputs)):
             for name, section in sections.items():
                 inner = _at(tree, room, name)

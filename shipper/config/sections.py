@@ -76,6 +76,8 @@ Conditions = Annotated[
 """Fields, and what is asked of each; `shipper.config.routes` reads them."""
 Fields = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": _SCALAR})]
 """Fields and their values."""
+Written = Annotated[dict[str, str], WithJsonSchema({"type": "object", "additionalProperties": _SCALAR})]
+"""Settings and their values, as they are written."""
 
 
 class OtlpTelemetry(Part):
@@ -141,7 +143,7 @@ class MailServerFiles(Part):
     mta_priority: Annotated[str, BeforeValidator(_priority)] = Field(
         "mail.info", description="What LOG_MESSAGES_SYSLOG=1 is sent to syslog as."
     )
-    settings: dict[str, str] = Field({}, description="Settings by hand, in any spelling; they win over the files.")
+    settings: Written = Field({}, description="Settings by hand, in any spelling; they win over the files.")
 
 
 class Settings(Part):
@@ -157,7 +159,7 @@ class Settings(Part):
     telemetry: Telemetry = Field(Telemetry(), description="What the service shows of itself.")
     log: OwnLog = Field(OwnLog(), description="What the service says of itself.")
     mailserver: MailServerFiles = Field(MailServerFiles(), description="The mail server's own settings, which say what goes to syslog.")
-    routes: list[Route] = Field([], description="Which records go where; a record that no route fits goes to every output.")
+    routes: list[Route] = Field([], description="Which records go where; one that no route fits goes where the mail server's settings send it.")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ timezone: UTC
 inputs:
   app: {type: file, paths: [app.log]}
 outputs:
-  siem: {type: syslog, enterprise: 99999}
+  siem: {type: syslog, enterprise: 99999, takes: all}
   web: {type: elasticsearch, url: "https://example.com", api_key: "${KEY}"}
 routes:
   - when: {kind: text}
@@ -53,7 +53,7 @@ def test_all_files_are_checked(tmp_path: Path) -> None:
 
 def test_warnings_are_errors_only_when_asked(tmp_path: Path) -> None:
     """--strict: 78."""
-    (tmp_path / "a.yaml").write_text(GOOD.replace(", enterprise: 99999", ""))
+    (tmp_path / "a.yaml").write_text(GOOD.replace("enterprise: 99999, ", ""))
     for words, code, verdict in ((["--no-env"], 0, "good"), (["--no-env", "--strict"], 78, "not good")):
         done = shipper(tmp_path, "check", *words, "a.yaml")
         assert (done.returncode, done.stdout) == (code, f"a.yaml: {verdict}, 1 warning\n")

@@ -111,7 +111,7 @@ def test_real_sections_have_doubts(tmp_path: Path) -> None:
     path = tmp_path / "shipper.yaml"
     path.write_text(
         "inputs:\n  a:\n    type: syslog\n    listen: [tls://127.0.0.1:6514]\n    tls: {certificate: a, key: b, clients: anon}\n"
-        "outputs:\n  b:\n    type: elasticsearch\n    url: https://example.com\n    tls:\n      verify: no\n  c: {type: syslog}\n"
+        "outputs:\n  b:\n    type: elasticsearch\n    url: https://example.com\n    tls:\n      verify: no\n  c: {type: syslog, takes: all}\n"
     )
     loaded = load(path, {})
     assert loaded.config
