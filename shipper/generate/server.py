@@ -17,7 +17,8 @@ from shipper.formats.mta_text_render import renderer
 from shipper.generate.cast import HOST, NODE, Cast
 from shipper.generate.dice import Dice
 from shipper.generate.logs import DebugLog, MtaFamily, ServiceLog
-from shipper.generate.settings import LEVELS, SERVICES, Concealment, Settings
+from shipper.generate.settings import SERVICES, Concealment, Settings
+from shipper.mailserver.options import LEVELS
 from shipper.record import Connection, Header, Mta, Service
 from shipper.stamps import offset_text
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shipper.events import FACILITIES
 from shipper.generate.cast import DOMAIN, HOST, HOSTED, SERVER_IP
 from shipper.mailserver import optionfile
+from shipper.mailserver.options import FACILITIES, LEVELS, canonical
 from shipper.record import Connection, Header, Mta
 
 ROOT = "/opt/SUNWmsgsr"
@@ -33,7 +33,6 @@ STRUCTURED = ("LOG_FILTER", "LOG_NOTARY", "LOG_PRIORITY", "LOG_QUEUE_TIME", "LOG
 """On by themselves, too, when LOG_FORMAT is above 3."""
 
 SERVICES = ("imap", "pop", "http", "admin", "default", "imta")
-LEVELS = ("nolog", "emergency", "alert", "critical", "error", "warning", "notice", "information", "debug")
 _SERVICE_OPTIONS = {
     "loglevel": "Notice",
     "maxlogfiles": "10",
@@ -137,9 +136,7 @@ def settings(options: Mapping[str, str]) -> Settings:
 
 
 def _service_option(configutil: dict[str, str], name: str, value: str) -> None:
-    first, _, rest = name.partition(".")
-    if rest.startswith("logfile."):  # the later spelling: imap.logfile.loglevel
-        name = f"logfile.{first}.{rest[8:]}"
+    name = canonical(name)
     if name.startswith("logfile.*."):
         for service in (*SERVICES, "msgtrace"):
             _service_option(configutil, name.replace("*", service), value)
@@ -151,7 +148,7 @@ def _service_option(configutil: dict[str, str], name: str, value: str) -> None:
     if key == "loglevel":
         allowed = LEVELS
     elif key == "syslogfacility":
-        allowed = ("none", *(name for name in FACILITIES if name in ("user", "mail", "daemon") or name.startswith("local")))
+        allowed = ("none", *FACILITIES)
     elif name == "local.msgtrace.active":
         allowed = _TRACES
     if allowed and value.lower() not in allowed:

@@ -1,6 +1,6 @@
 """Options of the services' log files, in both spellings: `logfile.imap.loglevel` (configutil) and `imap.logfile.loglevel` (unified).
 
-Defaults are those that the seed proposes in "Planning the Options You Want". Sizes are in bytes, times in seconds.
+Names, bounds and defaults are those of `mailserver.options`. Sizes are in bytes, times in seconds.
 """
 
 from __future__ import annotations
@@ -9,10 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from shipper.knowledge.base import CERTAIN, LIKELY, Meaning, Subject
-
-SERVICES = ("imap", "pop", "http", "admin", "default", "imta", "mta", "mmp", "msgtrace", "dispatcher", "job_controller", "*")
-FACILITIES = ("user", "mail", "daemon", *(f"local{number}" for number in range(8)))
-LEVELS = ("nolog", "emergency", "alert", "critical", "error", "warning", "notice", "information", "debug")
+from shipper.mailserver.options import FACILITIES, LEVELS, LOGFILE, SERVICES
 
 
 class _Option(NamedTuple):
@@ -20,31 +17,6 @@ class _Option(NamedTuple):
     default: str
     unit: str
     notes: tuple[str, ...] = ()
-
-
-OPTIONS: dict[str, _Option] = {
-    "logdir": _Option("the directory of the service's log files", "the server's log directory", ""),
-    "loglevel": _Option(
-        "the least important level that is logged", "Notice", "a level", ("A level brings all that are more important with it.",)
-    ),
-    "maxlogfiles": _Option("how many log files the directory may hold", "10", "files"),
-    "maxlogfilesize": _Option("how big one log file may become before a new one is begun", "2097152 (2 MB)", "bytes"),
-    "maxlogsize": _Option("how much all log files of the service may take together", "20971520 (20 MB)", "bytes"),
-    "minfreediskspace": _Option("how much must stay free on the disk; below that old log files go", "5242880 (5 MB)", "bytes"),
-    "rollovertime": _Option("after what time a new log file is begun", "86400 (1 day)", "seconds"),
-    "expirytime": _Option("at what age a log file is deleted", "604800 (7 days)", "seconds"),
-    "syslogfacility": _Option(
-        "send the service's events to syslog, with this facility",
-        "none: to log files",
-        "user, mail, daemon, local0 to local7, or none",
-        (
-            "Once it is set, every other log file option of the service is ignored: no file, no level, no limits.",
-            "The file stops growing then; only syslog has the events.",
-        ),
-    ),
-}
-_LIMITS = {"maxlogfiles", "maxlogfilesize", "maxlogsize", "minfreediskspace", "rollovertime", "expirytime"}
-_WHICHEVER = "Whichever of the limits is met first rules."
 
 
 def size_text(octets: int) -> str:
@@ -63,6 +35,39 @@ def time_text(seconds: int) -> str:
         if count:
             pieces.append(f"{count}{unit}{'s' if unit == ' day' and count > 1 else ''}")
     return " ".join(pieces) or "0 s"
+
+
+def _default(name: str) -> str:
+    """The default as a number, and in words: `2097152 (2 MB)`."""
+    kind = LOGFILE[name]
+    assert isinstance(kind.default, int)
+    words = {"bytes": size_text, "seconds": time_text}.get(kind.unit)
+    return f"{kind.default} ({words(kind.default)})" if words else str(kind.default)
+
+
+OPTIONS: dict[str, _Option] = {
+    "logdir": _Option("the directory of the service's log files", "the server's log directory", ""),
+    "loglevel": _Option(
+        "the least important level that is logged", "Notice", "a level", ("A level brings all that are more important with it.",)
+    ),
+    "maxlogfiles": _Option("how many log files the directory may hold", _default("maxlogfiles"), "files"),
+    "maxlogfilesize": _Option("how big one log file may become before a new one is begun", _default("maxlogfilesize"), "bytes"),
+    "maxlogsize": _Option("how much all log files of the service may take together", _default("maxlogsize"), "bytes"),
+    "minfreediskspace": _Option("how much must stay free on the disk; below that old log files go", _default("minfreediskspace"), "bytes"),
+    "rollovertime": _Option("after what time a new log file is begun", _default("rollovertime"), "seconds"),
+    "expirytime": _Option("at what age a log file is deleted", _default("expirytime"), "seconds"),
+    "syslogfacility": _Option(
+        "send the service's events to syslog, with this facility",
+        "none: to log files",
+        "user, mail, daemon, local0 to local7, or none",
+        (
+            "Once it is set, every other log file option of the service is ignored: no file, no level, no limits.",
+            "The file stops growing then; only syslog has the events.",
+        ),
+    ),
+}
+_LIMITS = {"maxlogfiles", "maxlogfilesize", "maxlogsize", "minfreediskspace", "rollovertime", "expirytime"}
+_WHICHEVER = "Whichever of the limits is met first rules."
 
 
 def _value(name: str, value: str) -> str:
