@@ -7,8 +7,8 @@
 
 Rules:
 - A record that has its line (`raw`) is written as it was.
-- What the server's formats cannot hold (no time, no host, a line end inside a field, a syslog message of another program) is a line of the native
-  profile, which this program reads back. So nothing is lost, and no field makes a second line.
+- What the server's formats cannot hold (no time, no host, no direction of a connection, a line end inside a field, a syslog message of another
+  program) is a line of the native profile, which this program reads back. So nothing is lost, and no field makes a second line.
 - Only what a format has a place for is in its line: reading it again gives the record's fields of that format.
 """
 
@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from shipper.formats import mta_json, mta_xml, service, store_xml
+from shipper.formats.mta_fields import is_code
 from shipper.formats.mta_text_render import renderer
 from shipper.profiles.base import json_lines
 from shipper.reader import octets
@@ -50,8 +51,10 @@ def lines(log_format: int = 1, fields: Sequence[str] = USUAL) -> Render:
             return record.message
         if not _TIME.fullmatch(record.time):
             return None
-        if isinstance(record, Mta | Connection | Header):
+        if isinstance(record, Header):
             return line(record)
+        if isinstance(record, Mta | Connection):
+            return line(record) if log_format > 3 or _has_columns(record) else None
         if isinstance(record, Store) and not record.category and not record.message:
             return store_xml.render(record) if record.event.startswith("store.") else None
         if isinstance(record, Service | Debug) and _fits(record.host, record.process, record.category, record.level):
@@ -62,6 +65,12 @@ def lines(log_format: int = 1, fields: Sequence[str] = USUAL) -> Render:
         return [_octets(record, text(record)) for record in records]
 
     return render
+
+
+def _has_columns(record: Mta | Connection) -> bool:
+    """Whether a record of the MTA has what its text begins with: a channel, a direction where there is no other channel, a code."""
+    channels = (record.source_channel, record.destination_channel if isinstance(record, Mta) else record.direction)
+    return is_code(record.code) and channels[0] != "" and (isinstance(record, Mta) or channels[1] != "") and " " not in "".join(channels)
 
 
 @lru_cache(maxsize=1024)
