@@ -36,14 +36,28 @@ COUNTERS = {
     "shipper_records_read": "Records that an input has handed over.",
     "shipper_records_damaged": "Records of lines that could not be read, or only in part; they are delivered as the others are.",
     "shipper_records_dropped": "Records that go to no output, by what says so: a route, or a setting of the mail server.",
-    "shipper_input_events": "What an input counts besides records, by event: datagrams the kernel dropped, connections refused, files lost, ...",
+    "shipper_input_messages": "Syslog messages taken, each a record.",
+    "shipper_input_kernel_drops": "Datagrams that the kernel dropped, as its buffer was full.",
+    "shipper_input_oversize_messages": "Messages longer than max_message, that were cut.",
+    "shipper_input_framing_errors": "Connections that were closed for their framing.",
+    "shipper_input_connections": "Connections taken.",
+    "shipper_input_refused": "Connections and datagrams refused, by reason: allow, limit, tls.",
+    "shipper_input_rotations": "Files that were renamed, truncated or replaced while they were followed.",
+    "shipper_input_lost_files": "Files that went before all of them was read.",
+    "shipper_input_lost_octets": "Octets that were lost with them, as far as known.",
+    "shipper_input_events": "What an input counts besides, by event.",
     "shipper_output_records": "Records of an output that are done with, by outcome: delivered, set_aside, lost.",
     "shipper_output_failures": "Times that a receiver could not take anything.",
     "shipper_output_octets": "Octets of the payloads that were delivered.",
+    "shipper_output_resent_records": "Records sent a second time, as a connection broke and the receiver may not have read them.",
     "shipper_reloads": "Configurations taken (outcome=taken) or refused (outcome=refused) on HUP.",
     "shipper_checkpoints_written": "Times that the checkpoints were written.",
 }
 GAUGES = {
+    "shipper_input_open_connections": "Connections that are open.",
+    "shipper_input_files": "Files that an input knows: followed, remembered, or just gone.",
+    "shipper_input_open_files": "Files that it has open.",
+    "shipper_input_failing_files": "Files that cannot be read now.",
     "shipper_output_waiting_records": "Records that wait for an output.",
     "shipper_output_up": "1 when the output's receiver took what it was last given, else 0.",
     "shipper_input_lag_octets": "Octets that stand in an input's files and are not read yet.",
@@ -55,6 +69,25 @@ GAUGES = {
 }
 """Every metric: its name and what it is. Labels are names from the configuration, never an address or a host."""
 
+_COUNTED = {
+    "received": ("shipper_input_messages", ""),
+    "kernel_drops": ("shipper_input_kernel_drops", ""),
+    "truncated": ("shipper_input_oversize_messages", ""),
+    "broken": ("shipper_input_framing_errors", ""),
+    "connections": ("shipper_input_connections", ""),
+    "open": ("shipper_input_open_connections", ""),
+    "denied": ("shipper_input_refused", "allow"),
+    "refused": ("shipper_input_refused", "limit"),
+    "failed": ("shipper_input_refused", "tls"),
+    "files": ("shipper_input_files", ""),
+    "files_open": ("shipper_input_open_files", ""),
+    "files_failing": ("shipper_input_failing_files", ""),
+    "files_lost": ("shipper_input_lost_files", ""),
+    "octets_lost": ("shipper_input_lost_octets", ""),
+    "rotations": ("shipper_input_rotations", ""),
+}
+"""What an input counts by its own name -> the metric, and the reason in it."""
+
 _TAP_WAITING = 200
 """Batches that may wait for one who watches; what is more is not shown, and counted."""
 
@@ -65,6 +98,14 @@ class Number(NamedTuple):
     name: str
     value: float
     labels: Mapping[str, str] = {}
+
+
+def of_input(name: str, counts: Mapping[str, int]) -> Iterator[Number]:
+    """The metrics of what an input counts; what has no metric of its own is an event."""
+    for event, value in counts.items():
+        metric, reason = _COUNTED.get(event, ("", ""))
+        labels = {"input": name, **({"reason": reason} if reason else {} if metric else {"event": event})}
+        yield Number(metric or "shipper_input_events", value, labels)
 
 
 class Seen(Protocol):

@@ -335,6 +335,8 @@ def test_a_dead_output_is_named_and_stops_no_other(tmp_path: Path) -> None:
         assert 'shipper_records_read_total{input="mail"} 2000.0' in metrics
         assert 'shipper_output_records_total{outcome="delivered",output="out"} 2000.0' in metrics
         assert 'shipper_output_up{output="siem"} 0.0' in metrics
+        assert 'shipper_output_resent_records_total{output="siem"} 0.0' in metrics
+        assert 'shipper_input_files{input="mail"} 1.0' in metrics and 'shipper_input_rotations_total{input="mail"} 0.0' in metrics
         assert "127.0.0.1" not in metrics and "example" not in metrics
         with urllib.request.urlopen(f"{base}/status") as answer:
             ledger = json.load(answer)["ledger"]

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from shipper.inputs.syslog.counts import Counts
 from shipper.record import Mta, Service
-from shipper.telemetry import COUNTERS, GAUGES, Metrics, Number, Tap, conditions
+from shipper.telemetry import COUNTERS, GAUGES, Metrics, Number, Tap, conditions, of_input
 
 OPERATING = Path(__file__).resolve().parent.parent / "docs" / "operating.md"
 
@@ -51,6 +52,19 @@ def test_every_metric_is_there_and_documented() -> None:
     metrics.text()
     assert seen.asked == 2, "the numbers are read off once for each look"
     metrics.close()
+
+
+def test_what_inputs_count_is_a_metric() -> None:
+    """Every count of a syslog input and of one that follows files: under a name of its own, or as an event; no value is shown twice."""
+    counts = {name: number for number, name in enumerate((*Counts.__slots__, "open"), 1)}
+    numbers = list(of_input("net", counts))
+    assert sorted(number.value for number in numbers) == sorted(counts.values())
+    assert {number.name for number in numbers} <= {*COUNTERS, *GAUGES}
+    assert len({(number.name, *number.labels.items()) for number in numbers}) == len(numbers)
+    shown = {(number.name, number.labels.get("reason", "")): number.value for number in numbers}
+    assert shown["shipper_input_kernel_drops", ""] == counts["kernel_drops"]
+    assert shown["shipper_input_refused", "tls"] == counts["failed"]
+    assert shown["shipper_input_open_connections", ""] == counts["open"]
 
 
 def test_two_services_in_one_process_have_metrics_of_their_own() -> None:

@@ -316,12 +316,20 @@ class FileInput:
         return (self._follower.losses, self._follower.lost_octets) if self._follower else (0, 0)
 
     def counters(self) -> dict[str, int]:
-        """Losses of this run, and the octets that they cost, as far as known; files that cannot be read now."""
+        """Of this run: files that were renamed, truncated or replaced; losses, and the octets that they cost, as far as known. Now: the files
+        that it knows, has open, and cannot read."""
         follower = self._follower
         if follower is None:
             return {}
-        failing = len([tail for tail in follower.tails if tail.trouble])
-        return {"files_lost": follower.losses, "octets_lost": follower.lost_octets, "files_failing": failing}
+        tails = list(follower.tails)
+        return {
+            "files": len(tails),
+            "files_open": len([tail for tail in tails if tail.descriptor >= 0]),
+            "files_failing": len([tail for tail in tails if tail.trouble]),
+            "rotations": follower.rotations,
+            "files_lost": follower.losses,
+            "octets_lost": follower.lost_octets,
+        }
 
     def lag(self) -> list[dict[str, Any]]:
         """Of each file: `path`, `state` and `why`, `octets` behind, `position`, `size`, records `waiting` to be settled, `seconds` since the

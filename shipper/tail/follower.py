@@ -153,6 +153,7 @@ class Follower:
         self.held: dict[Key, Held] = {}
         self.losses = 0
         self.lost_octets = 0
+        self.rotations = 0
         self._skip = first and start != "beginning"
         self._max_line = max_line
         self._max_open = max(1, max_open)
@@ -223,6 +224,7 @@ class Follower:
             tail.delay, tail.trouble = 0.0, ""
         if tail.path != sight.path:
             tail.rolled = True
+            self.rotations += 1
             tail.why = f"renamed from '{escaped(tail.path)}'"
             tail.path, tail.changed = sight.path, now
         if changed or not tail.listed:
@@ -262,6 +264,7 @@ class Follower:
         self._close(tail)
         tail.truncated, tail.listed, tail.missing = True, False, now
         tail.rolled = True
+        self.rotations += 1
         tail.state, tail.why = "truncated", why
         tail.key = _NOBODY
 
