@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -105,8 +106,10 @@ def doctor(
     for problem in problems:
         messages.write("\n" + text(problem, server.sources))
     if write_config is not None:
-        made = configuration(report, **_places(write_config, found.owner), syslog=syslog)
-        _write(write_config, made, force)
+        places = _places(write_config, found.owner)
+        _write(write_config, configuration(report, **places, syslog=syslog), force)
+        if write_config != Path("-"):
+            _make_room(places["output"].parent, places.get("user", ""))
     if server.problems:
         raise typer.Exit(EX_CONFIG)
     if strict and (server.warnings or any(finding.level != "advice" for finding in report.findings)):
@@ -147,8 +150,8 @@ def _local_zone() -> str:
 
 
 def _places(config: Path, owner: tuple[int, int] | None) -> dict[str, Any]:
-    """Where the service keeps its state and writes its records: the system's directories for a configuration in /etc, else beside it. Whoever
-    is root now names whom to become: the owner of the logs."""
+    """Where the service keeps its state and writes its records: the system's directories for a configuration in /etc, which systemd makes, else
+    beside it. Whoever is root now names whom to become: the owner of the logs."""
     path = config.absolute()
     if _SYSTEM in path.parents:
         return {"state": Path("/var/lib/shipper"), "output": Path("/var/log/shipper/mail.jsonl")}
@@ -160,7 +163,17 @@ def _places(config: Path, owner: tuple[int, int] | None) -> dict[str, Any]:
         except KeyError:
             user = str(uid)
     directory = Path.cwd() if config == Path("-") else path.parent
-    return {"state": directory / "shipper-state", "output": directory / "mail.jsonl", "user": user}
+    return {"state": directory / "shipper-state", "output": directory / "shipper-records" / "mail.jsonl", "user": user}
+
+
+def _make_room(directory: Path, user: str) -> None:
+    """The directory of the records, for who will write them; where that is not ours to make, the service says what it cannot write."""
+    try:
+        directory.mkdir(mode=0o750, exist_ok=True)
+        if user:
+            shutil.chown(directory, int(user) if user.isdecimal() else user)
+    except OSError:
+        pass
 
 
 def _write(path: Path, text: str, force: bool) -> None:
