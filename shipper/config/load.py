@@ -26,7 +26,7 @@ from shipper.config.validate import TOP, did_you_mean, secrets_in, validated
 from shipper.config.variables import filled
 from shipper.mailserver.lines import Assignment
 from shipper.mailserver.reading import Named, read
-from shipper.mailserver.settings import MailServer, priority_of
+from shipper.mailserver.settings import MAIL_INFO, MailServer, priority_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _ROOMS = ("inputs", "outputs")
@@ -237,7 +237,7 @@ class _Loading:
             if (found := tree.value.get(room)) is not None and isinstance(found.value, dict)
             for name, node in found.value.items()
         }
-        server = self._mailserver(settings, tree) if settings else MailServer()
+        server = self._mailserver(tree)
         inputs, outputs = sections["inputs"], sections["outputs"]
         if settings is None or inputs is None or outputs is None or routed is None:
             return None
@@ -248,7 +248,7 @@ class _Loading:
         self.problems += loops(config)
         return config
 
-    def _mailserver(self, settings: Settings, tree: Node) -> MailServer:
+    def _mailserver(self, tree: Node) -> MailServer:
         """The mail server's settings, from its own files and ours."""
         section = _at(tree, "mailserver")
         if section is None:
@@ -264,9 +264,9 @@ class _Loading:
             for name, node in (by_hand.value.items() if by_hand is not None and isinstance(by_hand.value, dict) else ())
             if isinstance(node.value, str) and not node.unknown
         ]
-        priority = priority_of(settings.mailserver.mta_priority)
-        assert priority is not None, "its section has taken it"
-        server = read(files, own, mta_priority=priority, lenient=self.lenient)
+        node = _at(section, "mta_priority")
+        priority = priority_of(node.value) if node is not None and isinstance(node.value, str) else MAIL_INFO
+        server = read(files, own, mta_priority=MAIL_INFO if priority is None else priority, lenient=self.lenient)
         for file in server.files:
             lines = server.sources[file]
             self.digest.update(b"%b\0%b" % (os.fsencode(file), "\n".join(lines).encode(errors="surrogateescape")))

@@ -29,8 +29,13 @@ def contradictions(server: MailServer) -> list[Problem]:
 
 def _warning(about: Setting, message: str, *others: Setting, note: str = "") -> Problem:
     """About one setting; the places of the others stand in the notes."""
-    notes = [f"{other.name}={other.written or other.value}: {other.place or 'the default'}" for other in others]
+    notes = [f"{_told(other)}: {other.place or 'the default'}" for other in others]
     return Problem("C155", message, about.place or Place("", 0, 0), "", (*notes, *([note] if note else [])), warning=True)
+
+
+def _told(setting: Setting) -> str:
+    """`LOG_CONNECTION=3`; a keyword of a channel alone."""
+    return setting.name if setting.name in ("logging", "nologging") else f"{setting.name}={setting.written or setting.value}"
 
 
 def _on_by_one(server: MailServer) -> Said:
@@ -112,8 +117,8 @@ def _limits(server: MailServer) -> Said:
         if server.logfile(service, "syslogfacility").value != "none":
             continue
         for smaller, larger, why in (
-            ("maxlogfilesize", "maxlogsize", "one file may grow larger than all of them together: older files go before the first is full"),
-            ("rollovertime", "expirytime", "a log file is old enough to be deleted before a new one is begun"),
+            ("maxlogfilesize", "maxlogsize", "older files go before one is full"),
+            ("rollovertime", "expirytime", "a log file is old enough to go before a new one is begun"),
         ):
             one, all_ = server.logfile(service, smaller), server.logfile(service, larger)
             if one.number > all_.number:

@@ -9,6 +9,7 @@ it, nothing is raised: what cannot be read or taken is in `problems`, what is od
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -20,11 +21,15 @@ from shipper.mailserver.channels import Channels
 from shipper.mailserver.contradictions import contradictions
 from shipper.mailserver.lines import Assignment, physical
 from shipper.mailserver.options import CHANNEL_OPTIONS, LOGFILE, LOGFILE_PREFIX, MTA, MTA_ELSE, SERVICES, canonical
-from shipper.mailserver.settings import MAIL_INFO, MailServer, Refused, Setting, kind_of, typed
+from shipper.mailserver.settings import MAIL_INFO, MailServer, Refused, Setting, kind_of, priority_of, typed
 from shipper.mailserver.tailor import FILES, Tailor
 
 MAX_OCTETS = 8 << 20
 _CHANNEL = "channel:"
+_PRIORITY = MTA["LOG_MESSAGES_SYSLOG"]
+_UNITS = re.compile(r"([0-9]{1,9})\s*([a-z]{1,7})", re.IGNORECASE | re.ASCII)
+_OCTETS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _OFF = ("0", "no", "off", "false")
 
 
@@ -55,10 +60,12 @@ class _Reading:
     read: list[str] = field(default_factory=list)
     sources: dict[str, Sequence[str]] = field(default_factory=dict)
     tailor: Tailor | None = None
+    by_hand: Mapping[str, Place] = field(default_factory=dict)
     hand: bool = False
     mta_known: bool = False
 
     def run(self, own: Sequence[Assignment], mta_priority: int) -> MailServer:
+        self.by_hand = {canonical(one.name): one.place for one in own}
         self._tailor()
         for kind in ("option_file", "channels", "dispatcher", "configutil"):
             opened = self._file(kind)
@@ -172,7 +179,7 @@ class _Reading:
                 continue
             setting = Setting(name, value, written.place, written.value)
             before = self.settings.get(name)
-            if before is not None and self.hand and name not in self.replaced and before.place and not self._by_hand(before):
+            if before is not None and self.hand and name not in self.replaced and before.place and not self._ours(before):
                 self.replaced[name] = before
             elif before is not None and before.value != value:
                 message = f"{written.name} is set twice: {before.written} and {written.value}; the last one holds"
@@ -180,14 +187,18 @@ class _Reading:
                 self.warnings.append(Problem("C155", message, written.place, "the last one", (where,), warning=True))
             self.settings[name] = setting
 
-    def _by_hand(self, setting: Setting) -> bool:
+    def _ours(self, setting: Setting) -> bool:
         return setting.place is None or setting.place.file not in self.sources
 
     def _refused(self, written: Assignment, refused: Refused) -> None:
-        near = get_close_matches(written.value.lower(), refused.known, 1, 0.6)
-        notes = (f"did you mean '{near[0]}'?",) if near else ()
         shown = written.value if len(written.value) <= 60 else f"{written.value[:57]}..."
-        self.problems.append(Problem("C115", f"{written.name} {refused.must}, not '{shown}'", written.value_place, "", notes))
+        message = f"{written.name} {refused.must}, not '{shown}'"
+        notes = _meant(canonical(written.name), written.value, refused)
+        if not self.hand and (winner := self.by_hand.get(canonical(written.name))):
+            notes = (f"what stands at {winner} is taken instead",)
+            self.warnings.append(Problem("C115", message, written.value_place, "", notes, warning=True))
+        else:
+            self.problems.append(Problem("C115", message, written.value_place, "", notes))
 
     def _channel(self, name: str, written: Assignment) -> None:
         """`channel:tcp_local.logging`, `channel:defaults.logheader`: keywords in the unified configuration's spelling; others rule no log."""
@@ -230,3 +241,24 @@ class _Reading:
         else:
             return
         self.warnings.append(Problem("C156", message, written.place, "", notes, warning=True))
+
+
+def _meant(name: str, value: str, refused: Refused) -> tuple[str, ...]:
+    """What a value that is none was probably meant to be, or how the right ones are written."""
+    word = value.lower()
+    near = [known for known in refused.known if word and known.startswith(word)] or get_close_matches(word, refused.known, 1, 0.6)
+    if near:
+        return (f"did you mean '{near[0]}'?",)
+    kind = kind_of(name)
+    if kind is _PRIORITY:
+        priority = priority_of(value) if "." in value else None
+        if priority is not None:
+            return (f"{value} is {priority}",)
+        return ("facility * 8 + severity: 22 is mail.info and log files, -22 mail.info without log files, 0 log files only",)
+    if name == "dispatcher.debug":
+        return ("-1 is everything; a mask in hexadecimal is written 16%FFFFFFFF",)
+    shape = _UNITS.fullmatch(value) if kind else None
+    factors = {"bytes": _OCTETS, "seconds": _SECONDS}.get(kind.unit, {}) if kind else {}
+    if shape and (factor := factors.get(shape[2][:1].lower())):
+        return (f"{value} is {int(shape[1]) * factor}",)
+    return ()
