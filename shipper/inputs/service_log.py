@@ -3,6 +3,8 @@
     imap                 the current file
     imap.64.915194096    rolled over; a higher number is newer; numbers never go back
 
+The output `log_files` writes MTA records into such a family, too: `mail.log`, `mail.log.63.915107696`.
+
 The server deletes old files by limits of its own. One that was deleted before it was read to its end is a loss: its number is missing between
 the last that was seen and those that are there; it is counted, with the size of its neighbours as an estimate.
 """
@@ -24,7 +26,7 @@ from shipper.inputs.section import Common
 from shipper.screen import escaped
 from shipper.tail import Follower, Listing, Start, Tail, listing
 
-_NAME = re.compile(r"([A-Za-z][A-Za-z0-9_-]{0,63})(?:\.([0-9]{1,18})\.([0-9]{1,18}))?(?:\.gz)?")
+_NAME = re.compile(r"([A-Za-z][A-Za-z0-9_-]{0,63}|(?:mail|connection)\.log)(?:\.([0-9]{1,18})\.([0-9]{1,18}))?(?:\.gz)?")
 SERVICES = ("imap", "pop", "http", "admin", "default", "imta", "msgtrace", "ImapProxy", "PopProxy", "AService", "SubmitProxy")
 
 

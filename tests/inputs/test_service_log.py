@@ -109,3 +109,5 @@ def test_names() -> None:
     assert sequence("/l/imap.63.915107696.gz") == ("/l/imap", 63)
     assert sequence("/l/imap") == ("/l/imap", None)
     assert sequence("/l/imap.63") == ("/l/imap.63", None)
+    assert sequence("/l/mail.log.63.915107696") == ("/l/mail.log", 63)
+    assert sequence("/l/other.log.63.915107696") == ("/l/other.log.63.915107696", None)

@@ -12,23 +12,27 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from shipper.batch import Arrival
+from shipper.batch import Arrival, Batch
 from shipper.config.load import load
 from shipper.errors import Failure
+from shipper.inputs.base import Reading
+from shipper.inputs.service_log import ServiceLogInput
 from shipper.mailserver.logfiles import LogFile, rolled
 from shipper.mailserver.settings import MailServer
 from shipper.outputs.base import Refused, Unavailable
 from shipper.outputs.log_files import FAMILIES, LOCK, LogFiles, Section, make
 from shipper.record import Connection, Debug, Header, Mta, Record, Service, Source, Store, Syslog, Text, Unparsed
+from tests.inputs.places import Places
 
 START = 1_700_000_000
 DAY = 86400
@@ -395,6 +399,90 @@ def test_half_a_line_is_cut_off_before_anything_is_written(tmp_path: Path) -> No
         file.write(b"hal")
     send(out, [b"imap next\n"])
     assert content(tmp_path) == [b"whole", b"next"]
+
+
+# --- our own input reads it ---
+
+
+class Reader:
+    """The input `service_log` on what is written: which messages came, in one life of it after the other."""
+
+    def __init__(self, directory: Path, services: Sequence[str]) -> None:
+        self.directory = directory
+        self.services = services
+        self.places = Places()
+        self.got: list[int] = []
+        self.losses = 0
+
+    async def read(self, while_it_runs: Callable[[], Awaitable[None]], wanted: int = 0) -> None:
+        """Follows until so many have come in all, or nothing more comes. (What was renamed between a look and an open is tried again a second
+        later.)"""
+        made = ServiceLogInput("in", str(self.directory), self.services, Reading(ZoneInfo("UTC")), poll=0.01)
+        stop = asyncio.Event()
+        task = asyncio.create_task(made.run(self._deliver, self.places, stop))
+        await while_it_runs()
+        before = -1
+        for _ in range(100):
+            if before == len(self.got) >= wanted:
+                break
+            before = len(self.got)
+            await asyncio.sleep(0.1)
+        stop.set()
+        await task
+        self.losses += made.losses[0]
+
+    async def _deliver(self, batch: Batch) -> None:
+        for record in batch.records:
+            assert isinstance(record, Service | Mta), record
+            if isinstance(record, Mta) or record.process != "shipper":
+                self.got.append(int(record.message if isinstance(record, Service) else record.message_id))
+        batch.receipt.settle()
+
+
+def numbered(number: int) -> Record:
+    """One record of a service, one of the MTA, in turn."""
+    time = "2005-03-07T09:26:53.58+00:00"
+    if number % 2:
+        return Service(time=time, host="mail", process="imapd", service="imap", category="Account", level="Notice", message=str(number))
+    return Mta(time=time, code="E", source_channel="l", destination_channel="ims-ms", size_blocks=1, sender="a@example.com",
+               original_recipient_type="rfc822", original_recipient="b@example.com", recipient="b@example.com", message_id=str(number))  # fmt: skip
+
+
+@pytest.mark.parametrize("profile", ["native", "text"])
+def test_our_own_input_follows_what_is_written(tmp_path: Path, profile: str) -> None:
+    """While files are rolled over under it: every record once, and nothing called a loss."""
+    reader = Reader(tmp_path, ["imap", "mail.log"])
+    out = World().output(tmp_path, profile=profile, maxlogfilesize=1000, maxlogfiles=0, maxlogsize=0)
+
+    async def write() -> None:
+        async with out.sender() as sender:
+            for begin in range(0, 400, 20):
+                await sender.send(out.render([numbered(number) for number in range(begin, begin + 20)], Arrival("in", 0)))
+                await asyncio.sleep(0.005)
+
+    asyncio.run(reader.read(write, 400))
+    assert len(older(tmp_path)) > 5 and len(older(tmp_path, "mail.log")) > 5
+    assert sorted(reader.got) == list(range(400))
+    assert reader.losses == 0
+
+
+def test_what_the_limits_deleted_unread_is_told_as_a_loss(tmp_path: Path) -> None:
+    """The reader was away while files came and went: what is left comes once, and that there was more is said."""
+    reader = Reader(tmp_path, ["imap"])
+    out = World().output(tmp_path, profile="native", maxlogfilesize=1000, maxlogfiles=3)
+
+    async def write(begin: int, end: int) -> None:
+        async with out.sender() as sender:
+            await sender.send(out.render([numbered(number) for number in range(begin, end, 2)], Arrival("in", 0)))
+
+    asyncio.run(reader.read(lambda: write(1, 41)))
+    assert reader.losses == 0 and sorted(reader.got) == reader.got and reader.got[-1] == 39
+    asyncio.run(write(41, 201))
+    before = len(reader.got)
+    asyncio.run(reader.read(lambda: asyncio.sleep(0)))
+    new = reader.got[before:]
+    assert new == list(range(201 - 2 * len(new), 201, 2)) and 0 < len(new) < 80
+    assert reader.losses >= 1
 
 
 # --- crashes, and more than one writer ---
