@@ -30,6 +30,7 @@ from shipper.deadletter import DeadLetters, Letter
 from shipper.outputs.base import Findable, Limits, Output, Prioritized, Refused, Sender, TooLarge, Unanswered, Unavailable
 from shipper.recent import Recent
 from shipper.record import Record
+from shipper.redact import Redaction
 from shipper.retry import Backoff
 
 State = Literal["idle", "connected", "waiting", "misconfigured"]
@@ -71,7 +72,8 @@ class _Aside:
 
 
 class Lane:
-    """The lane of one output. `send_seconds`: after that a send or a connect counts as hung; `now`: nanoseconds since 1970."""
+    """The lane of one output. `redact`: what takes personal data out of the records first; `send_seconds`: after that a send or a connect counts
+    as hung; `now`: nanoseconds since 1970."""
 
     def __init__(
         self,
@@ -80,6 +82,7 @@ class Lane:
         dead_letters: DeadLetters,
         *,
         backoff: Backoff | None = None,
+        redact: Redaction | None = None,
         send_seconds: float = SEND_SECONDS,
         now: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -91,6 +94,7 @@ class Lane:
         self._buffer = buffer
         self._dead_letters = dead_letters
         self._backoff = backoff or Backoff()
+        self._redact = redact
         self._send_seconds = send_seconds
         self._now = now
         self._limits = output.limits
@@ -162,6 +166,8 @@ class Lane:
     ) -> None:
         """Renders and buffers them, and takes over one branch of the receipt. Waits while there is no room, unless the buffer drops. `priorities`:
         of a syslog output, the priority of each record; None: as the record has it."""
+        if self._redact is not None:
+            records = self._redact(records)
         if priorities is None:
             payloads = self._output.render(records, arrival)
         else:

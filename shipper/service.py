@@ -248,15 +248,16 @@ class Service:
         letters = DeadLetters(self._directory.path / DEAD_LETTERS / name)
         intents = self._checkpoints.intents
         backoff = Backoff(first=section.retry.first, cap=section.retry.longest)
+        redact = section.redact.redaction() if section.redact else None
         if section.buffer.kind == "memory":
-            return Lane(output, MemoryBuffer(section.buffer.size, when_full, name=name, intents=intents), letters, backoff=backoff)
+            return Lane(output, MemoryBuffer(section.buffer.size, when_full, name=name, intents=intents), letters, backoff=backoff, redact=redact)
         directory = self._directory.path / SPOOLS / name
         try:
             directory.parent.mkdir(mode=0o700, exist_ok=True)
             spool = Spool(directory, octets=section.buffer.size, delivered=self._checkpoints.delivered.pop(name, 0))
         except OSError as error:
             raise Failure("R503", f"'{directory}' cannot be used: {(error.strerror or str(error)).lower()}") from None
-        return Lane(output, DiskBuffer(spool, name=name, when_full=when_full, intents=intents), letters, backoff=backoff)
+        return Lane(output, DiskBuffer(spool, name=name, when_full=when_full, intents=intents), letters, backoff=backoff, redact=redact)
 
     def _tell_of_orphans(self) -> None:
         """Records that wait on the disk for an output that is gone from the configuration are not forgotten."""

@@ -34,6 +34,7 @@ WAY = (
     ("inputs",),
     ("conditions",),
     ("changes",),
+    ("redact",),
     ("router", "copies"),
     ("outputs",),
     ("spool", "recent", "retry", "deadletter"),
@@ -56,7 +57,7 @@ WAY = (
 
 PURE = (
     "record", "events", "screen", "window", "framing", "identity", "spans", "formats", "reader", "profiles", "passage", "knowledge", "explain",
-    "tryline", "conditions", "changes",
+    "tryline", "conditions", "changes", "redact",
 )  # fmt: skip
 """Rooms that know no file, socket, process or clock."""
 
