@@ -114,6 +114,9 @@ _YEAR_ASSUMED = {"year_assumed": True}
 """In `extra` of a record whose time has its year from the file's date."""
 
 
+_EMPTY = Envelope()
+
+
 class SyslogHeader:
     """A syslog message that was read: from a line of a file, or (with the time it came in the stamp's year) from the network."""
 
@@ -178,7 +181,7 @@ class SyslogHeader:
             host=envelope.hostname,
             process=envelope.app_name,
             pid=_number(envelope.proc_id),
-            syslog=envelope if envelope != Envelope() else None,
+            syslog=envelope if envelope != _EMPTY else None,
             error=error,
             message=self._message,
             extra=dict(_YEAR_ASSUMED) if self._year_assumed else None,
@@ -228,4 +231,4 @@ def _date(time: str) -> date | None:
 
 
 def _number(proc_id: str) -> int | None:
-    return int(proc_id) if proc_id.isdecimal() and proc_id.isascii() and len(proc_id) < 19 else None
+    return int(proc_id) if proc_id and proc_id.isdecimal() and proc_id.isascii() and len(proc_id) < 19 else None

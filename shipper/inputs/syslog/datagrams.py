@@ -47,7 +47,7 @@ class Datagrams:
         self._counts = counts
         self._senders = senders
         self._max = max_message
-        self._buffer = memoryview(bytearray(max(_LARGEST, max_message + 1)))
+        self._size = max(_LARGEST, max_message + 1)
         self._local = address.protocol == "unix"
         self._running = False
         self._watching = False
@@ -119,29 +119,27 @@ class Datagrams:
 
     def _read(self, most: int) -> bool:
         """Reads so many datagrams at most; whether there were that many."""
-        receive, view, add, counts = self._sock.recvfrom_into, self._buffer, self._inbox.add, self._counts
-        limit = self._max
+        receive, size, counts = self._sock.recvfrom, self._size, self._counts
+        messages, peers, limit, local = self._inbox.messages, self._inbox.peers, self._max, self._local
+        allowed = self._senders.allowed if self._senders.some else None
         for _ in range(most):
             try:
-                length, sender = receive(view)
+                message, sender = receive(size)
             except (BlockingIOError, InterruptedError):
                 return False
             except OSError as problem:  # an ICMP answer to something this socket never sent, or no memory: the next read tells
                 logger.debug("{}: {}", self.address, problem)
                 return False
-            if self._local:
-                peer = ""
-            else:
-                peer = sender[0]
-                if not self._senders.allowed(peer):
-                    counts.denied += 1
-                    continue
-            if length > limit:
+            peer = "" if local else sender[0]
+            if allowed is not None and not local and not allowed(peer):
+                counts.denied += 1
+            elif len(message) > limit:
                 counts.truncated += 1
-                size = "" if self._local else f" of {length},"  # the kernel does not say how long one was that is longer than our buffer
-                add(bytes(view[:limit]), peer, f"datagram{size} cut after {limit} octets")
-            elif length > 3 or bytes(view[:length]).strip(b"\r\n\0"):
-                add(bytes(view[:length]), peer)
+                of = "" if local else f" of {len(message)},"  # the kernel does not say how long one was that is longer than we asked for
+                self._inbox.add(message[:limit], peer, f"datagram{of} cut after {limit} octets")
+            elif len(message) > 3 or message.strip(b"\r\n\0"):
+                messages.append(message)
+                peers.append(peer)
             else:
                 counts.empty += 1
         return True

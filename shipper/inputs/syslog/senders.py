@@ -24,6 +24,11 @@ class Senders:
         self._told: set[tuple[str, str]] = set()
         self._since = time.monotonic()
 
+    @property
+    def some(self) -> bool:
+        """Whether only some may send."""
+        return bool(self._networks)
+
     def allowed(self, peer: str) -> bool:
         """Whether this address may send. Said in our log when it may not."""
         if not self._networks:
