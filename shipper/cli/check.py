@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,9 @@ import typer
 from shipper.cli import configuration, messages, terminal
 from shipper.errors import EX_CONFIG, EX_USAGE
 from shipper.screen import escaped
+
+if TYPE_CHECKING:
+    from shipper.config.load import Loaded
 
 if TYPE_CHECKING:
     from shipper.config.sections import Config
@@ -60,6 +64,8 @@ def check(
         if loaded.problems and number:
             messages.write("\n")
         configuration.print_problems(loaded)
+        for note in _replaced(loaded):
+            messages.write(f"{note}\n")
         bad = bool(loaded.errors) or (strict and bool(loaded.warnings))
         failed = failed or bad
         if show and loaded.config is not None and loaded.tree is not None:
@@ -76,6 +82,14 @@ def _note(config: Config | None) -> str:
         return ""
     by_settings = any(section.takes == "settings" for section in config.outputs.values())
     return "; no settings of a mail server are known, so the product's defaults hold: everything is for log files" if by_settings else ""
+
+
+def _replaced(loaded: Loaded) -> Iterator[str]:
+    """What our own settings put in the place of others in the mail server's files."""
+    server = loaded.config.server if loaded.config else None
+    for name, before in server.replaced.items() if server else ():
+        if server and server.settings[name] != before:
+            yield f"note: {escaped(str(server.settings[name]))} is taken, not {escaped(str(before))}"
 
 
 def _verdict(bad: bool, errors: int, warnings: int) -> str:
