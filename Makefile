@@ -6,9 +6,13 @@ BIN    := $(VENV)/bin
 DEMO   := demo
 
 # What was installed counts only as long as it can be imported: not after the checkout was moved, or its Python removed.
-STALE := $(shell $(CURDIR)/$(BIN)/python -I -c 'import shipper' 2>/dev/null || rm -f $(VENV)/installed $(VENV)/installed-test)
+STALE := $(shell $(CURDIR)/$(BIN)/python -I -c 'import shipper' 2>/dev/null || rm -f $(VENV)/installed $(VENV)/installed-test $(VENV)/installed-native)
 
-.PHONY: help demo test check bench bench-full clean
+# The compiled twin (docs/architecture.md), built where cargo is there; what cargo made is kept in the user's cache.
+TWIN := $(wildcard native/src/*.rs) native/Cargo.toml native/Cargo.lock native/pyproject.toml
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/shipper/cargo
+
+.PHONY: help demo test check bench bench-full native wheel fuzz-native clean
 
 help:
 	@echo "make demo    a day of logs, generated and converted to JSON lines, in ./$(DEMO)"
@@ -16,9 +20,12 @@ help:
 	@echo "make check   ruff, mypy --strict, the rule of the rooms"
 	@echo "make bench   speed, beside rsyslog and syslog-ng; rewrites docs/performance.md"
 	@echo "make bench-full    and the running service: following, delivering, UDP, memory"
+	@echo "make native  the compiled twin, which the others build too where they can; wheel: to take away, in ./dist"
+	@echo "make fuzz-native   damaged lines through the twin and through Python, until they differ or five millions are done"
 	@echo "make clean   removes what these made, the virtual environment too"
 
 demo: $(VENV)/installed
+	@$(native)
 	@rm -rf $(DEMO)
 	@echo && echo '$$ shipper generate --days 1 --seed 1 --out $(DEMO)'
 	@$(BIN)/shipper generate --days 1 --seed 1 --out $(DEMO)
@@ -37,6 +44,7 @@ echo && echo '$(1):' && grep -m 1 -- '$(2)' $(3) && \
 endef
 
 test: $(VENV)/installed-test
+	@$(native)
 	$(BIN)/python -m pytest $(TESTS)
 
 check: $(VENV)/installed-test
@@ -46,11 +54,32 @@ check: $(VENV)/installed-test
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 bench: $(VENV)/installed
+	@$(native)
 	@$(BIN)/python -m bench $(BENCH)
 
 bench-full: bench
 	@$(BIN)/python -m bench.service
 	@$(BIN)/python -m bench.udp
+
+# Builds the twin where there is cargo, and says in one line what is in use. Without cargo, or when it cannot be built, all works without it.
+define native
+if command -v cargo >/dev/null; then $(MAKE) --no-print-directory $(VENV)/installed-native || echo "the compiled twin could not be built"; fi; \
+$(BIN)/shipper --version
+endef
+
+native: $(VENV)/installed-native
+
+$(VENV)/installed-native: $(VENV)/installed $(TWIN)
+	@echo "building the compiled twin"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps ./native
+	@touch $@
+
+wheel: $(VENV)/installed
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist . ./native
+	@ls dist
+
+fuzz-native: $(VENV)/installed-test native
+	$(BIN)/python -m tests.native.differ $(FUZZ)
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

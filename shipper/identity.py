@@ -16,12 +16,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
+from typing import Protocol
 
 from shipper.record import Debug, Record
 
 SECONDS_KEPT = 8
 LINES_KEPT = 200_000
 """Different lines remembered of one second: more than a server writes, so only a file without time stamps reaches it."""
+
+
+def content_of(record: Record, line: str) -> bytes:
+    """What the id of a record is made of, but for the count of identical lines; `line` is without its envelope."""
+    content = line.rstrip().encode()
+    if type(record) is Debug:
+        content = b"%b %b" % (record.time[:10].encode(), content)
+    if record.host:
+        content = b"%b\0%b" % (content, record.host.encode())
+    return content
+
+
+class Ids(Protocol):
+    """What gives the records of one log their ids."""
+
+    def assign(self, records: Sequence[Record], lines: Sequence[str]) -> None:
+        """Gives each record its id; `lines` are their lines without envelopes. Records come in the order of the log."""
+
+    def state(self) -> Iterator[bytes]:
+        """What the next ids depend on, in pieces for a digest."""
 
 
 class Identity:
@@ -35,16 +56,11 @@ class Identity:
         self._seconds: dict[str, dict[bytes, int]] = {"": self._counts}
 
     def assign(self, records: Sequence[Record], lines: Sequence[str]) -> None:
-        """Gives each record its id; `lines` are their lines without envelopes. Records come in the order of the log."""
         second, counts = self._second, self._counts
         for record, line in zip(records, lines, strict=True):
             if record.id:  # a native record that may keep its own
                 continue
-            content = line.rstrip().encode()
-            if type(record) is Debug:
-                content = b"%b %b" % (record.time[:10].encode(), content)
-            if record.host:
-                content = b"%b\0%b" % (content, record.host.encode())
+            content = content_of(record, line)
             if record.time[:19] != second and record.time:
                 second = record.time[:19]
                 counts = self._turn(second)
@@ -60,7 +76,6 @@ class Identity:
         self._second, self._counts = second, counts
 
     def state(self) -> Iterator[bytes]:
-        """What the next ids depend on, in pieces for a digest."""
         yield self._second.encode()
         for second, counts in self._seconds.items():
             yield b"%b %d " % (second.encode(), len(counts))

@@ -12,13 +12,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from shipper import compiled
 from shipper.dedupe import Keys, Minutes
 from shipper.errors import Failure
-from shipper.formats import Format, Log
+from shipper.formats import Format, Log, mta_text
 from shipper.formats.names import service_of
 from shipper.framing import MAX_LINE, Block
+from shipper.fused import Fused
 from shipper.profiles import Profile
 from shipper.reader import RawPolicy, Reader
 from shipper.record import KINDS, Record, Unparsed
@@ -34,7 +36,8 @@ class Options:
     """How logs are read and written.
 
     `zone` None: the system's. `since` and `until`: nanoseconds since 1970; a record is inside when since <= its time < until. `observed`: the
-    time of reading in nanoseconds since 1970, for the profiles that write it. `max_line`: octets of a line that are read.
+    time of reading in nanoseconds since 1970, for the profiles that write it. `max_line`: octets of a line that are read. `twin`: the module
+    that `compiled.find` found; None: all is done in Python.
     """
 
     profile: Profile
@@ -48,6 +51,7 @@ class Options:
     dedupe: bool = False
     max_line: int = MAX_LINE
     observed: int = 0
+    twin: Any = None
 
 
 class Example(NamedTuple):
@@ -76,6 +80,10 @@ class Tally:
     first: Instant | None = None
     last: Instant | None = None
     examples: list[Example] = field(default_factory=list)
+    compiled: int = 0
+    """Lines that the compiled twin rendered."""
+    given_up: int = 0
+    """Lines at which it failed, and which were done in Python."""
 
     def add(self, other: Tally) -> None:
         """Takes in what came after. The lines of the examples are then counted from the beginning of this one."""
@@ -89,6 +97,8 @@ class Tally:
         self.repeated += other.repeated
         self.errors += other.errors
         self.kinds.update(other.kinds)
+        self.compiled += other.compiled
+        self.given_up += other.given_up
         self.first = min((instant for instant in (self.first, other.first) if instant), default=None)
         self.last = max((instant for instant in (self.last, other.last) if instant), default=None)
 
@@ -113,7 +123,9 @@ class Passage:
         log = Log(
             clock=Clock(options.zone), fields=options.fields, service=service_of(file), host=options.host, date=date
         )  # fmt: skip
-        self._reader = Reader(log, file=file, raw=options.raw, only=options.only)
+        twin = _twin(options, log, file)
+        self._reader = Reader(log, file=file, raw=options.raw, only=options.only, ids=twin)
+        self._fused = Fused(twin, self._reader, log.clock) if twin else None
         self._minutes = Minutes()
         self._inside = True  # whether the last record with a time was; those without one go with it
         self.tally = Tally()
@@ -130,6 +142,12 @@ class Passage:
     def render(self, block: Block) -> Piece:
         """The output of a block, and all of it in the tally."""
         options, tally = self._options, self.tally
+        if self._fused and not block.cut and not block.encoding:
+            tally.octets += len(block.data) + 1
+            before = tally.written
+            lines = self._fused.render(block, self._rendered, self._counted)
+            tally.lines += tally.written - before
+            return Piece(lines)
         records: Sequence[Record] = self._reader.read(block)
         count = block.data.count(b"\n") + 1
         if len(records) != count:
@@ -166,6 +184,24 @@ class Passage:
         for part in self._reader.state():
             digest.update(part)
         return digest.digest()
+
+    def _rendered(self, records: Sequence[Record], numbers: Sequence[int]) -> bytes:
+        """Lines of output of what Python has read for the twin."""
+        self._count(records, numbers, _span(records))
+        return self._options.profile.render(records, self._options.observed)
+
+    def _counted(self, run: compiled.Run) -> None:
+        """What the twin has rendered, in the tally."""
+        tally, rendered = self.tally, run.mta + run.connection
+        if rendered:
+            tally.written += rendered
+            tally.compiled += rendered
+            tally.kinds.update({kind: count for kind, count in (("mta", run.mta), ("connection", run.connection)) if count})
+            for time in (run.first, run.last):
+                if (at := epoch_ns(time)) is not None:
+                    tally.first = min(tally.first or (at, time), (at, time))
+                    tally.last = max(tally.last or (at, time), (at, time))
+        tally.given_up += run.panics
 
     def _windowed(self) -> bool:
         return self._options.since is not None or self._options.until is not None
@@ -208,6 +244,18 @@ class Passage:
                 numbers.append(number)
         self._inside = inside
         return numbers
+
+
+def _twin(options: Options, log: Log, file: str) -> compiled.Twin | None:
+    """The compiled twin for a log, where there is one for what is wanted."""
+    if options.twin is None or options.profile.name not in compiled.PROFILES or options.since is not None or options.until is not None:
+        return None
+    if options.dedupe or options.fields is not None or options.only not in (None, mta_text.FORMAT):
+        return None
+    try:
+        return compiled.Twin(options.twin, zone_source=log.clock.source, file=file, host=log.host, raw=options.raw)
+    except UnicodeEncodeError:  # half a character in the log's name
+        return None
 
 
 def drop_repeated(piece: Piece, repeated: Sequence[int], tally: Tally) -> bytes | bytearray:

@@ -25,12 +25,13 @@ from shipper.formats import FORMATS, Format, Log, Opened, begins_as_syslog, debu
 from shipper.formats.base import unparsed
 from shipper.formats.envelope import SyslogHeader
 from shipper.framing import Block
-from shipper.identity import Identity
+from shipper.identity import Identity, Ids
 from shipper.record import Envelope, Record, Source, Text
 
 RawPolicy = Literal["always", "errors", "never"]
 
 NOT_UTF8 = "not UTF-8, read as Latin-1"
+_BOM = "\ufeff".encode()
 _PRI = re.compile(r"<[0-9]{1,3}>")
 _MESSAGE_FORMATS = tuple(form for form in FORMATS if form is not debug.FORMAT)
 _BODY_BEGINS = frozenset("0123456789 \t[<{")
@@ -40,9 +41,11 @@ _MAX_ENVELOPES = 4
 
 
 class Reader:
-    """Reads one log. `file` or `peer` says where from; `raw` when a record keeps its line; `only` forces one format."""
+    """Reads one log. `file` or `peer` says where from; `raw` when a record keeps its line; `only` forces one format; `ids` gives the ids."""
 
-    def __init__(self, log: Log, *, file: str = "", peer: str = "", raw: RawPolicy = "errors", only: Format | None = None) -> None:
+    def __init__(
+        self, log: Log, *, file: str = "", peer: str = "", raw: RawPolicy = "errors", only: Format | None = None, ids: Ids | None = None
+    ) -> None:
         self.log = log
         self.file = file
         self.peer = peer
@@ -51,7 +54,12 @@ class Reader:
         self._forced = only
         log.keeps_ids = only is native.FORMAT
         self._latest = self._formats[0]
-        self._identity = Identity()
+        self._identity = ids or Identity()
+
+    @property
+    def latest(self) -> Format:
+        """The format of the line before, which is asked first."""
+        return self._latest
 
     def read(self, block: Block) -> list[Record]:
         """One record for each line of the block, in order."""
@@ -62,9 +70,7 @@ class Reader:
             raws = block.data.decode("ascii").split("\n")
         else:
             raws = [_decode(frame, wrong, number) for number, frame in enumerate(frames)]
-        lines = raws
-        if block.data.find(b"\r") >= 0 or (block.offset == 0 and raws[0].startswith("\ufeff")):
-            lines = [line.rstrip("\r").removeprefix("\ufeff") for line in raws]
+        lines = _bare(raws) if block.data.find(b"\r") >= 0 or block.data.find(_BOM) >= 0 else raws
         if block.cut:
             wrong[0] = f"line of {len(block.data) + block.cut} octets, cut after {len(block.data)}"
         records, contents = self._records(lines)
@@ -72,6 +78,14 @@ class Reader:
             starts = _offsets([len(raw.encode(block.encoding)) // 2 for raw in raws], block.offset, 2)
         else:
             starts = _offsets([len(frame) for frame in frames], block.offset, 1)
+        self._finish(records, contents, raws, starts, wrong)
+        return records
+
+    def read_apart(self, frames: Sequence[bytes], starts: Sequence[int]) -> list[Record]:
+        """One record for each of these lines of one block, between which others stand; `starts` are their offsets."""
+        wrong: dict[int, str] = {}
+        raws = [_decode(frame, wrong, number) for number, frame in enumerate(frames)]
+        records, contents = self._records(_bare(raws))
         self._finish(records, contents, raws, starts, wrong)
         return records
 
@@ -260,6 +274,11 @@ def _decode(frame: bytes, wrong: dict[int, str], number: int) -> str:
     except UnicodeDecodeError as problem:
         wrong[number] = f"octet {problem.start + 1}: {NOT_UTF8}"
         return frame.decode("latin-1")
+
+
+def _bare(raws: Sequence[str]) -> list[str]:
+    """Lines without the CR at their end, and without the byte order mark that a file can have been joined to another with."""
+    return [raw.rstrip("\r").removeprefix("\ufeff") for raw in raws]
 
 
 def _offsets(lengths: Sequence[int], first: int, unit: int) -> list[int]:

@@ -12,6 +12,7 @@ second, so the last second is remembered; only the fraction differs.
 from __future__ import annotations
 
 import os
+import re
 import time as _time
 from calendar import timegm
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
@@ -22,6 +23,7 @@ ZoneSource = Literal["config", "system"]
 
 MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
 MONTH_NAMES = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MTA = re.compile(r"[0-9]{2}-[A-Za-z]{3}-[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{2})?(?= )")
 _SIXTY = frozenset(f"{number:02d}" for number in range(60))
 _BACKWARDS = 1800
 """A step back by more seconds than this, inside the repeated hour, is the clock's and not that of two processes writing in turn."""
@@ -97,6 +99,22 @@ class Clock:
             self._hour = stamp[:15]
             self._hour_iso = self._prefix[:14]
         return self._prefix + fraction + self._offset
+
+    def hour(self, line: str) -> tuple[str, str, str] | None:
+        """For whoever reads stamps without us: the hour that a line of MTA text begins in, as (`19-Jan-1998 19:`, `1998-01-19T19:`, offset), its
+        stamp read as by `mta`. None, and nothing changed, where that is no usual stamp, or its hour has more than one offset, or an odd one.
+        """
+        if line[:15] != self._hour:
+            match = _MTA.match(line)
+            month = MONTHS.get(line[3:6].lower())
+            if match is None or month is None or not _plausible(line[7:11], month, line[:2], line[12:20]):
+                return None
+            if not self._uniform(line[7:11], month, line[:2], line[12:20]):
+                return None
+            self.mta(match[0])
+            if line[:15] != self._hour:
+                return None
+        return (self._hour, self._hour_iso, self._offset) if len(self._offset) == 6 else None
 
     def _uniform(self, year: str, month: int, day: str, clock: str) -> bool:
         """Whether the whole hour of this time has one offset: then its other stamps need no calendar."""

@@ -24,6 +24,8 @@ WAY = (
     ("mailserver",),
     ("reader",),
     ("profiles",),
+    ("compiled",),
+    ("fused",),
     ("passage", "outfile"),
     ("workers",),
     ("convert",),
@@ -56,7 +58,7 @@ WAY = (
 """The rooms in the way of a record. A module imports from its own room and from those before it."""
 
 PURE = (
-    "record", "events", "screen", "window", "framing", "identity", "spans", "formats", "reader", "profiles", "passage", "knowledge", "explain",
+    "record", "events", "screen", "window", "framing", "identity", "spans", "formats", "reader", "profiles", "fused", "passage", "knowledge", "explain",
     "tryline", "conditions", "changes", "redact",
 )  # fmt: skip
 """Rooms that know no file, socket, process or clock."""

@@ -31,7 +31,10 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"shipper {__version__}")
+        from shipper import compiled
+
+        module, why = compiled.find()
+        print(f"shipper {__version__} (native: {'no' if module is None else 'yes'}, {why})")
         raise typer.Exit
 
 
@@ -53,6 +56,7 @@ COMMANDS = {
     "generate": "generate",
     "doctor": "doctor",
     "check": "check",
+    "routes": "routes",
     "test": "test_",
     "assets": "assets",
 }

@@ -144,7 +144,7 @@ def _options(
     """The options of the engine. Raises `Failure` for what is wrong with them."""
     from datetime import datetime
 
-    from shipper import window
+    from shipper import compiled, window
     from shipper.passage import Options
     from shipper.profiles import PROFILES
     from shipper.stamps import system_zone
@@ -175,6 +175,7 @@ def _options(
         dedupe=dedupe,
         max_line=_size(max_line),
         observed=_observed(),
+        twin=compiled.find().module,
     )
 
 
@@ -294,10 +295,12 @@ def _told(account: Account, seconds: float, output: str) -> str:
         for example in account.examples[: tally.kinds["unparsed"]]:
             at = f" (octet {example.offset:,})" if example.offset is not None else ""
             lines.append(messages.wrapped(f"  {escaped(example.file)}:{example.line}{at}: {escaped(example.reason)}", "    "))
+    if tally.given_up:
+        lines.append(f"the compiled path failed at {tally.given_up:,} lines, which were read in Python; please report that")
     others = tally.errors - tally.kinds["unparsed"]
     if others > 0:
         lines.append(f"read in part: {others:,}; their field error says what is wrong")
-    kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(tally.kinds.items(), key=lambda kind: -kind[1]) if count)
+    kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(tally.kinds.items(), key=lambda kind: (-kind[1], kind[0])) if count)
     if kinds:
         lines.append(messages.wrapped(f"kinds: {kinds}"))
     if tally.first and tally.last:

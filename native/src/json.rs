@@ -1,0 +1,129 @@
+//! JSON text: strings and whole numbers, escaped as msgspec does, and then as `shipper/profiles/base.py` does the ends of lines.
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Whether every octet stands for itself inside a JSON string: printable ASCII but `"` and `\`.
+pub fn is_plain(text: &[u8]) -> bool {
+    // Without a branch in it, the compiler makes 32 octets of it at a time.
+    text.iter().fold(true, |plain, &octet| plain & ((octet.wrapping_sub(0x20) < 0x60) & (octet != b'"') & (octet != b'\\')))
+}
+
+/// The inside of a string; `plain` when the caller knows it to be.
+#[inline]
+pub fn text(out: &mut Vec<u8>, text: &[u8], plain: bool) {
+    if plain {
+        out.extend_from_slice(text);
+    } else {
+        escaped(out, text);
+    }
+}
+
+/// The inside of a string, which is UTF-8.
+pub fn escaped(out: &mut Vec<u8>, text: &[u8]) {
+    let mut done = 0;
+    let mut at = 0;
+    while at < text.len() {
+        let octet = text[at];
+        let (size, escape): (usize, &[u8]) = match octet {
+            b'"' => (1, b"\\\""),
+            b'\\' => (1, b"\\\\"),
+            8 => (1, b"\\b"),
+            9 => (1, b"\\t"),
+            10 => (1, b"\\n"),
+            12 => (1, b"\\f"),
+            13 => (1, b"\\r"),
+            0..=0x1f => (1, b""),
+            0xc2 if text[at..].starts_with(b"\xc2\x85") => (2, b"\\u0085"),
+            0xe2 if text[at..].starts_with(b"\xe2\x80\xa8") => (3, b"\\u2028"),
+            0xe2 if text[at..].starts_with(b"\xe2\x80\xa9") => (3, b"\\u2029"),
+            _ => {
+                at += 1;
+                continue;
+            }
+        };
+        out.extend_from_slice(&text[done..at]);
+        if escape.is_empty() {
+            out.extend_from_slice(b"\\u00");
+            hex(out, &[octet]);
+        } else {
+            out.extend_from_slice(escape);
+        }
+        at += size;
+        done = at;
+    }
+    out.extend_from_slice(&text[done..]);
+}
+
+/// Two hexadecimal digits for each octet.
+pub fn hex(out: &mut Vec<u8>, octets: &[u8]) {
+    out.extend(octets.iter().flat_map(|octet| [HEX[usize::from(octet >> 4)], HEX[usize::from(octet & 15)]]));
+}
+
+/// The same, over what stands there.
+pub fn hex_at(place: &mut [u8], octets: &[u8]) {
+    for (digits, octet) in place.chunks_exact_mut(2).zip(octets) {
+        digits.copy_from_slice(&[HEX[usize::from(octet >> 4)], HEX[usize::from(octet & 15)]]);
+    }
+}
+
+/// A number in decimal.
+pub fn number(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0u8; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[first..]);
+}
+
+/// `name` as it stands (`,"code":"`), the value, and the quotation mark behind it; nothing where there is no value.
+#[inline]
+pub fn member(out: &mut Vec<u8>, name: &[u8], value: &[u8], plain: bool) {
+    if !value.is_empty() {
+        out.extend_from_slice(name);
+        text(out, value, plain);
+        out.push(b'"');
+    }
+}
+
+/// The same for a number.
+#[inline]
+pub fn number_member(out: &mut Vec<u8>, name: &[u8], value: Option<u64>) {
+    if let Some(value) = value {
+        out.extend_from_slice(name);
+        number(out, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_what_json_and_readers_of_lines_cannot_have() {
+        let mut out = Vec::new();
+        escaped(&mut out, "a\"b\\\u{1}\t\u{1f}\u{85}\u{2028}\u{2029}é\u{7f}".as_bytes());
+        assert_eq!(out, "a\\\"b\\\\\\u0001\\t\\u001f\\u0085\\u2028\\u2029é\u{7f}".as_bytes());
+    }
+
+    #[test]
+    fn plain_is_what_needs_no_escape() {
+        assert!(is_plain(b"19-Jan-1998 ~ {}"));
+        for text in [&b"\""[..], b"\\", b"\x1f", "é".as_bytes()] {
+            assert!(!is_plain(text));
+        }
+    }
+
+    #[test]
+    fn numbers() {
+        let mut out = Vec::new();
+        number(&mut out, 0);
+        number(&mut out, u64::MAX);
+        assert_eq!(out, b"018446744073709551615");
+    }
+}

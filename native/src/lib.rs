@@ -1,0 +1,190 @@
+//! The compiled twin of shipper's straight case: octets of a log in, JSON lines out, without a Python object for a line.
+//!
+//! Python is the definition of what is read and written; `shipper/compiled.py` imports this crate and has the rules of their dealings.
+
+mod identity;
+mod json;
+mod mta;
+mod native;
+mod run;
+mod tables;
+
+use std::panic::{catch_unwind, set_hook, AssertUnwindSafe};
+
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::identity::Counts;
+use crate::run::{Frame, Hour, Run, Stop};
+use crate::tables::{Event, Tables};
+
+/// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour; where the next
+/// line begins; lines; transaction records; connection records; panics; smallest time; largest time).
+type Ran<'py> = (Option<Bound<'py, PyBytes>>, Vec<(usize, usize, usize)>, bool, usize, usize, usize, usize, usize, String, String);
+
+/// A run whose gaps Python is about to fill, and the octets it read.
+struct Open {
+    run: Run,
+    data: Py<PyBytes>,
+    settled: bool,
+}
+
+/// Renders one log. What its lines leave behind for the next ones is the count of identical lines; all else is told with each call.
+#[pyclass]
+struct Twin {
+    frame: Frame,
+    counts: Counts,
+    open: Option<Open>,
+    buffer: Vec<u8>,
+}
+
+#[pymethods]
+impl Twin {
+    /// `events`: for each letter of the alphabet the name and severity of its event; `messages`: the letters of transaction records.
+    #[new]
+    #[pyo3(signature = (*, events, messages, accounts, words, zone_source, file, host, raw, seconds_kept, lines_kept))]
+    #[allow(clippy::too_many_arguments)] // they are named
+    fn new(
+        events: Vec<(String, String)>,
+        messages: &str,
+        accounts: Vec<String>,
+        words: Vec<String>,
+        zone_source: &str,
+        file: &str,
+        host: String,
+        raw: bool,
+        seconds_kept: usize,
+        lines_kept: usize,
+    ) -> PyResult<Twin> {
+        if events.len() != 26 {
+            return Err(PyValueError::new_err("26 events, for A to Z"));
+        }
+        let quoted = |text: &str| {
+            let mut out = Vec::new();
+            json::escaped(&mut out, text.as_bytes());
+            out
+        };
+        let events = events.iter().map(|(name, severity)| Event { name: quoted(name), severity: quoted(severity) }).collect();
+        Ok(Twin {
+            frame: Frame {
+                tables: Tables::new(events, messages, accounts, words),
+                zone_source: quoted(zone_source),
+                file: quoted(file),
+                host: host.into_bytes(),
+                raw,
+            },
+            counts: Counts::new(seconds_kept, lines_kept),
+            open: None,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// Reads lines of `data` from octet `start` on, as far as they are of MTA text and of this hour. `offset`: of `data` in the log.
+    fn run<'py>(
+        &mut self,
+        py: Python<'py>,
+        data: Bound<'py, PyBytes>,
+        start: usize,
+        offset: u64,
+        hour: (&str, &str, &str),
+    ) -> PyResult<Ran<'py>> {
+        let hour = Hour { stamp: exactly(hour.0)?, iso: exactly(hour.1)?, offset: exactly(hour.2)? };
+        if self.open.is_some() {
+            return Err(PyValueError::new_err("the run before has gaps"));
+        }
+        let octets = data.as_bytes();
+        if start > octets.len() {
+            return Err(PyValueError::new_err("there is no line"));
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        let (frame, counts) = (&self.frame, &mut self.counts);
+        let run = py.detach(|| {
+            caught(|| {
+                let mut run = Run::new(buffer);
+                run.go(octets, start, offset, &hour, frame);
+                if run.gaps.is_empty() {
+                    run.settle(octets, &[], counts, &frame.host);
+                }
+                run
+            })
+        })?;
+        let out = run.gaps.is_empty().then(|| PyBytes::new(py, &run.out));
+        let gaps = run.gaps.iter().map(|gap| (gap.number, gap.start, gap.end)).collect();
+        let time = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+        let ran = (
+            out,
+            gaps,
+            run.stop == Stop::Hour,
+            run.next,
+            run.lines,
+            run.messages,
+            run.connections,
+            run.panics,
+            time(&run.first),
+            time(&run.last),
+        );
+        if run.gaps.is_empty() {
+            self.buffer = run.out;
+        } else {
+            self.open = Some(Open { run, data: data.unbind(), settled: false });
+        }
+        Ok(ran)
+    }
+
+    /// The ids of lines that Python has read, each given as (second of its record, content). They are the gaps of the last run, where that
+    /// has any: its own lines get their ids then too.
+    fn assign(&mut self, py: Python<'_>, lines: Vec<(String, Vec<u8>)>) -> PyResult<Vec<String>> {
+        let lines: Vec<(Vec<u8>, Vec<u8>)> = lines.into_iter().map(|(second, content)| (second.into_bytes(), content)).collect();
+        let (frame, counts) = (&self.frame, &mut self.counts);
+        let ids = match &mut self.open {
+            Some(open) if !open.settled => {
+                if lines.len() != open.run.gaps.len() {
+                    return Err(PyValueError::new_err("these are not the gaps of the run"));
+                }
+                open.settled = true;
+                let (data, run) = (open.data.bind(py).as_bytes(), &mut open.run);
+                py.detach(|| caught(|| run.settle(data, &lines, counts, &frame.host)))?
+            }
+            _ => caught(|| {
+                let mut ids = Vec::with_capacity(lines.len());
+                let lines: Vec<(&[u8], &[u8])> = lines.iter().map(|(second, content)| (&second[..], &content[..])).collect();
+                counts.assign(&lines, |_, id| ids.push(*id));
+                ids
+            })?,
+        };
+        Ok(ids.iter().map(|id| id.iter().map(|octet| format!("{octet:02x}")).collect()).collect())
+    }
+
+    /// The output of the last run, with the rendered records of its gaps in it.
+    fn filled<'py>(&mut self, py: Python<'py>, records: Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyBytes>> {
+        let open =
+            self.open.take().filter(|open| open.settled).ok_or_else(|| PyValueError::new_err("there are no gaps that have their ids"))?;
+        let records = records.as_bytes();
+        let whole = py.detach(|| caught(|| open.run.filled(records)))?;
+        self.buffer = open.run.out;
+        Ok(PyBytes::new(py, &whole))
+    }
+
+    /// What the next ids depend on, for a digest.
+    fn state<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.counts.state())
+    }
+}
+
+/// A panic outside of any line is an exception like others.
+fn caught<T>(work: impl FnOnce() -> T) -> PyResult<T> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| PyRuntimeError::new_err("the compiled twin gave up"))
+}
+
+fn exactly<const SIZE: usize>(text: &str) -> PyResult<[u8; SIZE]> {
+    text.as_bytes().try_into().map_err(|_| PyValueError::new_err("an hour of another form"))
+}
+
+#[pymodule]
+fn shipper_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    set_hook(Box::new(|_| {})); // what happens to a line is in the account, and not on the terminal
+    module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<Twin>()
+}

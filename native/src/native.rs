@@ -1,0 +1,104 @@
+//! The native profile of straight records: `shipper/profiles/native.py`, with the fields in the order of `shipper/record.py`.
+
+use crate::json::{member, number, number_member, text};
+use crate::mta::{Connection, Message, Wire};
+use crate::run::{Frame, Place};
+
+/// A transaction record. Returns where in `out` its id belongs.
+pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, place: &Place) -> usize {
+    let plain = place.plain;
+    let at = begun(out, b"{\"kind\":\"mta\",\"time\":\"", &record.wire, frame, place);
+    wire(out, &record.wire, b"", plain);
+    member(out, b",\"destination_channel\":\"", record.destination_channel, plain);
+    number_member(out, b",\"size_blocks\":", Some(record.size_blocks));
+    if record.sender.is_empty() {
+        out.extend_from_slice(b",\"null_sender\":true");
+    } else {
+        member(out, b",\"sender\":\"", record.sender, plain);
+    }
+    member(out, b",\"original_recipient\":\"", record.original_recipient, plain);
+    out.extend_from_slice(b",\"original_recipient_type\":\"rfc822\"");
+    member(out, b",\"recipient\":\"", record.recipient, plain);
+    number_member(out, b",\"notary_flags\":", record.notary_flags);
+    member(out, b",\"queue_file\":\"", record.queue_file, plain);
+    member(out, b",\"queue_id\":\"", record.queue_id, plain);
+    number_member(out, b",\"attempt\":", record.attempt);
+    member(out, b",\"message_id\":\"", record.message_id, plain);
+    member(out, b",\"related_message_id\":\"", record.related_message_id, plain);
+    member(out, b",\"banner\":\"", record.banner, plain);
+    out.extend_from_slice(b"}\n");
+    at
+}
+
+/// A connection record. Returns the same.
+pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, place: &Place) -> usize {
+    let plain = place.plain;
+    let at = begun(out, b"{\"kind\":\"connection\",\"time\":\"", &record.wire, frame, place);
+    wire(out, &record.wire, if record.incoming { b",\"direction\":\"in\"" } else { b",\"direction\":\"out\"" }, plain);
+    member(out, b",\"application\":\"", record.application, plain);
+    member(out, b",\"initial_host\":\"", record.initial_host, plain);
+    member(out, b",\"dns_host\":\"", record.dns_host, plain);
+    member(out, b",\"tls_cipher\":\"", record.tls_cipher, plain);
+    out.extend_from_slice(b"}\n");
+    at
+}
+
+/// What every record has.
+fn begun(out: &mut Vec<u8>, kind: &[u8], wire: &Wire, frame: &Frame, place: &Place) -> usize {
+    let event = frame.tables.event(wire.code[0]);
+    out.extend_from_slice(kind);
+    out.extend_from_slice(place.time);
+    out.extend_from_slice(b"\",\"time_zone_source\":\"");
+    out.extend_from_slice(&frame.zone_source);
+    out.extend_from_slice(b"\",\"event\":\"");
+    out.extend_from_slice(&event.name);
+    out.extend_from_slice(b"\",\"severity\":\"");
+    out.extend_from_slice(&event.severity);
+    out.extend_from_slice(b"\",\"id\":\"");
+    let at = out.len();
+    out.extend_from_slice(&[b'0'; 32]);
+    out.push(b'"');
+    if !frame.file.is_empty() {
+        out.extend_from_slice(b",\"source\":{\"file\":\"");
+        out.extend_from_slice(&frame.file);
+        out.extend_from_slice(b"\",\"offset\":");
+        number(out, place.offset);
+        out.push(b'}');
+    }
+    member(out, b",\"host\":\"", &frame.host, false);
+    number_member(out, b",\"pid\":", wire.pid);
+    number_member(out, b",\"thread\":", wire.thread);
+    number_member(out, b",\"sequence\":", wire.sequence);
+    if frame.raw {
+        member(out, b",\"raw\":\"", place.raw, false);
+    }
+    at
+}
+
+/// What message and connection records share.
+fn wire(out: &mut Vec<u8>, wire: &Wire, direction: &[u8], plain: bool) {
+    let code = wire.code;
+    member(out, b",\"code\":\"", code, true);
+    member(out, b",\"action\":\"", &code[..1], true);
+    member(out, b",\"modifiers\":\"", &code[1..], true);
+    out.extend_from_slice(b",\"source_channel\":\"");
+    text(out, wire.source_channel, plain);
+    out.push(b'"');
+    out.extend_from_slice(direction);
+    member(out, b",\"diagnostic\":\"", wire.diagnostic, plain);
+    number_member(out, b",\"smtp_code\":", wire.smtp_code);
+    member(out, b",\"enhanced_status\":\"", wire.enhanced_status, true);
+    member(out, b",\"username\":\"", wire.username, plain);
+    if wire.authenticated {
+        out.extend_from_slice(b",\"authenticated\":true");
+    }
+    if wire.tcp {
+        out.extend_from_slice(b",\"transport\":\"tcp\"");
+    }
+    member(out, b",\"local_ip\":\"", wire.local_ip, plain);
+    number_member(out, b",\"local_port\":", wire.local_port);
+    member(out, b",\"remote_ip\":\"", wire.remote_ip, plain);
+    number_member(out, b",\"remote_port\":", wire.remote_port);
+    member(out, b",\"remote_name\":\"", wire.remote_name, plain);
+    member(out, b",\"remote_dns\":\"", wire.remote_dns, plain);
+}

@@ -1,0 +1,298 @@
+//! Lines of one log, one after the other: those that are straight are rendered, the others are left as gaps, for Python to fill.
+//!
+//! - A line whose stamp is not in the hour that Python has told, or that has none, ends the run: only Python's clock knows what comes next.
+//! - A line with a good stamp that is not straight is a gap: it can neither move the clock nor change the format, so the run goes on, and
+//!   Python reads all gaps of the run together. Ids are given when that is done, as they go by the order of the lines.
+//! - A panic makes its line a gap too, and is counted. It is our bug, and never the log's end.
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use memchr::memchr;
+
+use crate::identity::Counts;
+use crate::tables::Tables;
+use crate::{json, mta, native};
+
+/// What is the same for all lines of a log. The texts are inside of JSON strings, but for `host`.
+pub struct Frame {
+    pub tables: Tables,
+    pub zone_source: Vec<u8>,
+    pub file: Vec<u8>,
+    pub host: Vec<u8>,
+    pub raw: bool,
+}
+
+/// One line: its time as ISO 8601, its offset in the log, itself with any CR; `plain` when no text in it needs an escape.
+pub struct Place<'a> {
+    pub time: &'a [u8],
+    pub offset: u64,
+    pub raw: &'a [u8],
+    pub plain: bool,
+}
+
+/// An hour that has one offset from UTC: its stamps up to the hour's colon, the same in ISO 8601, and the offset.
+pub struct Hour {
+    pub stamp: [u8; 15],
+    pub iso: [u8; 14],
+    pub offset: [u8; 6],
+}
+
+/// A line that is left to Python: its number in the run, where it stands, and where its record belongs in the output.
+pub struct Gap {
+    pub number: usize,
+    pub start: usize,
+    pub end: usize,
+    out: usize,
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    End,
+    Hour,
+    Foreign,
+}
+
+/// A line that waits for its id: where in the output that belongs, and where its content stands.
+struct Waiting {
+    out: usize,
+    start: usize,
+    end: usize,
+    second: usize,
+}
+
+/// One run, from its first line to where it stopped.
+pub struct Run {
+    pub out: Vec<u8>,
+    pub gaps: Vec<Gap>,
+    pub stop: Stop,
+    /// Where the next line begins; one more than there are octets when the run came to their end.
+    pub next: usize,
+    pub lines: usize,
+    pub messages: usize,
+    pub connections: usize,
+    pub panics: usize,
+    /// The smallest and the largest time of the lines rendered, as text.
+    pub first: Vec<u8>,
+    pub last: Vec<u8>,
+    waiting: Vec<Waiting>,
+    seconds: Vec<[u8; 19]>,
+}
+
+const STAMP: usize = 20;
+
+impl Run {
+    pub fn new(out: Vec<u8>) -> Run {
+        Run {
+            out,
+            gaps: Vec::new(),
+            stop: Stop::End,
+            next: 0,
+            lines: 0,
+            messages: 0,
+            connections: 0,
+            panics: 0,
+            first: Vec::new(),
+            last: Vec::new(),
+            waiting: Vec::new(),
+            seconds: Vec::new(),
+        }
+    }
+
+    /// Reads on from `start`. `offset`: of the first octet of `data`, in the log.
+    pub fn go(&mut self, data: &[u8], start: usize, offset: u64, hour: &Hour, frame: &Frame) {
+        self.guarded(data, start, |run, line, start| run.render(line, start, offset + start as u64, hour, frame));
+    }
+
+    /// Gives each line to `render` until that says where to stop.
+    fn guarded(&mut self, data: &[u8], start: usize, render: impl Fn(&mut Run, &[u8], usize) -> Result<bool, Stop>) {
+        self.next = start;
+        while self.next <= data.len() {
+            let begin = self.next;
+            let end = memchr(b'\n', &data[begin..]).map_or(data.len(), |length| begin + length);
+            let written = self.out.len();
+            let waiting = self.waiting.len();
+            let done = catch_unwind(AssertUnwindSafe(|| render(self, &data[begin..end], begin))).unwrap_or_else(|_| {
+                self.panics += 1;
+                Ok(false)
+            });
+            match done {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.out.truncate(written);
+                    self.waiting.truncate(waiting);
+                    self.gaps.push(Gap { number: self.lines, start: begin, end, out: written });
+                    self.waiting.push(Waiting { out: usize::MAX, start: 0, end: 0, second: 0 });
+                }
+                Err(stop) => {
+                    self.stop = stop;
+                    return;
+                }
+            }
+            self.lines += 1;
+            self.next = end + 1;
+        }
+    }
+
+    /// One line: true when it is rendered, false when it is a gap.
+    fn render(&mut self, raw: &[u8], start: usize, offset: u64, hour: &Hour, frame: &Frame) -> Result<bool, Stop> {
+        let line = match raw {
+            [.., b'\r'] => &raw[..raw.iter().rposition(|&octet| octet != b'\r').map_or(0, |last| last + 1)],
+            _ => raw,
+        };
+        let mut time = [0; 40];
+        let (size, rest) = stamp(line, hour, &mut time)?;
+        let plain = json::is_plain(raw);
+        if !line.last().is_some_and(u8::is_ascii_graphic)
+            || !(plain || line[..line.len().min(mta::COLUMNS)].is_ascii() && std::str::from_utf8(raw).is_ok())
+        {
+            return Ok(false);
+        }
+        let place = Place { time: &time[..size], offset, raw, plain };
+        let out = if mta::connects(line) {
+            let Some(record) = mta::connection(&line[rest..], &frame.tables) else { return Ok(false) };
+            let out = native::connection(&mut self.out, &record, frame, &place);
+            self.connections += 1;
+            out
+        } else {
+            let Some(record) = mta::message(&line[rest..], &frame.tables) else { return Ok(false) };
+            let out = native::message(&mut self.out, &record, frame, &place);
+            self.messages += 1;
+            out
+        };
+        if self.seconds.last().is_none_or(|second| second[..] != time[..19]) {
+            let mut second = [0; 19];
+            second.copy_from_slice(&time[..19]);
+            self.seconds.push(second);
+        }
+        if self.first.is_empty() || self.first[..] > time[..size] {
+            self.first = time[..size].to_vec();
+        }
+        if self.last[..] < time[..size] {
+            self.last.clear();
+            self.last.extend_from_slice(&time[..size]);
+        }
+        self.waiting.push(Waiting { out, start, end: start + line.len(), second: self.seconds.len() - 1 });
+        Ok(true)
+    }
+
+    /// Gives all lines their ids. `gaps`: of each gap the second and the content; returns their ids.
+    pub fn settle(&mut self, data: &[u8], gaps: &[(Vec<u8>, Vec<u8>)], counts: &mut Counts, host: &[u8]) -> Vec<[u8; 16]> {
+        let mut filled = gaps.iter();
+        let mut ids = Vec::with_capacity(gaps.len());
+        let hosted: Vec<Vec<u8>> = if host.is_empty() {
+            Vec::new()
+        } else {
+            self.waiting.iter().map(|line| [&data[line.start..line.end], b"\0", host].concat()).collect()
+        };
+        let lines: Vec<(&[u8], &[u8])> = self
+            .waiting
+            .iter()
+            .enumerate()
+            .map(|(number, line)| {
+                if line.out == usize::MAX {
+                    filled.next().map_or((&b""[..], &b""[..]), |(second, content)| (second, content))
+                } else if host.is_empty() {
+                    (&self.seconds[line.second][..], &data[line.start..line.end])
+                } else {
+                    (&self.seconds[line.second][..], &hosted[number][..])
+                }
+            })
+            .collect();
+        let (waiting, out) = (&self.waiting, &mut self.out);
+        counts.assign(&lines, |number, id| match waiting[number].out {
+            usize::MAX => ids.push(*id),
+            at => json::hex_at(&mut out[at..at + 32], id),
+        });
+        ids
+    }
+
+    /// The output with the rendered records of the gaps, one line each, where they belong.
+    pub fn filled(&self, records: &[u8]) -> Vec<u8> {
+        let mut whole = Vec::with_capacity(self.out.len() + records.len());
+        let (mut done, mut rest) = (0, records);
+        for gap in &self.gaps {
+            let end = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+            whole.extend_from_slice(&self.out[done..gap.out]);
+            whole.extend_from_slice(&rest[..end]);
+            (done, rest) = (gap.out, &rest[end..]);
+        }
+        whole.extend_from_slice(&self.out[done..]);
+        whole
+    }
+}
+
+/// The stamp of a line as ISO 8601, put into `time`: its size, and where the rest of the line begins.
+fn stamp(line: &[u8], hour: &Hour, time: &mut [u8; 40]) -> Result<(usize, usize), Stop> {
+    let known = line.get(..STAMP).ok_or(Stop::Foreign)?;
+    if known[2] != b'-' || known[6] != b'-' {
+        return Err(Stop::Foreign);
+    }
+    if known[..15] != hour.stamp {
+        return Err(Stop::Hour);
+    }
+    let sixty = |tens: u8, ones: u8| (b'0'..=b'5').contains(&tens) && ones.is_ascii_digit();
+    if !sixty(known[15], known[16]) || known[17] != b':' || !sixty(known[18], known[19]) {
+        return Err(Stop::Foreign);
+    }
+    let mut end = STAMP;
+    if line.get(end) == Some(&b'.') {
+        end += 1;
+        end += line[end..].iter().take(10).take_while(|octet| octet.is_ascii_digit()).count();
+        // The Python takes a stamp of the usual length for whole, whatever is in it.
+        if end == STAMP + 1 || end > STAMP + 10 || (end != 23 && line.get(23) == Some(&b' ')) {
+            return Err(Stop::Foreign);
+        }
+    }
+    if line.get(end) != Some(&b' ') {
+        return Err(Stop::Foreign);
+    }
+    time[..14].copy_from_slice(&hour.iso);
+    let size = 14 + end - 15;
+    time[14..size].copy_from_slice(&line[15..end]);
+    time[size..size + 6].copy_from_slice(&hour.offset);
+    Ok((size + 6, end + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_makes_its_line_a_gap_and_leaves_nothing_of_it() {
+        let data = b"one\nbad\nthree";
+        let mut run = Run::new(Vec::new());
+        run.guarded(data, 0, |run, line, start| {
+            run.out.extend_from_slice(line);
+            assert!(line != b"bad");
+            run.out.push(b'\n');
+            run.waiting.push(Waiting { out: 0, start, end: start, second: 0 });
+            Ok(true)
+        });
+        assert_eq!((run.panics, run.lines, run.next), (1, 3, data.len() + 1));
+        assert_eq!(run.gaps.len(), 1);
+        assert_eq!((run.gaps[0].number, run.gaps[0].start, run.gaps[0].end), (1, 4, 7));
+        assert_eq!(run.filled(b"filled\n"), b"one\nfilled\nthree\n");
+    }
+
+    #[test]
+    fn a_stamp_of_another_hour_stops() {
+        let hour = Hour { stamp: *b"19-Jan-1998 19:", iso: *b"1998-01-19T19:", offset: *b"-05:00" };
+        let mut time = [0; 40];
+        let (size, rest) = stamp(b"19-Jan-1998 19:16:57.64 l", &hour, &mut time).unwrap();
+        assert_eq!((&time[..size], rest), (&b"1998-01-19T19:16:57.64-05:00"[..], 24));
+        let (size, rest) = stamp(b"19-Jan-1998 19:16:57 l", &hour, &mut time).unwrap();
+        assert_eq!((&time[..size], rest), (&b"1998-01-19T19:16:57-05:00"[..], 21));
+        assert_eq!(stamp(b"19-Jan-1998 20:16:57.64 l", &hour, &mut time), Err(Stop::Hour));
+        for line in [
+            "",
+            "19-Jan-1998 19:16:57",
+            "19-Jan-1998 19:16:57.",
+            "19-Jan-1998 19:16:60.64 l",
+            "19-Jan-1998 19:16:57.6  l",
+            "19-Jan-1998 19:16:57. l",
+        ] {
+            assert_eq!(stamp(line.as_bytes(), &hour, &mut time), Err(Stop::Foreign), "{line}");
+        }
+    }
+}

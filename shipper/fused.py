@@ -1,0 +1,82 @@
+"""Blocks of one log through the compiled twin, with Python at the lines that it does not know.
+
+- The twin is asked where the line before was MTA text, and the stamp of the next is in an hour that has one offset from UTC. It stops where
+  that ends, and leaves gaps for lines that are not straight: these are read together, and put where they belong.
+- Where it stops Python reads some lines: one at first, more where the twin gives little in between, so that a log that is not for it costs
+  no more than without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from shipper.compiled import Run, Twin
+from shipper.formats import mta_text
+from shipper.framing import Block
+from shipper.reader import Reader
+from shipper.record import Record
+from shipper.stamps import Clock
+
+LONG = 64
+"""A run of so many lines was worth it."""
+MOST = 4096
+"""Lines that Python reads at once."""
+
+Rendered = Callable[[Sequence[Record], Sequence[int]], bytes]
+"""(records, their numbers in the block) -> lines of output."""
+Counted = Callable[[Run], None]
+
+
+class Fused:
+    """One log. `reader` has the twin for its ids."""
+
+    def __init__(self, twin: Twin, reader: Reader, clock: Clock) -> None:
+        self._twin = twin
+        self._reader = reader
+        self._clock = clock
+        self._stretch = 1  # lines that Python reads when the twin stops
+
+    def render(self, block: Block, rendered: Rendered, counted: Counted) -> bytes:
+        """The output of a block of plain octets. `counted` is told of each run of the twin, `rendered` renders what Python has read."""
+        data, size = block.data, len(block.data)
+        pieces: list[bytes] = []
+        position = number = 0
+        while position <= size:
+            hour = self._clock.hour(data[position : position + 32].decode("latin-1")) if self._reader.latest is mta_text.FORMAT else None
+            if hour is not None:
+                run = self._twin.run(data, position, block.offset, hour)
+                pieces.append(self._whole(block, run, number, rendered))
+                counted(run)
+                position = run.next
+                number += run.lines
+                if run.lines >= LONG:
+                    self._stretch = 1
+                if position > size or (run.hour and run.lines):
+                    continue
+            end = _after(data, position, self._stretch)
+            records = self._reader.read(Block(data[position:end], block.offset + position))
+            pieces.append(rendered(records, range(number, number + len(records))))
+            position = end + 1
+            number += len(records)
+            self._stretch = min(2 * self._stretch, MOST)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _whole(self, block: Block, run: Run, number: int, rendered: Rendered) -> bytes:
+        """The output of a run, its gaps filled."""
+        if run.out is not None:
+            return run.out
+        data = block.data
+        records = self._reader.read_apart(
+            [data[start:end] for _, start, end in run.gaps], [block.offset + start for _, start, _ in run.gaps]
+        )
+        return self._twin.filled(rendered(records, [number + index for index, _, _ in run.gaps]))
+
+
+def _after(data: bytes, position: int, lines: int) -> int:
+    """The end of so many lines."""
+    for _ in range(lines):
+        end = data.find(b"\n", position)
+        if end < 0:
+            return len(data)
+        position = end + 1
+    return position - 1

@@ -1,0 +1,225 @@
+"""The compiled twin against the Python: the same octets through both, and the same output and account expected.
+
+`python -m tests.native.differ --lines 5000000` mutates lines of the fixtures until it has had so many (`make fuzz-native`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from shipper import compiled
+from shipper.formats import BY_NAME
+from shipper.framing import blocks
+from shipper.passage import Options, Passage, Tally, portions
+from shipper.profiles import PROFILES
+
+FORMATS = Path(__file__).resolve().parent.parent / "formats"
+GOLDEN = sorted(FORMATS.glob("*/*/input.log"))
+OBSERVED = 1_700_000_000_123_456_789
+ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Monrovia")
+
+SETTINGS = (
+    "",
+    "LOG_CONNECTION=255,LOG_NODE=1,LOG_PROCESS=1,LOG_NOTARY=1,LOG_FILENAME=1,LOG_MESSAGE_ID=1,LOG_USERNAME=1",
+    "LOG_CONNECTION=7,LOG_PROCESS=0,LOG_FILENAME=0,LOG_MESSAGE_ID=1,LOG_USERNAME=0",
+    "LOG_CONNECTION=3,LOG_SENSITIVITY=1,LOG_PRIORITY=1,LOG_INTERMEDIATE=1,LOG_INITIAL=1,LOG_FILTER=1,LOG_REASON=1,LOG_DIAGNOSTICS=1",
+    "LOG_CONNECTION=0,LOG_PROCESS=1,LOG_FILENAME=1,LOG_MESSAGE_ID=0,LOG_ENVELOPE_ID=1,LOG_QUEUE_TIME=1,LOG_HEADER=1",
+)
+"""Settings of generated servers, as their option.dat has them."""
+
+
+def options(module: Any = None, profile: str = "native", zone: str = "UTC", **others: Any) -> Options:
+    return Options(PROFILES[profile], zone=ZoneInfo(zone), observed=OBSERVED, twin=module, **others)
+
+
+def golden_options(case: Path) -> tuple[dict[str, Any], str]:
+    """What a fixture's options.json asks for, as options, and the log's name."""
+    path = case.with_name("options.json")
+    told: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    named = tuple(told["fields"]) if "fields" in told else None
+    only = BY_NAME[told["format"]] if "format" in told else None
+    wanted = {
+        "zone": told.get("timezone", "UTC"),
+        "fields": named,
+        "only": only,
+        "host": told.get("host", ""),
+        "raw": told.get("raw", "errors"),
+    }
+    return wanted, told.get("file", "")
+
+
+def converted(data: bytes, wanted: Options, file: str, sizes: Iterable[int] = (1 << 18,)) -> tuple[bytes, Tally, int]:
+    """(output, account, lines that the twin did) of octets read in chunks of these sizes, over and over."""
+
+    def chunks() -> Iterator[bytes]:
+        position = 0
+        while position < len(data):
+            for size in sizes:
+                yield data[position : position + size]
+                position += size
+
+    passage = Passage(wanted, file)
+    lines = b"".join(passage.render(block).lines for block in portions(blocks(chunks(), max_line=wanted.max_line)))
+    tally = passage.take_tally()
+    done, tally.compiled = tally.compiled, 0
+    assert not tally.given_up, "the twin panicked"
+    return lines, tally, done
+
+
+def differs(module: Any, data: bytes, file: str = "mail.log", sizes: Iterable[int] = (1 << 18,), **told: Any) -> str:
+    """What is not the same with and without the twin, in words; "" when nothing is."""
+    ours, account, none = converted(data, options(**told), file)
+    theirs, other, _ = converted(data, options(module, **told), file, sizes)
+    assert none == 0
+    if ours != theirs:
+        pairs = enumerate(zip(ours.split(b"\n"), theirs.split(b"\n"), strict=False))
+        number, (line, wrong) = next((number, pair) for number, pair in pairs if pair[0] != pair[1])
+        lines = data.split(b"\n")
+        return f"line {number + 1}: {lines[number]!r}\nPython {line!r}\n  twin {wrong!r}"
+    return "" if account == other else f"Python {account}\n  twin {other}"
+
+
+class Seeds(NamedTuple):
+    """Lines to begin with: of generated MTA logs, of the fixtures of MTA text, and of all fixtures."""
+
+    generated: list[bytes]
+    mta: list[bytes]
+    others: list[bytes]
+
+    def any(self, rng: random.Random, odd: int) -> bytes:
+        """A line; of all fixtures once in `odd` times."""
+        if not rng.randrange(odd):
+            return rng.choice(self.others)
+        return rng.choice(self.generated if rng.randrange(6) else self.mta)
+
+
+def seeds(directory: Path) -> Seeds:
+    """The lines, some of which are generated in an empty directory."""
+    generated: list[bytes] = []
+    for number, settings in enumerate(SETTINGS):
+        out = directory / str(number)
+        more = ["--options", settings] if settings else []
+        command = [sys.executable, "-m", "shipper", "generate", "--lines", "3000", "--rate", "20000", "--quiet", "--out", str(out)]
+        subprocess.run([*command, "--seed", str(number), *more], check=True)
+        generated += (out / "log" / "mail.log_current").read_bytes().split(b"\n") * (1 if settings else 8)
+    mta = [line for path in GOLDEN if path.parent.parent.name == "mta_text" for line in path.read_bytes().split(b"\n")]
+    others = [line for path in GOLDEN for line in path.read_bytes().split(b"\n")]
+    return Seeds(*([line for line in lines if len(line) < 2000] for lines in (generated, mta, others)))
+
+
+_BITS = (
+    b" ", b"  ", b"\r", b"\t", b'"', b"\\", b"<", b">", b"<>", b"(", b")", b"[", b"]", b"|", b";", b":", b",", b"/", b".", b"*", b"=", b"+", b"-",
+    b"0", b"7", b"250", b" 250 2.1.5 ok", b"E", b"DS", b"B", b"\xc3\xa9", b"\xe2\x80\xa8", b"\xc2\x85", b"\xff", b"\x00", b"\x1f", b"\xef\xbb\xbf",
+    b"rfc822;", b"dns;", b"smtp;", b"(TCP|", b" TCP|", b") smtp;", b") lmtp;", b"TLS", b"SMTP/", b"mailsrv", b" normal ", b"@", b"127.0.0.1",
+    b"2001:db8::1", b"::ffff:192.0.2.1", b"01.2.3.4",
+)  # fmt: skip
+
+
+def mutated(rng: random.Random, line: bytes, pool: Seeds) -> bytes:
+    """The line with some damage: octets flipped, cut, doubled, blanks more or fewer, a piece of another line."""
+    for _ in range(rng.choice((0, 0, 1, 1, 1, 2))):
+        at = rng.randrange(min(24, len(line)) if rng.randrange(200) else 0, len(line) + 1)
+        to = min(len(line), at + rng.choice((0, 1, 1, 2, 5, 20)))
+        kind = rng.randrange(9)
+        if kind == 0 and line:
+            at = min(at, len(line) - 1)
+            line = line[:at] + bytes([rng.randrange(256)]) + line[at + 1 :]
+        elif kind == 1:
+            line = line[:at]
+        elif kind == 2:
+            line = line[:at] + line[to:]
+        elif kind == 3:
+            line = line[:to] + line[at:]
+        elif kind == 4:
+            other = pool.any(rng, 5)
+            cut = rng.randrange(len(other) + 1)
+            line = line[:at] + other[cut : cut + rng.choice((1, 5, 20, 400))]
+        elif kind == 5:
+            words = line.split(b" ")
+            del words[rng.randrange(len(words))]
+            line = b" ".join(words)
+        elif kind == 6:
+            words = line.split(b" ")
+            words.insert(rng.randrange(len(words) + 1), rng.choice(pool.any(rng, 5).split(b" ")))
+            line = b" ".join(words)
+        else:
+            line = line[:at] + rng.choice(_BITS) + line[at if kind == 7 else to :]
+    return line.replace(b"\n", b" ")
+
+
+_DAYS = (b"27-Mar-2005", b"30-Oct-2005", b"30-oct-2005", b"03-Apr-2005", b"31-Dec-1999", b"30-Feb-2005", b"01-Jan-0001")
+
+
+def log_of(rng: random.Random, pool: Seeds, lines: int) -> bytes:
+    """A log of damaged lines whose stamps go on slowly, in some over an hour that comes twice, with repeats; other formats' lines in many or
+    in few."""
+    made: list[bytes] = []
+    day, second, odd = rng.choice(_DAYS), rng.randrange(0, 90_000), rng.choice((20, 2000, 20_000))
+    leap = rng.choice((0, 700, 3600))
+    while len(made) < lines:
+        second += rng.choice((0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0 if rng.randrange(50) else rng.choice((leap, -leap, -3))))
+        line = pool.any(rng, odd)
+        if line[2:3] == b"-" and line[6:7] == b"-" and rng.randrange(1000):
+            clock = b"%02d:%02d:%02d" % (second // 3600 % 24, second // 60 % 60, second % 60)
+            line = day + b" " + clock + line[20:]
+        line = mutated(rng, line, pool)
+        made += [line] * rng.choice((1, 1, 1, 1, 2, 3))
+    return b"\n".join(made[:lines])
+
+
+def told_of(rng: random.Random) -> dict[str, Any]:
+    """Options at random."""
+    return {
+        "file": rng.choice(("", "mail.log", 'a "b"/é')),
+        "zone": rng.choice(ZONES),
+        "raw": rng.choice(("always", "errors", "errors", "never")),
+        "host": rng.choice(("", "", "mta1.example.com")),
+        "profile": rng.choice(sorted(compiled.PROFILES)),
+        "max_line": rng.choice((1024, 1 << 20)),
+        "sizes": rng.choice(((1 << 18,), (1 << 18,), (4096, 700), (100_000, 1))),
+    }
+
+
+def fuzz(module: Any, pool: Seeds, lines: int, seed: int) -> Iterator[tuple[int, str]]:
+    """Yields (lines done, what differs or ""), log by log, until there were so many lines."""
+    done = number = 0
+    while done < lines:
+        rng = random.Random(f"{seed} {number}")
+        data = log_of(rng, pool, 4000)
+        told = told_of(rng)
+        found = differs(module, data, **told)
+        done += 4000
+        number += 1
+        yield done, f"seed {seed}, log {number - 1}, {told}: {found}" if found else ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.native.differ", description="Damaged lines through Python and its compiled twin."
+    )
+    parser.add_argument("--lines", type=int, default=5_000_000)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
+    wanted = parser.parse_args()
+    module, why = compiled.find()
+    if module is None:
+        sys.exit(f"no compiled twin: {why}")
+    with tempfile.TemporaryDirectory() as directory:
+        pool = seeds(Path(directory))
+    for done, found in fuzz(module, pool, wanted.lines, wanted.seed):
+        if found:
+            sys.exit(found)
+        if done % 200_000 == 0:
+            print(f"seed {wanted.seed}: {done:,} lines, no difference", flush=True)
+
+
+if __name__ == "__main__":
+    main()

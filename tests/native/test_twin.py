@@ -1,0 +1,94 @@
+"""The compiled twin is the Python: the same output and the same account, octet for octet."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shipper import compiled
+from shipper.framing import Block
+from shipper.passage import Passage
+from tests.native.differ import GOLDEN, SETTINGS, ZONES, converted, differs, fuzz, golden_options, options, seeds
+
+MODULE, WHY = compiled.find()
+pytestmark = pytest.mark.skipif(MODULE is None, reason=f"no compiled twin: {WHY}")
+PROFILES = sorted(compiled.PROFILES)
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: f"{path.parent.parent.name}/{path.parent.name}")
+def test_golden_lines_are_the_same(path: Path) -> None:
+    """Every fixture, with its own options, in every profile, with and without `raw`, in odd portions."""
+    data = path.read_bytes()
+    told, file = golden_options(path)
+    for profile in PROFILES:
+        assert not differs(MODULE, data, file, profile=profile, **told)
+        assert not differs(MODULE, data, file, (61, 7, 4096), profile=profile, **told)
+        for raw in ("always", "never"):
+            assert not differs(
+                MODULE, data, "a/mail.log", profile=profile, **{**told, "raw": raw, "host": told["host"] or "mta1.example.com"}
+            )
+
+
+@pytest.mark.parametrize("log_format", range(1, 7))
+@pytest.mark.parametrize("settings", SETTINGS, ids=range(len(SETTINGS)))
+def test_generated_logs_are_the_same(log_format: int, settings: str, tmp_path: Path) -> None:
+    """Logs of a server of each LOG_FORMAT, with few and with many of the optional fields."""
+    more = ["--options", settings] if settings else []
+    command = [sys.executable, "-m", "shipper", "generate", "--lines", "2500", "--rate", "20000", "--quiet", "--out", str(tmp_path)]
+    subprocess.run([*command, "--seed", str(log_format), "--log-format", str(log_format), *more], check=True)
+    zone = ZONES[log_format % len(ZONES)]
+    for path in sorted((tmp_path / "log").iterdir()):
+        for profile in PROFILES:
+            assert not differs(MODULE, path.read_bytes(), path.name, zone=zone, profile=profile), path
+
+
+def test_damaged_lines_are_the_same(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Lines of the fixtures with octets flipped, cut, doubled and moved, over hours that come twice, with all options."""
+    lines = request.config.getoption("--fuzz-lines")
+    for _, found in fuzz(MODULE, seeds(tmp_path), lines, 1):
+        assert not found
+
+
+def test_it_does_the_straight_lines_itself() -> None:
+    """Else everything would be the same, and nothing faster."""
+    data = b"\n".join(LINE % (number // 60, number % 60) for number in range(1000))
+    _, tally, done = converted(data, options(MODULE), "mail.log")
+    assert done == tally.lines == 1000
+
+
+LINE = b"19-Jan-1998 19:%02d:%02d.64 2e2d.2.1 tcp_local    ims-ms       E 1 adam@example.com rfc822;bob@example.org bob@example.org"
+
+
+def test_what_the_next_lines_depend_on_is_the_same_wherever_it_is_cut() -> None:
+    """Passages that will go on alike have the same state: workers are compared by it."""
+    lines = [LINE % (number // 100, number // 7 % 60) for number in range(600)] + [b"a text", b"a text"]
+    whole, parts = (Passage(options(MODULE), "mail.log") for _ in range(2))
+    whole.render(Block(b"\n".join(lines), 0))
+    offset = 0
+    for line in lines:
+        parts.render(Block(line, offset))
+        offset += len(line) + 1
+    assert whole.state() == parts.state()
+    parts.render(Block(lines[-3], offset))
+    assert whole.state() != parts.state()
+
+
+def test_one_of_another_version_is_not_used(tmp_path: Path) -> None:
+    """And says so."""
+    (tmp_path / "shipper_native.py").write_text("VERSION = '0.0.0'\n")
+    assert "of version 0.0.0, which is not used" in _told({"PYTHONPATH": str(tmp_path)})
+
+
+def test_it_can_be_turned_off() -> None:
+    """SHIPPER_NATIVE=0."""
+    assert "turned off" in _told({"SHIPPER_NATIVE": "0"})
+
+
+def _told(environment: dict[str, Any]) -> str:
+    command = [sys.executable, "-c", "from shipper import compiled; print(compiled.find())"]
+    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=True).stdout
