@@ -287,7 +287,8 @@ $ shipper test tests
 
 `records` has one entry for each line, with the fields of the native profile that matter; a field that is given without a value must be absent.
 `routes` is the outputs of every record, or a list with one entry for each record: an output, a list of them, or `dropped`. `input` names the input
-whose settings hold; `service` says what the log's name would (`imap`, `dispatcher`). The exit code is 1 when a test failed. `conf/tests/elk.yaml`
+whose settings hold; `service` says what the log's name would (`imap`, `dispatcher`); `priority` is what records have at a syslog output, as
+`mail.info`, one for all or a list with one for each. The exit code is 1 when a test failed. `conf/tests/elk.yaml`
 has tests of `conf/elk.yaml`.
 
 """

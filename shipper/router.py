@@ -171,6 +171,15 @@ class Router:
                 return frozenset(reached)
         return frozenset(reached.union(self._settled(record).to))
 
+    def tried(self, record: Record, input: str = "") -> list[tuple[bool, Rule]]:
+        """The routes that a record of this kind from this input can fit, in order, and whether each takes all of them: then it is the last."""
+        return [(fits is None and rule.ends, rule) for fits, rule, _ in self._plan(type(record), input)]
+
+    def by_settings(self, record: Record) -> Decision:
+        """What becomes of a record that no route fits."""
+        outcome = self._settled(record)
+        return Decision(outcome.to, outcome.priority, None, self._destination(record), record, outcome.dropped)
+
     def _whole(self, records: Sequence[Record], outcome: _Outcome) -> Routed:
         """A batch with one outcome."""
         priorities = None if outcome.priority is None else [outcome.priority] * len(records)

@@ -57,6 +57,7 @@ COMMANDS = {
     "doctor": "doctor",
     "check": "check",
     "routes": "routes",
+    "routes": "routes",
     "test": "test_",
     "assets": "assets",
 }

@@ -7,7 +7,8 @@
           19-Jan-1998 19:16:57.64 l tcp_local E 1 bob@example.com rfc822;amy@example.org amy@example.org
         records:                      # one for each line; fields of the native profile, those that matter
           - {kind: mta, code: E, recipient: amy@example.org}
-        routes: [archive]             # of every record; or one list, or `dropped`, for each of them
+        routes: [archive, siem]       # of every record; or one list, or `dropped`, for each of them
+        priority: mail.info           # of every record at a syslog output, or one for each; `as it is`: that of the record
 
 A field that is expected without a value must be absent.
 """
@@ -30,11 +31,14 @@ from shipper.config.units import Part
 from shipper.config.validate import did_you_mean, listed, validated
 from shipper.framing import Block
 from shipper.inputs.base import Reading
+from shipper.mailserver.settings import priority_in_words, priority_of
 from shipper.reader import Reader
 from shipper.record import Record
 from shipper.router import Decision
 
 DROPPED = "dropped"
+AS_IT_IS = "as it is"
+"""What a syslog output has for records whose facility and severity no setting gives: those of the record."""
 
 
 def _lines(value: object) -> object:
@@ -50,6 +54,7 @@ class Case(Part):
     lines: Annotated[list[str], BeforeValidator(_lines)] = Field(min_length=1, description="The lines of a log.")
     records: list[dict[str, Any]] | None = Field(None, description="What each line becomes.")
     routes: str | list[str | list[str]] | None = Field(None, description="The outputs that get the records, or `dropped`.")
+    priority: str | list[str] | None = Field(None, description="What they have at a syslog output, as mail.info; or `as it is`.")
 
 
 class _Cases(Part):
@@ -121,14 +126,12 @@ class _Case:
             self._records(records)
         if self.case.routes is not None:
             self._routes(records)
+        if self.case.priority is not None:
+            self._priorities(records)
         return self.problems
 
     def _read(self) -> list[Record]:
-        settings, section = self.config.settings, self.config.inputs.get(self.case.input)
-        zone = getattr(section, "timezone", None) or settings.timezone
-        host = getattr(section, "host", None) or settings.host
-        reading = Reading(ZoneInfo(zone) if zone else None, host, settings.raw, self.config.fields_of(section))
-        reader = Reader(reading.log(self.case.service), raw=getattr(section, "raw", None) or settings.raw)
+        reader = reader_of(self.config, self.case.input, self.case.service)
         return reader.read(Block("\n".join(self.case.lines).encode(errors="surrogateescape"), 0))
 
     def _records(self, records: Sequence[Record]) -> None:
@@ -174,20 +177,46 @@ class _Case:
             if sorted(decision.to) != sorted(str(name) for name in wanted):
                 self._wrong(f"record {number} {_told(decision)}", one)
 
+    def _priorities(self, records: Sequence[Record]) -> None:
+        node = self.parts["priority"]
+        expected = node.value if isinstance(node.value, list) else [node] * len(records)
+        if len(expected) != len(records):
+            self._wrong(f"{_count(len(records), 'record')}, priorities of {len(expected)}", node)
+            return
+        router = self.config.router()
+        for number, (one, record) in enumerate(zip(expected, records, strict=True), 1):
+            decision = router.decide(record, self.case.input)
+            word = AS_IT_IS if decision.priority is None else priority_in_words(decision.priority)
+            wanted = priority_of(str(one.value)) if one.value != AS_IT_IS else None
+            if wanted is None and one.value != AS_IT_IS:
+                self._wrong(f"'{one.value}' is no priority", one, ("as mail.info, or `as it is`: that of the record",))
+            elif wanted != decision.priority:
+                self._wrong(f"record {number} goes to syslog as {word}{_because(decision)}", one)
+
     def _wrong(self, what: str, node: Node, notes: tuple[str, ...] = ()) -> None:
         self.problems.append(Problem("C113", f"{self.title}: {what}", node.place, "expected" if node.value is not None else "", notes))
+
+
+def reader_of(config: Config, input: str, service: str = "") -> Reader:
+    """What reads lines as an input of this name would; as the configuration says, where it has none. `service`: what a log's name would say."""
+    settings, section = config.settings, config.inputs.get(input)
+    zone = getattr(section, "timezone", None) or settings.timezone
+    host = getattr(section, "host", None) or settings.host
+    reading = Reading(ZoneInfo(zone) if zone else None, host, settings.raw, config.fields_of(section))
+    return Reader(reading.log(service), raw=getattr(section, "raw", None) or settings.raw)
 
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}{'s' if number != 1 else ''}"
 
 
+def _because(decision: Decision) -> str:
+    """What settings say of it, as the end of a sentence."""
+    return f", as {', '.join(map(str, decision.destination.by))} says" if decision.destination else ""
+
+
 def _told(decision: Decision) -> str:
-    said = ", ".join(map(str, decision.destination.by)) if decision.destination else ""
-    if decision.rule:
-        because = f", as the route at {decision.rule.place} says"
-    else:
-        because = f", as {said} says" if said else ", as no route fits it"
+    because = f", as the route at {decision.rule.place} says" if decision.rule else _because(decision) or ", as no route fits it"
     return f"goes to {listed(decision.to, 'and')}{because}" if decision.to else f"is dropped{because}"
 
 

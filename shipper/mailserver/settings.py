@@ -193,3 +193,8 @@ def priority_of(text: str) -> int | None:
         return FACILITIES.index(facility) * 8 + SEVERITIES.index(severity) if known else None
     number = int(text) if text.isdecimal() and text.isascii() and len(text) < 4 else -1
     return number if 0 <= number < len(FACILITIES) * 8 else None
+
+
+def priority_in_words(number: int) -> str:
+    """22 -> `mail.info`."""
+    return f"{FACILITIES[number >> 3]}.{SEVERITIES[number & 7]}"
