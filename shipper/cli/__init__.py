@@ -57,7 +57,6 @@ COMMANDS = {
     "doctor": "doctor",
     "check": "check",
     "routes": "routes",
-    "routes": "routes",
     "test": "test_",
     "assets": "assets",
 }
