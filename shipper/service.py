@@ -34,6 +34,7 @@ from shipper.config.load import Loaded
 from shipper.config.sections import Config, Settings
 from shipper.deadletter import DeadLetters
 from shipper.errors import Failure
+from shipper.expiry import Expiry, Own, ends
 from shipper.inputs import KINDS as INPUTS
 from shipper.inputs.base import Input, Reading
 from shipper.lane import Lane
@@ -54,8 +55,9 @@ CONTROL = "control"
 """The Unix socket in the state directory that `shipper status` and `shipper tap` ask."""
 
 _PULSE = 1.0
+_CERTIFICATES = 3600.0
 _ONCE_LOOKED = 10.0
-"""Seconds between two looks at how late the loop is, and over how many the worst is remembered."""
+"""Seconds between two looks at how late the loop is, between two at our certificates, and over how many the worst is remembered."""
 
 _NOT_RESUMED = ("syslog", "stdin")
 """Inputs that cannot read again what they have handed over."""
@@ -85,6 +87,7 @@ class Service:
         self._reloads = {"taken": 0, "refused": 0}
         self._refused = ""
         self._late = _Worst()
+        self._expiry = Expiry()
         self._orphans: set[str] = set()
         self._metrics: Metrics | None = None
         self._hup = asyncio.Event()
@@ -250,7 +253,9 @@ class Service:
         backoff = Backoff(first=section.retry.first, cap=section.retry.longest)
         redact = section.redact.redaction() if section.redact else None
         if section.buffer.kind == "memory":
-            return Lane(output, MemoryBuffer(section.buffer.size, when_full, name=name, intents=intents), letters, backoff=backoff, redact=redact)
+            return Lane(
+                output, MemoryBuffer(section.buffer.size, when_full, name=name, intents=intents), letters, backoff=backoff, redact=redact
+            )
         directory = self._directory.path / SPOOLS / name
         try:
             directory.parent.mkdir(mode=0o700, exist_ok=True)
@@ -279,7 +284,11 @@ class Service:
         loop = asyncio.get_running_loop()
         pause = min(_PULSE, self._systemd.watchdog / 3) if self._systemd.watchdog else _PULSE
         told = "running"
+        looked = -_CERTIFICATES
         while True:
+            if loop.time() - looked >= _CERTIFICATES:
+                looked = loop.time()
+                self._expiry.look(self.certificates(), time.time())
             due = loop.time() + pause
             await asyncio.sleep(pause)
             self._late.seen(loop.time() - due, loop.time())
@@ -334,6 +343,19 @@ class Service:
             down["checkpoints"] = self._checkpoints.problem
         return down
 
+    def certificates(self) -> list[Own]:
+        """Our own, of inputs and outputs, each with its end."""
+        sections = [
+            *((f"input '{name}'", section) for name, section in self._config.inputs.items()),
+            *((f"output '{name}'", section) for name, section in self._config.outputs.items()),
+        ]
+        found = []
+        for whose, section in sections:
+            tls = getattr(section, "tls", None)
+            if path := str(getattr(tls, "certificate", None) or getattr(tls, "cert_file", None) or ""):
+                found.append(Own(whose, path, ends(path)))
+        return found
+
     def status(self) -> dict[str, Any]:
         """What `/status` shows."""
         lanes = {name: (target, lane) for name, target, lane in self._pipeline.lanes()}
@@ -352,6 +374,9 @@ class Service:
             "loop_delay": round(self._late.seconds, 4),
             "config": {"files": self._taken.files, "hash": self._taken.hash, "taken": _iso(self._taken.time), "refused": self._refused},
             "checkpoints": {"written": self._checkpoints.written, "problem": self._checkpoints.problem},
+            "certificates": [
+                {"of": own.whose, "file": own.path, "ends": None if own.ends is None else _iso(own.ends)} for own in self.certificates()
+            ],
             "down": self.down(),
             "inputs": inputs,
             "outputs": outputs,
@@ -389,6 +414,10 @@ class Service:
             yield Number("shipper_reloads", times, {"outcome": outcome})
         yield Number("shipper_checkpoints_written", self._checkpoints.written)
         yield Number("shipper_checkpoints_failing", bool(self._checkpoints.problem))
+        for own in self.certificates():
+            if own.ends is not None:
+                kind, _, name = own.whose.partition(" ")
+                yield Number("shipper_certificate_end_time_seconds", own.ends, {kind: name.strip("'")})
         yield Number("shipper_loop_delay_seconds", self._late.seconds)
         yield Number("shipper_resident_octets", resident())
         yield Number("shipper_start_time_seconds", self._started)

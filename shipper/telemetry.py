@@ -63,6 +63,7 @@ GAUGES = {
     "shipper_input_lag_octets": "Octets that stand in an input's files and are not read yet.",
     "shipper_input_lag_seconds": "Age of the oldest of them.",
     "shipper_checkpoints_failing": "1 when the checkpoints cannot be written.",
+    "shipper_certificate_end_time_seconds": "When the certificate of an input or an output ends, in seconds since 1970.",
     "shipper_loop_delay_seconds": "How much too late the event loop was, at its latest in the last seconds.",
     "shipper_resident_octets": "Memory of the process.",
     "shipper_start_time_seconds": "When the process began, in seconds since 1970.",

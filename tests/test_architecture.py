@@ -44,7 +44,7 @@ WAY = (
     ("lane",),
     ("checkpoints",),
     ("config",),
-    ("telemetry", "process"),
+    ("telemetry", "expiry", "process"),
     ("pipeline",),
     ("service",),
     ("knowledge",),
