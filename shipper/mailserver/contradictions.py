@@ -126,6 +126,20 @@ def _limits(server: MailServer) -> Said:
                 yield _warning(about, f"{one.name.rpartition('.')[2]} of '{service}' is more than {larger}: {why}", other)
 
 
+def _limits_out_of_reach(server: MailServer) -> Said:
+    """The number of files, and how big and old each may become, bounds their size and age together as well."""
+    for service in server.services:
+        if server.logfile(service, "syslogfacility").value != "none":
+            continue
+        files = server.logfile(service, "maxlogfiles")
+        for whole, part, what in (("maxlogsize", "maxlogfilesize", "bytes"), ("expirytime", "rollovertime", "seconds")):
+            limit, each = server.logfile(service, whole), server.logfile(service, part)
+            most = files.number * each.number
+            if limit.place and limit.value != LOGFILE[whole].default and limit.number > most:
+                told = f"{files.number} files of {each.number} {what} are {most}"
+                yield _warning(limit, f"{whole} of '{service}' is never reached: {told}, and older ones go", files, each)
+
+
 def _trace_filtered(server: MailServer) -> Said:
     trace = server.settings.get(TRACE)
     services = {"yes": ("imap", "pop"), "msgtrace": ("msgtrace",)}.get(str(trace.value) if trace else "", ())
@@ -159,6 +173,7 @@ RULES: tuple[Callable[[MailServer], Said], ...] = (
     _no_connection_records,
     _facility_and_files,
     _limits,
+    _limits_out_of_reach,
     _trace_filtered,
     _nothing_logged,
 )

@@ -52,17 +52,19 @@ def logical(file: str, text: str, comments: str, *, strip: bool) -> Iterator[Lin
     beginning of a continued line do not count."""
     pieces: list[str] = []
     spots: list[tuple[int, int, int]] = []
+    length = 0
     for number, line in enumerate(physical(text), 1):
         first = line[:1] if spots else line.lstrip()[:1]
         if first and first in comments:
             continue
         start = len(line) - len(line.lstrip()) if spots and strip else 0
         rest = line[start:].rstrip()
-        spots.append((sum(map(len, pieces)), number, start + 1))
+        spots.append((length, number, start + 1))
         goes_on = rest.endswith("\\")
         pieces.append(rest[:-1] if goes_on else rest)
+        length += len(pieces[-1])
         if not goes_on:
             yield Line("".join(pieces), file, tuple(spots))
-            pieces, spots = [], []
+            pieces, spots, length = [], [], 0
     if spots:
         yield Line("".join(pieces), file, tuple(spots))

@@ -132,14 +132,16 @@ def surplus(older: Sequence[LogFile], size: int, begun: float, free: int, now: f
     """The files to delete, the oldest first. `older`: those rolled over, from old to new; `size` and `begun` of the current one, `free` octets
     on the disk, both as they will be after the next write."""
     goes: list[LogFile] = []
-    total = size + sum(file.size for file in older)
+    old = sum(file.size for file in older)
+    total = size + old
+    within_reach = free + old >= limits.minfreediskspace  # else others fill the disk, and no file of ours would help
     for number, file in enumerate(older):
         ended = max(file.begun, older[number + 1].begun if number + 1 < len(older) else begun)  # the clock may have gone back
         files = len(older) - number + 1
         if not (
             (limits.maxlogfiles and files > limits.maxlogfiles)
             or (limits.maxlogsize and total > limits.maxlogsize)
-            or free < limits.minfreediskspace
+            or (within_reach and free < limits.minfreediskspace)
             or (limits.expirytime and now - ended >= limits.expirytime)
         ):
             break

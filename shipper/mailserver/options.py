@@ -46,14 +46,15 @@ LOGFILE: Mapping[str, Kind] = {
 
 _PRIORITY = Kind(0, least=-191, most=191)
 _SWITCH = Kind(0)
-_BITS = Kind(0)
+_BITS = Kind(0, least=-1)
+"""A sum of bits; -1 has them all."""
 
 MTA: Mapping[str, Kind] = {
     "LOG_MESSAGES_SYSLOG": _PRIORITY,
     "LOG_CONNECTIONS_SYSLOG": _PRIORITY,
     "LOG_CONNECTION": _BITS,
     "SEPARATE_CONNECTION_LOG": _SWITCH,
-    "LOG_FORMAT": Kind(1, least=1, most=6),
+    "LOG_FORMAT": Kind(1, least=1),
     "LOG_MESSAGE_ID": _SWITCH,
     "LOG_FILENAME": _SWITCH,
     "LOG_PROCESS": _SWITCH,
@@ -63,7 +64,7 @@ MTA: Mapping[str, Kind] = {
     "LOG_INTERMEDIATE": _BITS,
     "LOG_FILTER": _SWITCH,
     "LOG_REASON": _BITS,
-    "LOG_DIAGNOSTICS": Kind(1),
+    "LOG_DIAGNOSTICS": Kind(1, least=-1),
     "LOG_REMOTE_MTA": _BITS,
     "LOG_QUEUE_TIME": _SWITCH,
     "LOG_SENSITIVITY": _SWITCH,
@@ -91,6 +92,9 @@ NAMED: Mapping[str, Kind] = {
     "local.msgtrace.active": Kind("no", number=False, words=("no", "yes", "msgtrace", "transactlog")),
 }
 """What is neither an option of the MTA nor of a log file."""
+
+LAST_FORMAT = 6
+"""The highest LOG_FORMAT that is known; a later one is kept and reported."""
 
 ON_WITH_XML = (
     "LOG_FILENAME", "LOG_FILTER", "LOG_MESSAGE_ID", "LOG_NOTARY", "LOG_PRIORITY", "LOG_PROCESS", "LOG_QUEUE_TIME", "LOG_REASON", "LOG_USERNAME",

@@ -10,7 +10,7 @@ it, nothing is raised: what cannot be read or taken is in `problems`, what is od
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,11 +20,11 @@ from shipper.mailserver import configutil, dispatcher, optionfile
 from shipper.mailserver.channels import Channels
 from shipper.mailserver.contradictions import contradictions
 from shipper.mailserver.lines import Assignment, physical
-from shipper.mailserver.options import CHANNEL_OPTIONS, LOGFILE, LOGFILE_PREFIX, MTA, MTA_ELSE, SERVICES, canonical
+from shipper.mailserver.options import CHANNEL_OPTIONS, LAST_FORMAT, LOGFILE, LOGFILE_PREFIX, MTA, MTA_ELSE, SERVICES, canonical
 from shipper.mailserver.settings import MAIL_INFO, MailServer, Refused, Setting, kind_of, priority_of, typed
 from shipper.mailserver.tailor import FILES, Tailor
 
-MAX_OCTETS = 8 << 20
+MAX_OCTETS = 4 << 20
 _CHANNEL = "channel:"
 _PRIORITY = MTA["LOG_MESSAGES_SYSLOG"]
 _UNITS = re.compile(r"([0-9]{1,9})\s*([a-z]{1,7})", re.IGNORECASE | re.ASCII)
@@ -59,6 +59,7 @@ class _Reading:
     warnings: list[Problem] = field(default_factory=list)
     read: list[str] = field(default_factory=list)
     sources: dict[str, Sequence[str]] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
     tailor: Tailor | None = None
     by_hand: Mapping[str, Place] = field(default_factory=dict)
     hand: bool = False
@@ -177,6 +178,9 @@ class _Reading:
                 continue
             if value == "" and not kind_of(name):
                 continue
+            if name == "LOG_FORMAT" and isinstance(value, int) and value > LAST_FORMAT:
+                message = f"LOG_FORMAT={written.value} is a format that we do not know: the last one known is {LAST_FORMAT}"
+                self.warnings.append(Problem("C156", message, written.value_place, warning=True))
             setting = Setting(name, value, written.place, written.value)
             before = self.settings.get(name)
             if before is not None and self.hand and name not in self.replaced and before.place and not self._ours(before):
@@ -215,7 +219,10 @@ class _Reading:
                 self.headers[channel] = Setting("logheader", number, written.place, written.value)
 
     def _known(self, name: str, written: Assignment) -> None:
-        """Says when a name looks like that of a logging option and is none."""
+        """Says when a name looks like that of a logging option and is none; once of each."""
+        if name in self.seen:
+            return
+        self.seen.add(name)
         notes: tuple[str, ...] = ()
         if kind_of(name) or name in MTA_ELSE:
             if not name.startswith(LOGFILE_PREFIX):
@@ -224,16 +231,16 @@ class _Reading:
             if service in SERVICES:
                 return
             message = f"'{service}' is no service that we know"
-            near = get_close_matches(service, SERVICES, 1)
+            near = _near(service, SERVICES)
             notes = (f"did you mean '{near[0]}'?",) if near else (f"the services: {', '.join(SERVICES[:-1])}",)
         elif name in CHANNEL_OPTIONS:
             message = f"'{written.name}' is an option of a channel's own option file: here it has no effect"
         elif name.startswith(LOGFILE_PREFIX):
             message = f"'{written.name}' is no option of a log file that we know: it is kept, and rules nothing"
-            near = get_close_matches(name.rpartition(".")[2], LOGFILE, 1)
+            near = _near(name.rpartition(".")[2], LOGFILE)
             notes = (f"did you mean '{near[0]}'?",) if near else (f"the options: {', '.join(LOGFILE)}",)
         elif "." not in name:
-            near = get_close_matches(name, MTA, 1, 0.85)
+            near = _near(name, MTA, 0.85)
             if not near and not name.startswith("LOG_"):
                 return
             message = f"'{written.name}' is no logging option of the MTA that we know: it is kept, and rules nothing"
@@ -243,10 +250,15 @@ class _Reading:
         self.warnings.append(Problem("C156", message, written.place, "", notes, warning=True))
 
 
+def _near(word: str, known: Iterable[str], cutoff: float = 0.6) -> list[str]:
+    """The name that a word was probably meant to be; nobody meant a long one."""
+    return get_close_matches(word, known, 1, cutoff) if len(word) <= 40 else []
+
+
 def _meant(name: str, value: str, refused: Refused) -> tuple[str, ...]:
     """What a value that is none was probably meant to be, or how the right ones are written."""
     word = value.lower()
-    near = [known for known in refused.known if word and known.startswith(word)] or get_close_matches(word, refused.known, 1, 0.6)
+    near = [known for known in refused.known if word and known.startswith(word)] or _near(word, refused.known)
     if near:
         return (f"did you mean '{near[0]}'?",)
     kind = kind_of(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,23 @@ def test_each_spelling(tmp_path: Path, kind: str, line: str, name: str, value: i
     written = physical(line)[setting.place.line - 1][start : start + setting.place.length]
     assert canonical(written.partition(";")[0]).rpartition(".")[2].lower() == name.rpartition(".")[2].lower()
     assert found.is_set(name) and found.number(name) == (value if isinstance(value, int) else 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_time_is_linear(tmp_path: Path, kind: str) -> None:
+    """A quarter of a megabyte of one continued line, of names that are nearly right, of blanks, or in one word takes no time to speak of."""
+    many = 1 << 18
+    for content in (
+        "a\\\n" * (many // 3),
+        "LOG_PROCES=1\n" * (many // 13),
+        "a" + " " * many + "b",
+        "LOG_" + "x" * many + "=1",
+        "=" * many,
+        "\n" * many,
+    ):
+        began = time.monotonic()
+        server(tmp_path, **{kind: content})
+        assert time.monotonic() - began < 5
 
 
 def test_defaults_are_those_of_the_product() -> None:

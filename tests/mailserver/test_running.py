@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
 
-from tests.test_service import append, numbers, running
+from tests.test_service import append, numbers, running, shipper
 
 
 def test_hup_reads_the_option_file_again(tmp_path: Path) -> None:
@@ -21,6 +22,9 @@ def test_hup_reads_the_option_file_again(tmp_path: Path) -> None:
         service.process.send_signal(signal.SIGHUP)
         service.until_told("configuration taken")
         append(service.log, 10, 10)
+        last = time.monotonic() + 15
+        while json.loads(shipper("status", "--json", service.config).stdout)["ledger"]["read"] < 20:
+            assert time.monotonic() < last, "was not read"
         options.write_text("\nLOG_MESSAGES_SYSLOG=-220\n")
         service.process.send_signal(signal.SIGHUP)
         said = service.until_told("not taken")
