@@ -57,12 +57,15 @@ def dead_ends(config: Config) -> Iterator[Problem]:
         found = router.decide(record).destination
         if found is None or found.by[-1].name in told or any(router.reachable(record, one) for one in inputs):
             continue
-        lost.setdefault(found.by[-1].name, (found.by[-1], []))[1].append(label)
+        if found.syslog or found.files:  # a loglevel of Nolog is meant
+            by = found.by[-1]
+            lost.setdefault(by.name if by.place else "", (by, []))[1].append(label)
     for setting, labels in lost.values():
         only = "for log files only" if setting.value in (0, "none") else "for syslog only"
+        why = f"as {_told(setting)}" if setting.place else "as no setting sends them to syslog"
         yield Problem(
             "C157",
-            f"records of {listed(labels, 'and')} go nowhere: they are {only}, as {_told(setting)}, and there is no output for that",
+            f"records of {listed(labels, 'and')} go nowhere: they are {only}, {why}, and there is no output for that",
             setting.place if setting.place and setting.place.line else config.places[f"outputs.{next(iter(config.outputs))}"],
             notes=("`takes: all` in an output, or a route with `to`, gives them to it; a route with `drop: yes` says that it is meant so",),
             warning=True,
