@@ -5,6 +5,7 @@
   `client_ca`, `permitted` of those only the ones in the list `permitted`.
 - A peer is permitted by its certificate's SHA-256 fingerprint, or by a name in its subjectAltName: dNSName or iPAddress. The common name is no
   name. `*` stands for one whole label, the left-most, and only before two others.
+- `crl`: a client's certificate that is on its issuer's list is not accepted; nor is any, while that list is missing or out of date.
 - Certificates that were renewed on disk are taken for the next connection. While they do not fit each other (one is written, the other not
   yet) the old ones serve on.
 """
@@ -38,6 +39,9 @@ class Tls(Part):
         description="Who may connect: anybody, who has a certificate of `client_ca`, or of those who is in `permitted`."
     )
     client_ca: str = Field("", description="PEM file with the CA certificates of clients, or with self-signed ones.")
+    crl: str = Field(
+        "", description="PEM file with the revocation lists of the CAs that issue clients' certificates; empty: none is asked."
+    )
     permitted: tuple[str, ...] = Field(
         (), description="Permitted clients: DNS name (*.example.com is one label more), IP address, or SHA256: and a fingerprint."
     )
@@ -59,6 +63,8 @@ class Tls(Part):
     def _fits(self) -> Self:
         if self.clients != "anon" and not self.client_ca:
             raise ValueError(f"clients: {self.clients} needs client_ca")
+        if self.crl and self.clients == "anon":
+            raise ValueError("crl is about clients' certificates: clients: anon asks for none")
         if (self.clients == "permitted") != bool(self.permitted):
             raise ValueError("permitted is for clients: permitted, and not empty there")
         return self
@@ -70,7 +76,7 @@ class Certificates:
     def __init__(self, section: Tls) -> None:
         """Raises Failure R509 when they cannot be used."""
         self._section = section
-        self._files = [section.certificate, section.key, *([section.client_ca] if section.client_ca else [])]
+        self._files = [section.certificate, section.key, *filter(None, (section.client_ca, section.crl))]
         self._seen = self._state()
         try:
             self._context = _context(section)
@@ -160,6 +166,11 @@ def _context(section: Tls) -> ssl.SSLContext:
     if section.clients != "anon":
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(section.client_ca)
+        if section.crl:
+            context.load_verify_locations(section.crl)
+            if not context.cert_store_stats()["crl"]:
+                raise ValueError(f"no revocation list in {section.crl}")
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     return context
 
 

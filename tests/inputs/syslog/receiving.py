@@ -7,11 +7,16 @@ import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from shipper.batch import Batch
 from shipper.inputs.base import Reading
@@ -132,6 +137,22 @@ class Authority:
         self.directory = directory
         self.file = str(directory / "ca.pem")
         self.ca.cert_pem.write_to_path(self.file)
+
+    def revoke(self, *certificates: str, days: float = 1) -> str:
+        """A list of the CA with these certificates (files), good for so many days, in a file that is replaced at once."""
+        now = datetime.now(UTC)
+        last = now + timedelta(days=days)
+        issuer = x509.load_pem_x509_certificate(self.ca.cert_pem.bytes()).subject
+        made = x509.CertificateRevocationListBuilder(issuer, min(now, last) - timedelta(days=1), last)
+        for path in certificates:
+            number = x509.load_pem_x509_certificate(Path(path).read_bytes()).serial_number
+            made = made.add_revoked_certificate(x509.RevokedCertificateBuilder(number, now).build())
+        key = load_pem_private_key(self.ca.private_key_pem.bytes(), None)
+        assert isinstance(key, EllipticCurvePrivateKey)
+        path_ = self.directory / "crl.pem"
+        path_.with_suffix(".new").write_bytes(made.sign(key, SHA256()).public_bytes(Encoding.PEM))
+        os.replace(path_.with_suffix(".new"), path_)
+        return str(path_)
 
     def issue(self, name: str, *identities: str, common_name: str | None = None) -> tuple[str, str]:
         """(certificate, key) for these names, in files of this name, each of which is replaced at once."""

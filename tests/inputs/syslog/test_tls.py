@@ -136,6 +136,39 @@ def test_a_valid_certificate_is_asked_for(authority: Authority, tmp_path: Path, 
     asyncio.run(main())
 
 
+def test_a_revoked_certificate_is_not_accepted(authority: Authority, said: list[str]) -> None:
+    """One on the CA's list is refused, another comes in; a new list is taken with the next connection; one that is out of date lets nobody in."""
+    one, two = authority.issue("one", "one.example.com"), authority.issue("two", "two.example.com")
+    tls = {**settings(authority, "certificate"), "crl": authority.revoke(one[0])}
+
+    async def main() -> None:
+        async with receiving(TLS, tls=tls) as receiver:
+            assert await sent(receiver, client(authority, one), b"<13>one\n")
+            await tcp(receiver.address(), b"<13>two\n", ssl=client(authority, two))
+            await receiver.wait(1)
+            authority.revoke(two[0])
+            assert await sent(receiver, client(authority, two), b"<13>two\n")
+            await tcp(receiver.address(), b"<13>one\n", ssl=client(authority, one))
+            await receiver.wait(2)
+            authority.revoke(days=-0.5)
+            assert await sent(receiver, client(authority, one), b"<13>one\n")
+            await receiver.until(lambda: receiver.input.counts.failed == 3)
+        assert receiver.messages == ["two", "one"]
+        assert "its certificate is not accepted: certificate revoked" in "".join(said)
+        assert "its certificate is not accepted: CRL has expired" in "".join(said)
+
+    asyncio.run(main())
+
+
+def test_a_revocation_list_needs_clients_and_a_list(authority: Authority) -> None:
+    """It is for clients' certificates; a file without a list is a failure at the start."""
+    with pytest.raises(ValueError, match="clients: anon asks for none"):
+        Section(type="syslog", listen=(TLS,), tls={**settings(authority, "anon"), "crl": authority.file})
+    wrong = Section(type="syslog", listen=(TLS,), tls={**settings(authority, "certificate"), "crl": authority.file})
+    with pytest.raises(Failure, match="no revocation list in"):
+        make("net", wrong, Reading()).bind()
+
+
 def test_only_permitted_names_and_fingerprints(authority: Authority, said: list[str]) -> None:
     """By dNSName, iPAddress or SHA-256; never by common name."""
     finger = authority.issue("finger", "whatever.example.org")
