@@ -357,6 +357,8 @@ def _with_value(option: _Option, value: str) -> tuple[list[str], list[tuple[str,
     if option.decode:
         return list(option.decode(number)), []
     if option.bits:
+        if number == -1:
+            return ["-1 sets every bit."], [(f"bit {bit.bit_length() - 1} ({bit})", text) for bit, text in option.bits.items()]
         if number < 0:
             return [f"{number} is negative; a sum of bits is expected."], []
         set_ = [1 << shift for shift in range(number.bit_length()) if number >> shift & 1]
