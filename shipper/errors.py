@@ -374,7 +374,7 @@ ERRORS: dict[str, ErrorKind] = {
         EX_TEMPFAIL,
     ),
     "R509": ErrorKind(
-        "The certificates of a TLS input cannot be used.",
+        "The certificates of an input or output cannot be used.",
         "A PEM file cannot be read by the service's user, is none, or certificate and key do not belong together.",
         "Look at the file that the message names: `openssl x509 -in FILE -noout -subject -enddate`, `openssl pkey -in FILE -noout`.",
         EX_CONFIG,

@@ -40,7 +40,7 @@ from shipper.inputs.base import Input, Reading
 from shipper.lane import Lane
 from shipper.mailserver.settings import MailServer
 from shipper.outputs import KINDS as OUTPUTS
-from shipper.outputs.base import Output
+from shipper.outputs.base import Output, Unavailable
 from shipper.pipeline import Pipeline, Plan, Source, Target
 from shipper.process import Systemd, become, identity, no_new_rights, resident
 from shipper.retry import Backoff
@@ -97,6 +97,7 @@ class Service:
 
     def run(self) -> None:
         """Runs until it is told to stop; returns when everything is saved. Raises `Failure`."""
+        signal.signal(signal.SIGHUP, lambda *_: self._hup.set())  # one that comes before the loop turns is no less a wish
         settings = self._config.settings
         if os.geteuid() == 0 and not (settings.user or self._allow_root):
             raise Failure("R504", "started as root, and 'user' is not set")
@@ -204,6 +205,13 @@ class Service:
             raise Failure(first.number, f"{first.place}: {first.message}{f' (and {len(more)} more)' if more else ''}")
         before, after = self._config.settings, loaded.config.settings
         plan = self._plan(loaded.config)
+        for name, target in plan.targets.items():
+            old = self._pipeline.plan.targets.get(name)
+            if (ready := getattr(target.output, "ready", None)) and (old is None or old.made_of != target.made_of):
+                try:
+                    ready()
+                except Unavailable as error:
+                    raise Failure("R509", f"output '{name}': {error.reason}") from None
         _bound(plan, self._pipeline.plan)
         for name in ("state", "user", "group", "telemetry", "log", "grace"):
             if getattr(before, name) != getattr(after, name):

@@ -105,6 +105,10 @@ class Elasticsearch:
             for record, document in zip(records, documents, strict=True)
         ]
 
+    def ready(self) -> None:
+        """Raises `Unavailable` when the certificates cannot be used."""
+        self.section.tls.ready()
+
     def sender(self) -> _BulkSender:
         """A connection to the cluster."""
         return _BulkSender(self)

@@ -104,6 +104,14 @@ class TlsSettings(Part):
         if not self.verify:
             logger.warning("output '{}': `verify: false`: whoever answers gets the records", name)
 
+    def ready(self) -> None:
+        """Raises `Unavailable` when the files cannot be used."""
+        try:
+            self.stamps()  # names the file that is not there
+            tls_context(self)
+        except OSError as error:
+            raise bad_certificates(error) from None
+
     def stamps(self) -> list[tuple[int, int, int]]:
         """What changes when one of the files is replaced. Raises OSError."""
         found = [os.stat(path) for path in (self.ca_file, self.cert_file, self.key_file) if path is not None]

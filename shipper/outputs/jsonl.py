@@ -27,7 +27,7 @@ from shipper.batch import Arrival
 from shipper.config.units import Duration, Size
 from shipper.intents import About, Stretch
 from shipper.outputs.base import Limits, Unavailable
-from shipper.outputs.section import Common
+from shipper.outputs.section import Common, FileRetrySettings
 from shipper.profiles import PROFILES, Profile
 from shipper.record import Record
 
@@ -39,6 +39,7 @@ class Section(Common):
     """JSON lines in a file or on standard output."""
 
     type: Literal["jsonl"]
+    retry: FileRetrySettings = Field(FileRetrySettings(), description="When to try again.")
     path: str = Field(min_length=1, description="The file, or `-` for standard output.")
     profile: Literal["ecs", "native", "otel"] = Field("ecs", description="How records are written.")
     fsync: Literal["always", "never"] = Field("always", description="Whether lines count as delivered only when they are on the disk.")

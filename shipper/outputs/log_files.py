@@ -58,7 +58,7 @@ from shipper.mailserver.settings import MailServer
 from shipper.outputs import base
 from shipper.outputs.base import Refused, Unavailable
 from shipper.outputs.jsonl import whole_lines
-from shipper.outputs.section import Common
+from shipper.outputs.section import Common, FileRetrySettings
 from shipper.profiles import PROFILES
 from shipper.profiles.server_text import USUAL, lines
 from shipper.record import Record
@@ -78,6 +78,7 @@ class Section(Common):
     """Log files as the mail server writes them: a family for each service, with its limits."""
 
     type: Literal["log_files"]
+    retry: FileRetrySettings = Field(FileRetrySettings(), description="When to try again.")
     directory: str | None = Field(None, min_length=1, description="Where the files are; empty: `logdir` of the mail server's settings.")
     profile: Literal["ecs", "native", "otel", "text"] = Field(
         "ecs", description="How records are written: JSON lines of a profile, or `text`, the server's own format."
@@ -445,7 +446,7 @@ class _Directory:
         free = self._output.free(self._at) - more
         gone = self._delete(family, size, free, begun, now, limits)
         if free < limits.minfreediskspace and (not gone or self._output.free(self._at) - more < limits.minfreediskspace):
-            what = "older files of it were deleted, and it is not enough yet" if gone else "there is no older file of it to delete"
+            what = "older files of it were deleted, and it is not enough yet" if gone else "deleting its older files would not help"
             raise Unavailable(f"'{family}': less than {limits.minfreediskspace:,} octets would stay free on the disk, and {what}")
 
     def _delete(self, family: str, size: int, free: int, begun: float, now: float, limits: Limits) -> int:

@@ -105,6 +105,11 @@ class Otlp:
         """One payload for each record (`profiles.otlp`), whatever the protocol."""
         return otlp.payloads(records, arrival.observed)
 
+    def ready(self) -> None:
+        """Raises `Unavailable` when the certificates cannot be used."""
+        if self.endpoint.startswith("https:"):
+            self.tls.ready()
+
     def sender(self) -> Sender:
         """A connection to the collector."""
         return _GrpcSender(self) if self.protocol == "grpc" else _HttpSender(self)

@@ -109,6 +109,11 @@ class Syslog:
         """One message for each record, without its frame; see `Prioritized`."""
         return render(records, arrival.observed, self._style, priorities)
 
+    def ready(self) -> None:
+        """Raises `Unavailable` when the certificates cannot be used."""
+        if self._section.protocol == "tls":
+            _context(self._section.tls)
+
     def sender(self) -> _DatagramSender | _StreamSender:
         section = self._section
         if section.protocol == "unix":
@@ -122,6 +127,21 @@ class Syslog:
 def make(name: str, section: Section) -> Syslog:
     """The output that a section describes."""
     return Syslog(name, section)
+
+
+def _context(tls: TlsSettings) -> ssl.SSLContext:
+    """Made for each connection, so that a certificate that was renewed on disk is taken with the next. Raises `Unavailable`."""
+    files = tls.ca or "the system's"
+    try:
+        context = ssl.create_default_context(cafile=tls.ca or None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.hostname_checks_common_name = False
+        if tls.certificate:
+            files = f"{tls.certificate} and {tls.key}" if tls.key else tls.certificate
+            context.load_cert_chain(tls.certificate, tls.key or None)
+    except OSError as error:
+        raise Unavailable(f"certificates cannot be used: {files}: {_why(error)}", misconfigured=True) from error
+    return context
 
 
 def _why(error: BaseException) -> str:
@@ -214,7 +234,7 @@ class _StreamSender:
     async def __aenter__(self) -> _StreamSender:
         section = self._section
         try:
-            tls = self._context() if section.protocol == "tls" else None
+            tls = _context(section.tls) if section.protocol == "tls" else None
             async with asyncio.timeout(section.timeout):
                 self._reader, self._writer = await asyncio.open_connection(section.host, self._port)
                 self._below = self._writer.transport
@@ -295,16 +315,6 @@ class _StreamSender:
                     raise ssl.SSLError(1, "closed by the receiver after the handshake")
         except TimeoutError:
             pass  # silence is consent
-
-    def _context(self) -> ssl.SSLContext:
-        """Made for each connection, so that a certificate that was renewed on disk is taken with the next."""
-        tls = self._section.tls
-        context = ssl.create_default_context(cafile=tls.ca or None)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.hostname_checks_common_name = False
-        if tls.certificate:
-            context.load_cert_chain(tls.certificate, tls.key or None)
-        return context
 
     async def _close(self) -> None:
         if self._writer is None:
