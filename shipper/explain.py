@@ -50,7 +50,10 @@ def _lines(meaning: Meaning, width: int, emphasis: Emphasis) -> list[str]:
     word, room = escaped(meaning.word), max(width - len(meaning.kind) - 4, 8)
     if len(word) > room:
         word = word[: room - 3] + "..."
-    lines = [f"{emphasis(word)}  ({meaning.kind})"]
+    if len(word) + len(meaning.kind) + 4 > width:
+        lines = [emphasis(word), f"  ({meaning.kind})"]
+    else:
+        lines = [f"{emphasis(word)}  ({meaning.kind})"]
     lines += _wrapped(escaped(meaning.title), width, "  ")
     if meaning.parts:
         lines.append("")
