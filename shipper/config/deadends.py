@@ -58,8 +58,8 @@ def dead_ends(config: Config) -> Iterator[Problem]:
         if found is None or found.by[-1].name in told or any(router.reachable(record, one) for one in inputs):
             continue
         if found.syslog or found.files:  # a loglevel of Nolog is meant
-            by = found.by[-1]
-            lost.setdefault(by.name if by.place else "", (by, []))[1].append(label)
+            last = found.by[-1]
+            lost.setdefault(last.name if last.place else "", (last, []))[1].append(label)
     for setting, labels in lost.values():
         only = "for log files only" if setting.value in (0, "none") else "for syslog only"
         why = f"as {_told(setting)}" if setting.place else "as no setting sends them to syslog"
