@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -28,6 +28,19 @@ from shipper.outputs.base import Limits
 from shipper.spool import Frame, Spool, SpoolBlocked
 
 WhenFull = Literal["wait", "drop"]
+
+
+class BufferClosed(Exception):
+    """It takes nothing more; nothing of this put is in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What one put has left in a buffer that is closed: not done, and nowhere safe."""
+
+    payloads: Sequence[bytes]
+    receipt: Receipt
+    observed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +65,7 @@ class Buffer(Protocol):
     def trouble(self) -> str: ...
 
     async def put(self, payloads: Sequence[bytes], receipt: Receipt, observed: int) -> None:
-        """Takes over one branch of the receipt."""
+        """Takes over one branch of the receipt. Raises `BufferClosed`, also while it waits."""
         ...
 
     async def take(self, limits: Limits) -> Taken | None:
@@ -73,6 +86,14 @@ class Buffer(Protocol):
 
     async def close(self) -> None:
         """Makes durable what can be."""
+        ...
+
+    def left(self) -> list[Left]:
+        """Once it is closed: what would be gone with it."""
+        ...
+
+    def adopt(self, left: Sequence[Left]) -> None:
+        """Takes over what another one has left, also beyond its bounds."""
         ...
 
 
@@ -124,6 +145,10 @@ def _front(parcels: deque[_Parcel], limits: Limits, *, whole: bool = False) -> T
     return Taken(tuple(chosen), parcels[0].observed)
 
 
+def _left(parcels: Iterable[_Parcel]) -> list[Left]:
+    return [Left(parcel.payloads[parcel.start :], parcel.receipt, parcel.observed) for parcel in parcels if parcel.receipt]
+
+
 def _removed(parcels: deque[_Parcel], count: int) -> int:
     """Removes the first payloads and settles the receipts of those parcels that are empty by it; the octets that are gone."""
     gone = 0
@@ -160,21 +185,27 @@ class MemoryBuffer:
         self._parcels: deque[_Parcel] = deque()
         self._bell = _Bell()
         self._awake = False
+        self._closed = False
 
     async def put(self, payloads: Sequence[bytes], receipt: Receipt, observed: int) -> None:
         if not payloads:
             receipt.settle()
             return
         parcel = _Parcel(payloads, observed, receipt)
-        while self._parcels and self._held + parcel.octets > self._octets:
+        while not self._closed and self._parcels and self._held + parcel.octets > self._octets:
             if self._when_full == "drop":
                 self.dropped += len(payloads)
                 receipt.settle()
                 return
             await self._bell.wait()
+        if self._closed:
+            raise BufferClosed
+        self._append(parcel)
+
+    def _append(self, parcel: _Parcel) -> None:
         self._parcels.append(parcel)
         self._held += parcel.octets
-        self.waiting += len(payloads)
+        self.waiting += len(parcel.payloads)
         self._bell.ring()
 
     async def take(self, limits: Limits) -> Taken | None:
@@ -206,7 +237,16 @@ class MemoryBuffer:
         self._bell.ring()
 
     async def close(self) -> None:
-        """What still waits was never settled: its input offers it again."""
+        """What still waits was never settled: its input offers it again, or another buffer adopts it."""
+        self._closed = True
+        self._bell.ring()
+
+    def left(self) -> list[Left]:
+        return _left(self._parcels)
+
+    def adopt(self, left: Sequence[Left]) -> None:
+        for each in left:
+            self._append(_Parcel(each.payloads, each.observed, each.receipt))
 
 
 class DiskBuffer:
@@ -270,15 +310,20 @@ class DiskBuffer:
             receipt.settle()
             return
         parcel = _Parcel(payloads, observed, receipt)
-        while self._held and self._held + parcel.octets > self._pending_octets:
+        while not self._closed and self._held and self._held + parcel.octets > self._pending_octets:
             if self._when_full == "drop":
                 self.dropped += len(payloads)
                 receipt.settle()
                 return
             await self._bell.wait()
+        if self._closed:
+            raise BufferClosed
+        self._append(parcel)
+
+    def _append(self, parcel: _Parcel) -> None:
         self._pending.append(parcel)
         self._held += parcel.octets
-        self._end += len(payloads)
+        self._end += len(parcel.payloads)
         if not self._later:
             self._start()
 
@@ -323,8 +368,17 @@ class DiskBuffer:
         for timer in (self._later, self._noting):
             if timer:
                 timer.cancel()
+        self._bell.ring()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._spool.close)
         self._thread.shutdown(wait=False)
+
+    def left(self) -> list[Left]:
+        """What the disk did not take."""
+        return _left(self._pending)
+
+    def adopt(self, left: Sequence[Left]) -> None:
+        for each in left:
+            self._append(_Parcel(each.payloads, each.observed, each.receipt))
 
     def _fill(self, limits: Limits) -> None:
         """Reads frames until there is enough for one send."""

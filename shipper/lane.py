@@ -25,7 +25,7 @@ from typing import Any, Literal, cast
 from loguru import logger
 
 from shipper.batch import Arrival, Receipt
-from shipper.buffer import Buffer, Taken
+from shipper.buffer import Buffer, Left, Taken
 from shipper.deadletter import DeadLetters, Letter
 from shipper.outputs.base import Findable, Limits, Output, Prioritized, Refused, Sender, TooLarge, Unanswered, Unavailable
 from shipper.recent import Recent
@@ -109,6 +109,7 @@ class Lane:
         self._connecting = True
         self._not_before = 0.0
         self._asked_before = 0.0
+        self._given_up = 0
         self._halted = False
         self._deadline = math.inf
         self._cut: asyncio.Timeout | None = None
@@ -120,12 +121,12 @@ class Lane:
     @property
     def waiting(self) -> int:
         """Records that were put and are neither delivered nor set aside."""
-        return self._buffer.waiting - (len(self._taken) - len(self._open) - self._done)
+        return self._buffer.waiting - (len(self._taken) - len(self._open) - self._done) - self._given_up
 
     @property
     def dropped(self) -> int:
         """Records that found no room, where the configuration says `drop`."""
-        return self._buffer.dropped
+        return self._buffer.dropped + self._given_up
 
     @property
     def set_aside(self) -> dict[str, int]:
@@ -179,6 +180,30 @@ class Lane:
         await self._buffer.put(payloads, receipt, observed)
         self.counts.records_in += len(payloads)
         self.counts.octets_in += sum(map(len, payloads))
+
+    def lose(self, records: int) -> None:
+        """So many will never come, as whoever had them waits no longer; they count as dropped."""
+        self.counts.records_in += records
+        self._buffer.dropped += records
+
+    def left(self) -> list[Left]:
+        """After `drain`: what was put, and neither delivered nor kept on the disk."""
+        return self._buffer.left()
+
+    def take_over(self, left: Sequence[Left]) -> None:
+        """What another lane of this output has left is the first that this one has; it counts as found."""
+        self._buffer.adopt(left)
+        self.counts.found += sum(len(each.payloads) for each in left)
+
+    def gives_up(self, left: Sequence[Left]) -> None:
+        """After `drain`: these will not be delivered by anyone. They are settled, and count as dropped."""
+        for each in left:
+            self._given_up += len(each.payloads)
+            each.receipt.settle()
+
+    def alike(self, other: Lane) -> bool:
+        """Whether one can send what is rendered for the other."""
+        return type(self._output) is type(other._output)
 
     # Out
 

@@ -10,7 +10,8 @@ was never settled, and is read again. A task that fails is logged, and ends the 
 passed over in silence.
 
 A swap keeps what is the same in both plans running, with its sockets and what waits in it. An input that changes hands over what it has read,
-and the next one begins when that is settled; a lane that changes delivers what it has before the next one begins.
+and the next one begins when that is settled; a lane that changes delivers what it has before the next one begins. What it could not deliver, and is on no disk,
+the next one has first. A batch that waits for room in a lane that is exchanged goes to the next one as well.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count as numbered
 from typing import Any
 
 from loguru import logger
 
-from shipper.batch import Batch, Flight, Receipt
+from shipper.batch import Arrival, Batch, Flight, Receipt
+from shipper.buffer import BufferClosed, Left
 from shipper.checkpoints import Checkpoints, NamedPlaces
 from shipper.copies import LOOP, Copies
 from shipper.errors import Failure
@@ -32,7 +35,7 @@ from shipper.inputs.base import Input
 from shipper.lane import Lane
 from shipper.outputs.base import Output
 from shipper.record import Record
-from shipper.router import Router
+from shipper.router import Router, Share
 from shipper.telemetry import Tap
 
 _FOR_INPUTS = 0.8
@@ -99,6 +102,7 @@ class _Reading:
     """An input that runs. `unsettled`: batches that it has handed over and are nowhere safe yet; `passing`: one is being given to lanes; `last`:
     the batch that was handed over last."""
 
+    name: str
     source: Source
     places: NamedPlaces
     stop: asyncio.Event = field(default_factory=asyncio.Event)
@@ -135,6 +139,7 @@ class Pipeline:
         self._sending: dict[str, _Sending] = {}
         self._gate = asyncio.Event()
         self._changed = asyncio.Event()
+        self._leaving: list[_Reading] = []
         self._failure: Failure | None = None
         self._swapping: asyncio.Task[Any] | None = None
 
@@ -164,7 +169,7 @@ class Pipeline:
             draining()
             await self._drain(grace)
         finally:
-            readings = [reading.task for reading in self._reading.values()]
+            readings = [reading.task for reading in (*self._reading.values(), *self._leaving)]
             tasks = [*others, *filter(None, [*readings, *(sending.task for sending in self._sending.values())])]
             for task in tasks:
                 task.cancel()
@@ -185,21 +190,19 @@ class Pipeline:
             self._gate.clear()
             lanes = {name for name, sending in self._sending.items() if not _same(plan.targets.get(name), sending.target)}
             last = loop.time() + grace / 2
-            if lanes:
-                await self._until(lambda: not any(reading.passing for reading in self._reading.values()), last)
-                # Who still waits for room in a lane that takes nothing waits no longer: it reads that again, from where all had it.
-                await self._stop_inputs({name for name, reading in self._reading.items() if reading.passing}, 0)
+            before = {name: sending.lane for name, sending in self._sending.items() if name in lanes}
             await self._stop_lanes(lanes, max(0.0, last - loop.time()))
-            # A batch that a lane held in memory, and did not deliver, is read again where that is possible.
-            for name, reading in list(self._reading.items()) if lanes else ():
-                if reading.source.resumes and not await self._until(lambda: not reading.unsettled, last):  # noqa: B023
-                    await self._stop_inputs({name}, 0)
+            ready = {name: plan.targets[name].lane() for name in plan.targets if name not in self._sending}
+            again: set[str] = set()
+            for name, lane in before.items():
+                again |= self._hand_on(lane, ready.get(name))
+            await self._stop_inputs(again & set(self._reading), 0)
             sources = {name: reading.source for name, reading in self._reading.items()}
             targets = {name: sending.target for name, sending in self._sending.items()}
             self.plan = replace(plan, sources={**plan.sources, **sources}, targets={**plan.targets, **targets})
             for name in plan.targets:
                 if name not in self._sending:
-                    self._send(name, plan.targets[name])
+                    self._send(name, plan.targets[name], ready[name])
             for name in plan.sources:
                 if name not in self._reading:
                     self._read(name, plan.sources[name])
@@ -217,14 +220,34 @@ class Pipeline:
         return [(name, sending.target, sending.lane) for name, sending in list(self._sending.items())]
 
     def _read(self, name: str, source: Source) -> None:
-        reading = self._reading[name] = _Reading(source, self.checkpoints.places(name))
+        reading = self._reading[name] = _Reading(name, source, self.checkpoints.places(name))
         self.read.setdefault(name, InputCount())
         running = source.input.run(self._deliver(name, reading), reading.places, reading.stop)
         reading.task = asyncio.create_task(running, name=f"input '{name}'")
         reading.task.add_done_callback(self._ended)
 
-    def _send(self, name: str, target: Target) -> None:
-        sending = self._sending[name] = _Sending(target, target.lane())
+    def _hand_on(self, before: Lane, lane: Lane | None) -> set[str]:
+        """What a lane that was stopped held in memory goes to the one that takes its place, if that can send it; else it is read again. Returns
+        the inputs that are to do so. What no input can read again, or no output wants any more, is given up, and counted."""
+        left = before.left()
+        if not left:
+            return set()
+        if lane is not None and lane.alike(before):
+            lane.take_over(left)
+            return set()
+        again, lost = set(), []
+        for each in left:
+            flight = each.receipt.flight
+            reading = self._reading.get(flight.input) if flight else None
+            if lane is not None and reading is not None and reading.source.resumes:
+                again.add(reading.name)
+            else:
+                lost.append(each)
+        _give_up(before, lost)
+        return again
+
+    def _send(self, name: str, target: Target, lane: Lane | None = None) -> None:
+        sending = self._sending[name] = _Sending(target, lane or target.lane())
         self.given.setdefault(name, 0)
         sending.task = asyncio.create_task(sending.lane.run(sending.stop), name=f"output '{name}'")
         sending.task.add_done_callback(self._ended)
@@ -257,7 +280,8 @@ class Pipeline:
             count.dropped[reason] = count.dropped.get(reason, 0) + number
         reading.unsettled += 1
         required = [output for output in shares if self._sending[output].target.required]
-        flight = reading.last = Flight(next(self._flights), name, batch.places, required, reading.last)
+        # Of what another batch has on its way no intent of this one speaks.
+        flight = reading.last = Flight(next(self._flights), name, None if twins else batch.places, required, reading.last)
 
         def settled() -> None:
             flight.settle()
@@ -269,16 +293,42 @@ class Pipeline:
         receipt = Receipt(settled, flight)
         for twin in twins:
             twin.after(receipt.branch().settle)
-        for output, share in shares.items():
-            sending = self._sending[output]
-            self.given[output] += len(share.records)
-            branch = receipt.branch() if sending.target.required else Receipt(_nothing)
-            try:
-                await sending.lane.put(share.records, arrival, branch, share.priorities)
-            except asyncio.CancelledError:
-                self.given[output] -= len(share.records)
-                raise
+        left = dict(shares)
+        try:
+            for output, share in shares.items():
+                branch = receipt.branch() if output in required else Receipt(_nothing)
+                await self._put(output, share, arrival, branch)
+                del left[output]
+        except asyncio.CancelledError:
+            if not reading.source.resumes:
+                self._lose(name, left)
+            raise
         receipt.settle()
+
+    async def _put(self, output: str, share: Share, arrival: Arrival, branch: Receipt) -> None:
+        """Gives an output its share; one that is exchanged meanwhile gets it as the new one."""
+        self.given[output] = self.given.get(output, 0) + len(share.records)
+        try:
+            while (sending := self._sending.get(output)) is not None:
+                try:
+                    await sending.lane.put(share.records, arrival, branch, share.priorities)
+                    return
+                except BufferClosed:
+                    closed = sending
+                    await self._until(lambda: self._sending.get(output) is not closed, None)  # noqa: B023
+        except asyncio.CancelledError:
+            self.given[output] -= len(share.records)
+            raise
+        self.given[output] -= len(share.records)  # there is no such output any more
+        branch.settle()
+
+    def _lose(self, name: str, shares: Mapping[str, Share]) -> None:
+        """What an input cannot read again, and found no room before the end."""
+        for output, share in shares.items():
+            if sending := self._sending.get(output):
+                self.given[output] += len(share.records)
+                sending.lane.lose(len(share.records))
+                logger.warning("input '{}': {} records are lost, output '{}' had no room for them", name, len(share.records), output)
 
     def _seen_before(self, batch: Batch, name: str, count: InputCount, source: Source) -> tuple[Sequence[Record], Sequence[Receipt]]:
         """The records that did not come before by another way, and the receipts that stand for the others."""
@@ -321,7 +371,8 @@ class Pipeline:
 
     def _all_read(self) -> bool:
         """Every input has come to its end by itself, as a pipe does; not while a swap has stopped some."""
-        return not self._swapping and all(reading.task and reading.task.done() for reading in self._reading.values())
+        readings = (*self._reading.values(), *self._leaving)
+        return not self._swapping and all(reading.task and reading.task.done() for reading in readings)
 
     async def _drain(self, grace: float) -> None:
         loop = asyncio.get_running_loop()
@@ -330,23 +381,46 @@ class Pipeline:
             await _finished([self._swapping], 0)
         self._gate.set()
         await self._stop_inputs(set(self._reading), grace * _FOR_INPUTS, settled=False)
+        stopped = [sending.lane for sending in self._sending.values()]
+        resumed = {name for name, source in self.plan.sources.items() if source.resumes}
         await self._stop_lanes(set(self._sending), max(0.0, last - loop.time()))
+        for lane in stopped:
+            _give_up(lane, [each for each in lane.left() if each.receipt.flight and each.receipt.flight.input not in resumed])
 
     async def _stop_inputs(self, names: set[str], seconds: float, *, settled: bool = True) -> None:
         """Lets inputs hand over what they have, and return; with `settled`, waits for that to be safe, and lets what is not be read again by
-        another input of the name."""
-        stopped = {name: self._reading[name] for name in names}
-        for reading in stopped.values():
+        another input of the name. One that cannot do that, and finds no room for what it has, goes on until it does, beside the other."""
+        stopped = [self._reading[name] for name in names]
+        for reading in stopped:
             reading.stop.set()
         last = asyncio.get_running_loop().time() + seconds
-        await _finished([reading.task for reading in stopped.values()], seconds)
         if settled:
-            await self._until(lambda: not any(reading.unsettled for reading in stopped.values()), last)
-            for reading in stopped.values():
+            lasting = [reading for reading in stopped if not reading.source.resumes]
+            stopped = [reading for reading in stopped if reading.source.resumes]
+            if lasting:
+                await asyncio.wait([reading.task for reading in lasting if reading.task], timeout=_AT_ONCE)
+            for reading in lasting:
+                self._leaving.append(self._reading.pop(reading.name))
+                if reading.task and not reading.task.done():
+                    reading.task.add_done_callback(partial(self._left, reading))
+                else:
+                    self._left(reading, None)
+        else:
+            stopped += self._leaving
+        await _finished([reading.task for reading in stopped], seconds)
+        if settled:
+            await self._until(lambda: not any(reading.unsettled for reading in stopped), last)
+            for reading in stopped:
                 reading.places.retired = True
-        for name in names:
-            if close := getattr(self._reading.pop(name).source.input, "close", None):
-                close()
+        for reading in stopped:
+            self._reading.pop(reading.name, None)
+            _close(reading)
+
+    def _left(self, reading: _Reading, _: object) -> None:
+        """An input that was stopped a while ago has ended."""
+        if reading in self._leaving:
+            self._leaving.remove(reading)
+        _close(reading)
 
     async def _stop_lanes(self, names: set[str], seconds: float, closing: float = _TO_CLOSE) -> None:
         """Lets lanes deliver what they have; what is left in memory then is not settled."""
@@ -422,6 +496,19 @@ def _same(new: Source | Target | None, old: Source | Target) -> bool:
 def _worth_waiting(sending: _Sending, seconds: float) -> float:
     """Nobody waits for a receiver that is away when nothing is won by it: what is on the disk is as safe there."""
     return 0.0 if sending.target.durable and sending.lane.state in ("waiting", "misconfigured") else seconds
+
+
+def _give_up(lane: Lane, lost: Sequence[Left]) -> None:
+    """These nobody can have any more."""
+    lane.gives_up(lost)
+    if lost:
+        records = sum(len(each.payloads) for each in lost)
+        logger.warning("output '{}' is stopped: {} records that waited for it in memory are lost", lane.name, records)
+
+
+def _close(reading: _Reading) -> None:
+    if close := getattr(reading.source.input, "close", None):
+        close()
 
 
 def _nothing() -> None:
