@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from shipper.outputs.base import Refused, Unavailable
 from shipper.outputs.log_files import FAMILIES, LOCK, LogFiles, Section, make
 from shipper.record import Connection, Debug, Header, Mta, Record, Service, Source, Store, Syslog, Text, Unparsed
 from tests.inputs.places import Places
+from tests.test_service import Running, running
 
 START = 1_700_000_000
 DAY = 86400
@@ -264,17 +266,69 @@ def test_space_is_made_on_a_full_disk_and_what_cannot_be_held_is_not_written(tmp
     world.free = lambda: disk - sum(path.stat().st_size for path in tmp_path.iterdir())
     write(out, world, 1)
     assert [file.sequence for file in older(tmp_path)] == [3, 4, 5]
-    world.free = lambda: 500
-    for _ in range(3):
-        with pytest.raises(Unavailable, match="1,000 octets would stay free"):
+    world.free = lambda: 1000  # and deleting does not make it more, as somebody else has the file open
+    for left in (2, 1, 0):
+        with pytest.raises(Unavailable, match="1,000 octets would stay free on the disk, and older files of it were deleted"):
             write(out, world, 1)
-    assert older(tmp_path) == [] and content(tmp_path) == [b"123456789"]
-    with pytest.raises(Unavailable, match="no older file"):
+        assert len(older(tmp_path)) == left
+    with pytest.raises(Unavailable, match="would not help"):
         write(out, world, 1)
     world.free = lambda: PLENTY
     write(out, world, 1)
     assert len(content(tmp_path)) == 2
     assert number_of_current(tmp_path) == 6
+
+
+def test_no_file_is_deleted_where_that_does_not_help(tmp_path: Path) -> None:
+    """Others have filled the disk: all of a service's files together would not make the room. They stay."""
+    world = World()
+    out = world.output(tmp_path, maxlogfilesize=50, minfreediskspace=1000)
+    write(out, world, 25)
+    world.free = lambda: 500
+    with pytest.raises(Unavailable, match="would not help"):
+        write(out, world, 1)
+    assert len(content(tmp_path)) == 25
+
+
+def test_what_was_written_before_the_disk_was_full_does_not_come_again(tmp_path: Path) -> None:
+    """Room for the first file of a batch only: the lane is told which lines to bring again, and they are written when there is room."""
+    world = World()
+    out = world.output(tmp_path, maxlogfilesize=30, minfreediskspace=1000)
+    left = [PLENTY, 900]
+    world.free = lambda: left.pop(0) if left else PLENTY
+    batch = [b"imap %09d\n" % number for number in range(6)]
+    with pytest.raises(Refused, match="would stay free") as refused:
+        send(out, batch)
+    assert refused.value.indices == () and refused.value.again == (3, 4, 5)
+    send(out, [batch[index] for index in refused.value.again])
+    assert content(tmp_path) == [b"%09d" % number for number in range(6)]
+
+
+FULL = """
+import asyncio, resource, signal, sys
+from shipper.mailserver.settings import MailServer
+from shipper.outputs.base import Unavailable
+from shipper.outputs.log_files import LogFiles, Section
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+async def run():
+    async with LogFiles("o", Section(type="log_files", directory=sys.argv[1]), MailServer()).sender() as sender:
+        for number in range(10):
+            try:
+                await sender.send([b"imap %029d\\n" % number])
+            except Unavailable as reason:
+                print(number, reason)
+                return
+asyncio.run(run())
+"""
+
+
+def test_a_write_that_does_not_fit_is_undone(tmp_path: Path) -> None:
+    """The system takes half a line: the file ends with the last whole one, and the sender says why."""
+    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True)
+    taken, reason = done.stdout.split(" ", 1)
+    assert (taken, "file too large" in reason) == ("3", True)
+    assert (tmp_path / "imap").read_bytes() == b"".join(b"%029d\n" % number for number in range(3))
 
 
 def test_free_space_is_that_of_the_real_file_system(tmp_path: Path) -> None:
@@ -614,6 +668,53 @@ def test_a_writer_that_never_lets_go_is_waited_for_and_said(tmp_path: Path, monk
     assert content(tmp_path) == [b"123456789"]
 
 
+def test_the_service_takes_limits_from_the_servers_files(tmp_path: Path) -> None:
+    """`shipper run` with a configutil dump: its limits, the new ones after HUP, and after kill -9 no line too few and no number twice."""
+    logs, dump = tmp_path / "logs", tmp_path / "configutil.dump"
+    logs.mkdir()
+    dump.write_text("logfile.imap.maxlogfilesize = 1000\nlogfile.imap.loglevel = Information\nlogfile.imap.maxlogfiles = 100\n")
+    config = (
+        f"state: {tmp_path}/state\ntelemetry: {{http: off}}\nmailserver: {{configutil: {dump}}}\n"
+        f"inputs:\n  in: {{type: file, paths: ['{tmp_path}/in/*.log'], poll: 50ms}}\n"
+        f"outputs:\n  out: {{type: log_files, directory: {logs}, profile: text}}\n"
+    )
+
+    def write(begin: int, service: Running) -> None:
+        with service.log.open("a") as file:
+            for number in range(begin, begin + 50):
+                file.write(f"[01/Mar/2005:08:00:00 +0000] mail imapd[1]: Account Information: login [192.0.2.1:1] u{number} plaintext\n")
+        last = time.monotonic() + 15
+        while True:
+            try:
+                if b" u%d " % (begin + 49) in (logs / "imap").read_bytes():
+                    return
+            except FileNotFoundError:
+                pass  # it is being rolled over
+            assert time.monotonic() < last and service.process.poll() is None
+            time.sleep(0.02)
+
+    with running(tmp_path, config=config) as first:
+        write(0, first)
+        assert len(older(logs)) >= 4 and all(file.size <= 1000 for file in older(logs))
+        highest = older(logs)[-1].sequence
+        dump.write_text(dump.read_text().replace("1000", "3000"))
+        first.process.send_signal(signal.SIGHUP)
+        first.until_told("configuration taken")
+        write(50, first)
+        write(100, first)
+        assert any(2000 < file.size <= 3000 for file in older(logs) if file.sequence > highest)
+        first.process.kill()
+        first.process.wait()
+    with running(tmp_path) as second:
+        write(150, second)
+        second.process.send_signal(signal.SIGTERM)
+        second.process.wait()
+    users = [int(line.split()[8][1:]) for line in content(logs) if b"login" in line]
+    assert list(dict.fromkeys(users)) == list(range(200))
+    numbers = [file.sequence for file in older(logs)] + [number_of_current(logs)]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
 class Families(RuleBasedStateMachine):
     """Lines, time, a disk that fills up, restarts, kills, two writers: whatever comes in whatever order."""
 
@@ -691,8 +792,10 @@ class Families(RuleBasedStateMachine):
             last = max(gone, key=lambda file: file.sequence)
             after = [file for file in here if file.sequence > last.sequence]
             assert after == here, "a newer file was deleted before an older one"
+            following = here[0].sequence if here else number_of_current(self.directory)
             assert (
-                (limits["maxlogfiles"] and len(here) + 2 > limits["maxlogfiles"])
+                last.sequence + 1 < following  # of what came between, and went as well, nothing is known any more
+                or (limits["maxlogfiles"] and len(here) + 2 > limits["maxlogfiles"])
                 or (limits["maxlogsize"] and total + last.size > limits["maxlogsize"])
                 or self.world.free() - last.size < limits["minfreediskspace"]
                 or limits["expirytime"]
