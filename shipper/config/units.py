@@ -152,3 +152,9 @@ Share = Annotated[
 
 TimeZone = Annotated[str, AfterValidator(time_zone)]
 """A name of the IANA database."""
+
+Texts = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value, json_schema_input_type=str | tuple[str, ...]),
+]
+"""A list of texts; one alone may stand without its brackets."""

@@ -19,7 +19,7 @@ from loguru import logger
 from pydantic import Field
 
 from shipper.batch import Arrival, Batch, Receipt
-from shipper.config.units import Duration, Size
+from shipper.config.units import Duration, Size, Texts
 from shipper.formats.debug import time_of_day
 from shipper.formats.names import debug_date, service_of
 from shipper.framing import MAX_LINE, Block
@@ -56,8 +56,8 @@ class Section(Common):
     """Settings of an input of this type."""
 
     type: Literal["file"]
-    paths: list[str] = Field(min_length=1, description="Files, by path or glob (`**` goes through directories). Name the rotated ones too.")
-    exclude: list[str] = Field([], description="Globs of paths or names that are left out.")
+    paths: Texts = Field(min_length=1, description="Files, by path or glob (`**` goes through directories). Name the rotated ones too.")
+    exclude: Texts = Field((), description="Globs of paths or names that are left out.")
     start: Start = Field(
         "beginning",
         alias="from",

@@ -21,7 +21,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from shipper.batch import Arrival, Batch, Receipt
-from shipper.config.units import Duration, Size
+from shipper.config.units import Duration, Size, Texts
 from shipper.inputs.base import LINGER_RECORDS, Deliver, Places, Reading
 from shipper.inputs.section import Common
 from shipper.inputs.syslog.address import Address, bind, parse
@@ -45,11 +45,11 @@ class Section(Common):
     """`type: syslog`. `host` is that of messages from a Unix socket: who sends over the network is another."""
 
     type: Literal["syslog"]
-    listen: tuple[str, ...] = Field(
+    listen: Texts = Field(
         ("udp://127.0.0.1:5514",), min_length=1, description="Where: udp://ADDRESS:PORT, tcp://…, tls://… or unix:///PATH, one or many."
     )
     tls: Tls | None = Field(None, description="Certificates, and who may connect; for tls:// addresses.")
-    allow: tuple[str, ...] = Field((), description="Networks that may send, such as 192.0.2.0/24. Empty: everybody.")
+    allow: Texts = Field((), description="Networks that may send, such as 192.0.2.0/24. Empty: everybody.")
     max_message: Size = Field(65536, ge=480, le=16 << 20, description="Octets of a message at most; a longer one is cut, and says so.")
     receive_buffer: Size = Field(4 << 20, ge=4096, le=1 << 30, description="Octets that the kernel may hold for each UDP socket.")
     max_connections: int = Field(1000, ge=1, description="Connections open at the same time at most.")

@@ -23,7 +23,7 @@ from typing import Any, Literal, Self
 from loguru import logger
 from pydantic import Field, field_validator, model_validator
 
-from shipper.config.units import Part
+from shipper.config.units import Part, Texts
 from shipper.errors import Failure
 
 _FINGERPRINT = re.compile(r"(?:sha-?256:)?((?:[0-9a-f]{2}:?){31}[0-9a-f]{2})", re.IGNORECASE)
@@ -42,7 +42,7 @@ class Tls(Part):
     crl: str = Field(
         "", description="PEM file with the revocation lists of the CAs that issue clients' certificates; empty: none is asked."
     )
-    permitted: tuple[str, ...] = Field(
+    permitted: Texts = Field(
         (), description="Permitted clients: DNS name (*.example.com is one label more), IP address, or SHA256: and a fingerprint."
     )
 

@@ -413,3 +413,10 @@ def test_a_wrong_section_is_refused(settings: dict[str, Any], said: str) -> None
 def test_the_default_is_not_open_to_the_network() -> None:
     """Without `listen` it is UDP on the loopback address."""
     assert Section(type="syslog").listen == ("udp://127.0.0.1:5514",)
+
+
+def test_one_address_needs_no_list() -> None:
+    """A single text is a list of one."""
+    assert Section(type="syslog", listen="udp://127.0.0.1:5514", allow="192.0.2.0/24") == Section(  # type: ignore[arg-type]
+        type="syslog", listen=("udp://127.0.0.1:5514",), allow=("192.0.2.0/24",)
+    )
