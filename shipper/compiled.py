@@ -1,7 +1,7 @@
 """The compiled twin of the straight case: whether it is here, and what it is told.
 
 Python is the definition of what is read and written: `formats/mta_straight.py` and what that uses. `native/` is the same in Rust, for lines of MTA
-text to native JSON: octets of a log in, lines of output out, without a Python object for a line and without the interpreter's lock. It never
+text to native and ECS JSON: octets of a log in, lines of output out, without a Python object for a line and without the interpreter's lock. It never
 decides anything on its own. What it does not know it leaves to Python line by line (`fused`), and names and events it is told from here.
 `tests/native/` holds it to the Python, octet for octet.
 
@@ -22,10 +22,14 @@ from typing import Any, NamedTuple
 from shipper import __version__, events
 from shipper.formats import mta_fields
 from shipper.identity import LINES_KEPT, SECONDS_KEPT, content_of
+from shipper.profiles import ecs
+from shipper.profiles.base import INBOUND
 from shipper.reader import RawPolicy
-from shipper.record import Record
+from shipper.record import Connection, Mta, Record
 
-PROFILES = frozenset(("native",))
+INTERFACE = 2
+"""Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
+PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
 
 
@@ -45,8 +49,8 @@ def find() -> Found:
     except ImportError as error:
         return Found(None, "not installed" if isinstance(error, ModuleNotFoundError) else f"cannot be loaded: {error}")
     version = getattr(module, "VERSION", "?")
-    if version != __version__:
-        return Found(None, f"of version {version}, which is not used")
+    if version != __version__ or getattr(module, "INTERFACE", 0) != INTERFACE:
+        return Found(None, f"built for another state of shipper (version {version}), so not used")
     return Found(module, version)
 
 
@@ -74,9 +78,11 @@ class Run(NamedTuple):
 class Twin:
     """The twin at work on one log. It is what gives ids there, too, as it has the count of identical lines."""
 
-    def __init__(self, module: Any, *, zone_source: str, file: str, host: str, raw: RawPolicy) -> None:
+    def __init__(self, module: Any, *, zone_source: str, file: str, host: str, raw: RawPolicy, profile: str, observed: int) -> None:
+        told = [events.code_event(letter) for letter in ascii_uppercase]
+        documents = [[tuple(ecs.fixed(kind, event, observed)) for event in told] for kind in (Mta, Connection)]
         self._twin = module.Twin(
-            events=[(event.name, event.severity) for event in map(events.code_event, ascii_uppercase)],
+            events=[(event.name, event.severity) for event in told],
             messages="".join(events.MTA_EVENTS),
             accounts=sorted(mta_fields.ACCOUNTS),
             words=sorted(mta_fields.WORDS),
@@ -86,6 +92,7 @@ class Twin:
             raw=raw == "always",
             seconds_kept=SECONDS_KEPT,
             lines_kept=LINES_KEPT,
+            ecs=(*documents, "".join(INBOUND), ecs.fixed_tail()) if profile == "ecs" else None,
         )
 
     def run(self, data: bytes, start: int, offset: int, hour: tuple[str, str, str]) -> Run:

@@ -253,7 +253,15 @@ def _twin(options: Options, log: Log, file: str) -> compiled.Twin | None:
     if options.dedupe or options.fields is not None or options.only not in (None, mta_text.FORMAT):
         return None
     try:
-        return compiled.Twin(options.twin, zone_source=log.clock.source, file=file, host=log.host, raw=options.raw)
+        return compiled.Twin(
+            options.twin,
+            zone_source=log.clock.source,
+            file=file,
+            host=log.host,
+            raw=options.raw,
+            profile=options.profile.name,
+            observed=options.observed,
+        )
     except UnicodeEncodeError:  # half a character in the log's name
         return None
 

@@ -2,6 +2,7 @@
 //!
 //! Python is the definition of what is read and written; `shipper/compiled.py` imports this crate and has the rules of their dealings.
 
+mod ecs;
 mod identity;
 mod json;
 mod mta;
@@ -15,13 +16,21 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::ecs::Ecs;
 use crate::identity::Counts;
 use crate::run::{Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
+/// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
+const INTERFACE: u32 = 2;
+
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour; where the next
 /// line begins; lines; transaction records; connection records; panics; smallest time; largest time).
 type Ran<'py> = (Option<Bound<'py, PyBytes>>, Vec<(usize, usize, usize)>, bool, usize, usize, usize, usize, usize, String, String);
+
+/// Of ECS, for each letter in a transaction and in a connection record: (the event up to its id, as JSON; what is done; whether that failed);
+/// the letters of records whose connection came in; what every document has before `sunmsg`.
+type EcsTold = (Vec<(String, String, bool)>, Vec<(String, String, bool)>, String, String);
 
 /// A run whose gaps Python is about to fill, and the octets it read.
 struct Open {
@@ -41,9 +50,10 @@ struct Twin {
 
 #[pymethods]
 impl Twin {
-    /// `events`: for each letter of the alphabet the name and severity of its event; `messages`: the letters of transaction records.
+    /// `events`: for each letter of the alphabet the name and severity of its event; `messages`: the letters of transaction records; `ecs`: None
+    /// for the native profile.
     #[new]
-    #[pyo3(signature = (*, events, messages, accounts, words, zone_source, file, host, raw, seconds_kept, lines_kept))]
+    #[pyo3(signature = (*, events, messages, accounts, words, zone_source, file, host, raw, seconds_kept, lines_kept, ecs))]
     #[allow(clippy::too_many_arguments)] // they are named
     fn new(
         events: Vec<(String, String)>,
@@ -56,8 +66,10 @@ impl Twin {
         raw: bool,
         seconds_kept: usize,
         lines_kept: usize,
+        ecs: Option<EcsTold>,
     ) -> PyResult<Twin> {
-        if events.len() != 26 {
+        let parts = ecs.iter().all(|(messages, connections, _, _)| messages.len() == 26 && connections.len() == 26);
+        if events.len() != 26 || !parts {
             return Err(PyValueError::new_err("26 events, for A to Z"));
         }
         let quoted = |text: &str| {
@@ -71,8 +83,15 @@ impl Twin {
                 tables: Tables::new(events, messages, accounts, words),
                 zone_source: quoted(zone_source),
                 file: quoted(file),
+                host_plain: json::is_plain(host.as_bytes()),
                 host: host.into_bytes(),
                 raw,
+                ecs: ecs.map(|(messages, connections, inbound, tail)| Ecs {
+                    messages: messages.into_iter().map(part).collect(),
+                    connections: connections.into_iter().map(part).collect(),
+                    inbound: std::array::from_fn(|letter| inbound.as_bytes().contains(&(b'A' + letter as u8))),
+                    tail: tail.into_bytes(),
+                }),
             },
             counts: Counts::new(seconds_kept, lines_kept),
             open: None,
@@ -173,6 +192,12 @@ impl Twin {
     }
 }
 
+fn part((begin, action, failed): (String, String, bool)) -> ecs::Event {
+    let mut quoted = Vec::new();
+    json::escaped(&mut quoted, action.as_bytes());
+    ecs::Event { begin: begin.into_bytes(), action: quoted, failed }
+}
+
 /// A panic outside of any line is an exception like others.
 fn caught<T>(work: impl FnOnce() -> T) -> PyResult<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| PyRuntimeError::new_err("the compiled twin gave up"))
@@ -186,5 +211,6 @@ fn exactly<const SIZE: usize>(text: &str) -> PyResult<[u8; SIZE]> {
 fn shipper_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     set_hook(Box::new(|_| {})); // what happens to a line is in the account, and not on the terminal
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
+    module.add("INTERFACE", INTERFACE)?;
     module.add_class::<Twin>()
 }

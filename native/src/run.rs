@@ -9,9 +9,10 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use memchr::memchr;
 
+use crate::ecs::Ecs;
 use crate::identity::Counts;
 use crate::tables::Tables;
-use crate::{json, mta, native};
+use crate::{ecs, json, mta, native};
 
 /// What is the same for all lines of a log. The texts are inside of JSON strings, but for `host`.
 pub struct Frame {
@@ -19,7 +20,10 @@ pub struct Frame {
     pub zone_source: Vec<u8>,
     pub file: Vec<u8>,
     pub host: Vec<u8>,
+    pub host_plain: bool,
     pub raw: bool,
+    /// None for the native profile.
+    pub ecs: Option<Ecs>,
 }
 
 /// One line: its time as ISO 8601, its offset in the log, itself with any CR; `plain` when no text in it needs an escape.
@@ -151,12 +155,18 @@ impl Run {
         let place = Place { time: &time[..size], offset, raw, plain };
         let out = if mta::connects(line) {
             let Some(record) = mta::connection(&line[rest..], &frame.tables) else { return Ok(false) };
-            let out = native::connection(&mut self.out, &record, frame, &place);
+            let out = match &frame.ecs {
+                None => native::connection(&mut self.out, &record, frame, &place),
+                Some(ecs) => ecs::connection(&mut self.out, &record, frame, ecs, &place),
+            };
             self.connections += 1;
             out
         } else {
             let Some(record) = mta::message(&line[rest..], &frame.tables) else { return Ok(false) };
-            let out = native::message(&mut self.out, &record, frame, &place);
+            let out = match &frame.ecs {
+                None => native::message(&mut self.out, &record, frame, &place),
+                Some(ecs) => ecs::message(&mut self.out, &record, frame, ecs, &place),
+            };
             self.messages += 1;
             out
         };

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -335,6 +335,38 @@ def render(records: Sequence[Record], observed: int) -> bytes:
 
 
 PROFILE = Profile("ecs", f"Elastic Common Schema {VERSION} documents, with fields of our own below sunmsg", render)
+
+
+class Fixed(NamedTuple):
+    """What the code decides in the document of a straight record, for the compiled twin: its `event` up to the id, as JSON, what was done, and
+    whether that failed."""
+
+    event: str
+    action: str
+    failed: bool
+
+
+def fixed(kind: type[Record], event: events.Event, observed: int) -> Fixed:
+    """For a transaction or connection record of this event."""
+    constant = _constant((kind, event.name, event.severity, True))
+    begun = _Event(
+        kind="event",
+        module=events.NAMESPACE,
+        dataset=constant.dataset,
+        category=constant.category,
+        type=constant.types,
+        action=constant.action,
+        outcome=constant.outcome,
+        severity=constant.severity,
+        created=_utc(observed),
+    )
+    return Fixed(f'"event":{encode(begun).decode()[:-1]}', constant.event.action, constant.failed)
+
+
+def fixed_tail() -> str:
+    """Of the same, the members between `process` and `sunmsg`, as JSON."""
+    batch = _Batch(0)
+    return encode({"service": batch.mta, "observer": batch.observer, "ecs": batch.ecs}).decode()[1:-1]
 
 
 def is_date(text: str) -> bool:

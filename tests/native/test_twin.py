@@ -81,7 +81,7 @@ def test_what_the_next_lines_depend_on_is_the_same_wherever_it_is_cut() -> None:
 def test_one_of_another_version_is_not_used(tmp_path: Path) -> None:
     """And says so."""
     (tmp_path / "shipper_native.py").write_text("VERSION = '0.0.0'\n")
-    assert "of version 0.0.0, which is not used" in _told({"PYTHONPATH": str(tmp_path)})
+    assert "built for another state of shipper (version 0.0.0), so not used" in _told({"PYTHONPATH": str(tmp_path)})
 
 
 def test_it_can_be_turned_off() -> None:

@@ -1,0 +1,395 @@
+//! The ECS profile of straight records: `shipper/profiles/ecs.py`, which has the rules. Every part is left out where it says nothing.
+
+use std::net::IpAddr;
+
+use crate::json::{number, text};
+use crate::mta::{Connection, Message, Wire};
+use crate::run::{Frame, Place};
+
+/// What the event of an action decides, as JSON made by Python.
+pub struct Event {
+    /// `"event":{…` up to the id.
+    pub begin: Vec<u8>,
+    pub action: Vec<u8>,
+    /// Whether the outcome is failure.
+    pub failed: bool,
+}
+
+/// What Python tells of this profile.
+pub struct Ecs {
+    /// By the letter of the action, for transaction and connection records.
+    pub messages: Vec<Event>,
+    pub connections: Vec<Event>,
+    /// Of actions whose connection came in.
+    pub inbound: [bool; 26],
+    /// `"service":…,"observer":…,"ecs":…`
+    pub tail: Vec<u8>,
+}
+
+/// One end of a connection.
+#[derive(Clone, Copy, Default)]
+struct End<'a> {
+    ip: &'a [u8],
+    address: &'a [u8],
+    port: Option<u64>,
+    domain: &'a [u8],
+}
+
+/// What a document has between its event and its log.
+struct Ends<'a> {
+    local: Option<End<'a>>,
+    remote: Option<End<'a>>,
+    version: &'static [u8],
+    outbound: bool,
+}
+
+/// A transaction record. Returns where in `out` its id belongs.
+pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, ecs: &Ecs, place: &Place) -> usize {
+    let (wire, plain) = (&record.wire, place.plain);
+    let letter = usize::from(wire.code[0] - b'A');
+    let event = &ecs.messages[letter];
+    begun(out, place);
+    out.extend_from_slice(&event.action);
+    out.push(b' ');
+    text(out, if record.sender.is_empty() { b"<>" } else { record.sender }, plain);
+    out.extend_from_slice(b" -> ");
+    text(out, record.recipient, plain);
+    let at = event_part(out, wire, event, frame, place);
+
+    let (sender, recipient) = (record.sender, record.recipient);
+    if !(sender.is_empty() && recipient.is_empty() && record.queue_id.is_empty() && record.message_id.is_empty()) {
+        key(out, b"\"email\":{");
+        if !sender.is_empty() {
+            out.extend_from_slice(b"\"from\":{\"address\":[\"");
+            text(out, sender, plain);
+            out.extend_from_slice(b"\"]},\"sender\":{\"address\":\"");
+            text(out, sender, plain);
+            out.extend_from_slice(b"\"}");
+        }
+        if !recipient.is_empty() {
+            key(out, b"\"to\":{\"address\":[\"");
+            text(out, recipient, plain);
+            out.extend_from_slice(b"\"]}");
+        }
+        member(out, b"\"local_id\":\"", record.queue_id, plain);
+        member(out, b"\"message_id\":\"", record.message_id, plain);
+        out.push(b'}');
+    }
+    single(out, b"\"user\":{\"name\":\"", wire.username, plain);
+    let found = wire.tcp || !(wire.remote_ip.is_empty() && wire.remote_dns.is_empty());
+    let ends = found.then(|| ends_of(wire, wire.remote_dns, !ecs.inbound[letter]));
+    if let Some(ends) = &ends {
+        ends_part(out, ends, wire.tcp, b"", plain);
+    }
+    if wire.code[1..].contains(&b'S') {
+        out.extend_from_slice(b",\"tls\":{\"established\":true}");
+    }
+    single(out, b"\"file\":{\"path\":\"", record.queue_file, plain);
+    let recipient_too: &[u8] = if recipient == sender { b"" } else { recipient };
+    let user_too: &[u8] = if wire.username == sender || wire.username == recipient_too { b"" } else { wire.username };
+    related(out, [sender, recipient_too, user_too], frame, wire.remote_dns, b"", ends.as_ref(), plain);
+    begun_sunmsg(out, b"mta", wire, event, frame, ecs, place);
+    key(out, b"\"mta\":{");
+    channel_and_entry(out, wire, record.destination_channel, plain);
+    out.extend_from_slice(b",\"size\":{\"blocks\":");
+    number(out, record.size_blocks);
+    out.push(b'}');
+    if sender.is_empty() {
+        out.extend_from_slice(b",\"null_sender\":true");
+    }
+    key(out, b"\"recipient\":{");
+    member(out, b"\"original\":\"", record.original_recipient, plain);
+    key(out, b"\"type\":\"rfc822\"");
+    out.push(b'}');
+    number_member(out, b"\"attempt\":", record.attempt);
+    diagnostic_type(out, wire);
+    number_member(out, b"\"notary_flags\":", record.notary_flags);
+    member(out, b"\"related_message_id\":\"", record.related_message_id, plain);
+    out.push(b'}');
+    smtp(out, wire, record.banner, plain);
+    if wire.authenticated {
+        out.extend_from_slice(b",\"auth\":{\"authenticated\":true}");
+    }
+    out.push(b'}');
+    out.extend_from_slice(b"}\n");
+    at
+}
+
+/// A connection record. Returns the same.
+pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, ecs: &Ecs, place: &Place) -> usize {
+    let (wire, plain) = (&record.wire, place.plain);
+    let event = &ecs.connections[usize::from(wire.code[0] - b'A')];
+    begun(out, place);
+    let direction: &[u8] = if record.incoming { b"in" } else { b"out" };
+    let other = [wire.remote_ip, wire.remote_dns, record.dns_host, record.initial_host].into_iter().find(|name| !name.is_empty());
+    out.extend_from_slice(&event.action);
+    for (number, word) in [direction, wire.source_channel, other.unwrap_or_default(), wire.username].into_iter().enumerate() {
+        if !word.is_empty() {
+            if number > 0 || !event.action.is_empty() {
+                out.push(b' ');
+            }
+            text(out, word, plain);
+        }
+    }
+    let at = event_part(out, wire, event, frame, place);
+    single(out, b"\"user\":{\"name\":\"", wire.username, plain);
+    let domain = if wire.remote_dns.is_empty() { record.dns_host } else { wire.remote_dns };
+    let ends = ends_of(wire, domain, !record.incoming);
+    ends_part(out, &ends, wire.tcp, b"smtp", plain);
+    if !record.tls_cipher.is_empty() {
+        out.extend_from_slice(b",\"tls\":{\"cipher\":\"");
+        text(out, record.tls_cipher, plain);
+        out.extend_from_slice(b"\",\"established\":true}");
+    } else if wire.code[1..].contains(&b'S') {
+        out.extend_from_slice(b",\"tls\":{\"established\":true}");
+    }
+    related(out, [wire.username, b"", b""], frame, wire.remote_dns, record.dns_host, Some(&ends), plain);
+    begun_sunmsg(out, b"connection", wire, event, frame, ecs, place);
+    key(out, b"\"mta\":{");
+    channel_and_entry(out, wire, b"", plain);
+    diagnostic_type(out, wire);
+    member(out, b"\"initial_host\":\"", record.initial_host, plain);
+    member(out, b"\"dns_host\":\"", record.dns_host, plain);
+    out.push(b'}');
+    smtp(out, wire, b"", plain);
+    member(out, b"\"app\":\"", record.application, plain);
+    if wire.authenticated {
+        out.extend_from_slice(b",\"auth\":{\"authenticated\":true}");
+    }
+    out.push(b'}');
+    out.extend_from_slice(b"}\n");
+    at
+}
+
+fn begun(out: &mut Vec<u8>, place: &Place) {
+    out.extend_from_slice(b"{\"@timestamp\":\"");
+    out.extend_from_slice(place.time);
+    out.extend_from_slice(b"\",\"message\":\"");
+}
+
+/// The end of the message, and the event. Returns where its id belongs.
+fn event_part(out: &mut Vec<u8>, wire: &Wire, event: &Event, frame: &Frame, place: &Place) -> usize {
+    let plain = place.plain;
+    if !wire.diagnostic.is_empty() {
+        out.extend_from_slice(b": ");
+        text(out, wire.diagnostic, plain);
+    }
+    out.extend_from_slice(b"\",");
+    out.extend_from_slice(&event.begin);
+    out.extend_from_slice(b",\"id\":\"");
+    let at = out.len();
+    out.extend_from_slice(&[b'0'; 32]);
+    out.extend_from_slice(b"\",\"timezone\":\"");
+    out.extend_from_slice(&place.time[place.time.len() - 6..]);
+    out.push(b'"');
+    if frame.raw {
+        member(out, b"\"original\":\"", place.raw, false);
+    }
+    member(out, b"\"code\":\"", wire.code, true);
+    member(out, b"\"reason\":\"", wire.diagnostic, plain);
+    out.push(b'}');
+    at
+}
+
+/// What stands between `related` and `sunmsg.mta`.
+fn begun_sunmsg(out: &mut Vec<u8>, kind: &[u8], wire: &Wire, event: &Event, frame: &Frame, ecs: &Ecs, place: &Place) {
+    if event.failed {
+        single(out, b"\"error\":{\"code\":\"", wire.enhanced_status, true);
+    }
+    let known = frame.tables.event(wire.code[0]);
+    out.extend_from_slice(b",\"log\":{\"level\":\"");
+    out.extend_from_slice(&known.severity);
+    out.push(b'"');
+    if !frame.file.is_empty() {
+        out.extend_from_slice(b",\"file\":{\"path\":\"");
+        out.extend_from_slice(&frame.file);
+        out.extend_from_slice(b"\"},\"offset\":");
+        number(out, place.offset);
+    }
+    out.push(b'}');
+    if !frame.host.is_empty() {
+        out.extend_from_slice(b",\"host\":{\"name\":\"");
+        text(out, &frame.host, false);
+        out.extend_from_slice(b"\",\"hostname\":\"");
+        text(out, &frame.host, false);
+        out.extend_from_slice(b"\"}");
+    }
+    if wire.pid.is_some() || wire.thread.is_some() {
+        key(out, b"\"process\":{");
+        number_member(out, b"\"pid\":", wire.pid);
+        if wire.thread.is_some() {
+            number_member(out, b"\"thread\":{\"id\":", wire.thread);
+            out.push(b'}');
+        }
+        out.push(b'}');
+    }
+    out.push(b',');
+    out.extend_from_slice(&ecs.tail);
+    out.extend_from_slice(b",\"sunmsg\":{\"kind\":\"");
+    out.extend_from_slice(kind);
+    out.extend_from_slice(b"\",\"event\":\"");
+    out.extend_from_slice(&known.name);
+    out.extend_from_slice(b"\",\"time\":{\"zone_source\":\"");
+    out.extend_from_slice(&frame.zone_source);
+    out.extend_from_slice(b"\"}");
+}
+
+fn channel_and_entry(out: &mut Vec<u8>, wire: &Wire, destination: &[u8], plain: bool) {
+    key(out, b"\"channel\":{");
+    member(out, b"\"source\":\"", wire.source_channel, plain);
+    member(out, b"\"destination\":\"", destination, plain);
+    out.push(b'}');
+    let (action, modifiers) = wire.code.split_at(1);
+    out.extend_from_slice(b",\"entry\":{\"action\":\"");
+    out.extend_from_slice(action);
+    out.push(b'"');
+    member(out, b"\"modifiers\":\"", modifiers, true);
+    if modifiers.contains(&b'A') {
+        out.extend_from_slice(b",\"sasl\":true");
+    }
+    out.push(b'}');
+    if wire.sequence.is_some() {
+        number_member(out, b"\"process\":{\"counter\":", wire.sequence);
+        out.push(b'}');
+    }
+}
+
+fn diagnostic_type(out: &mut Vec<u8>, wire: &Wire) {
+    if wire.diagnostic.starts_with(b"smtp;") {
+        out.extend_from_slice(b",\"diagnostic_type\":\"smtp\"");
+    } else if wire.diagnostic.starts_with(b"dns;") {
+        out.extend_from_slice(b",\"diagnostic_type\":\"dns\"");
+    }
+}
+
+fn smtp(out: &mut Vec<u8>, wire: &Wire, banner: &[u8], plain: bool) {
+    if wire.smtp_code.is_none() && wire.enhanced_status.is_empty() && wire.remote_name.is_empty() && banner.is_empty() {
+        return;
+    }
+    key(out, b"\"smtp\":{");
+    if wire.smtp_code.is_some() {
+        number_member(out, b"\"response\":{\"code\":", wire.smtp_code);
+        out.push(b'}');
+    }
+    member(out, b"\"enhanced_code\":\"", wire.enhanced_status, true);
+    member(out, b"\"banner\":\"", banner, plain);
+    member(out, b"\"helo\":\"", wire.remote_name, plain);
+    out.push(b'}');
+}
+
+/// The two ends of the connection, and what kind of addresses they have.
+fn ends_of<'a>(wire: &Wire<'a>, domain: &'a [u8], outbound: bool) -> Ends<'a> {
+    let nothing = |ip: &[u8], port: Option<u64>, domain: &[u8]| ip.is_empty() && port.is_none() && domain.is_empty();
+    let end = |text: &'a [u8], port: Option<u64>, domain: &'a [u8]| {
+        let version = ip_version(text);
+        let (ip, address): (&[u8], &[u8]) = if version.is_empty() { (b"", text) } else { (text, b"") };
+        (End { ip, address, port, domain }, version)
+    };
+    let (remote, version) = end(wire.remote_ip, wire.remote_port, domain);
+    let (local, local_version) = end(wire.local_ip, wire.local_port, b"");
+    Ends {
+        local: (!nothing(wire.local_ip, wire.local_port, b"")).then_some(local),
+        remote: (!nothing(wire.remote_ip, wire.remote_port, domain)).then_some(remote),
+        version: if version.is_empty() { local_version } else { version },
+        outbound,
+    }
+}
+
+fn ends_part(out: &mut Vec<u8>, ends: &Ends, tcp: bool, protocol: &[u8], plain: bool) {
+    let (source, destination) = if ends.outbound { (&ends.local, &ends.remote) } else { (&ends.remote, &ends.local) };
+    let names: [&[u8]; 4] = [b"\"source\":{", b"\"destination\":{", b"\"client\":{", b"\"server\":{"];
+    for (name, end) in names.into_iter().zip([source, destination, source, destination]) {
+        if let Some(end) = end {
+            key(out, name);
+            member(out, b"\"ip\":\"", end.ip, plain);
+            member(out, b"\"address\":\"", end.address, plain);
+            number_member(out, b"\"port\":", end.port);
+            member(out, b"\"domain\":\"", end.domain, plain);
+            out.push(b'}');
+        }
+    }
+    key(out, b"\"network\":{");
+    member(out, b"\"type\":\"", ends.version, true);
+    member(out, b"\"transport\":\"", if tcp { b"tcp" } else { b"" }, true);
+    member(out, b"\"protocol\":\"", protocol, true);
+    member(out, b"\"direction\":\"", if ends.outbound { b"outbound" } else { b"inbound" }, true);
+    out.push(b'}');
+}
+
+/// `dns` and `dns_host`: the two names that the other end can have.
+fn related(out: &mut Vec<u8>, users: [&[u8]; 3], frame: &Frame, dns: &[u8], dns_host: &[u8], ends: Option<&Ends>, plain: bool) {
+    let host = &frame.host[..];
+    let (mut names, mut ips): ([&[u8]; 3], [&[u8]; 2]) = ([host, b"", b""], [b"", b""]);
+    if let Some(ends) = ends {
+        names[1] = if dns == host { b"" } else { dns };
+        names[2] = if dns_host == host || dns_host == names[1] { b"" } else { dns_host };
+        ips[0] = ends.remote.map_or(b"", |end| end.ip);
+        ips[1] = ends.local.map_or(b"", |end| if Some(end.ip) == ends.remote.map(|remote| remote.ip) { b"" } else { end.ip });
+    }
+    if users.iter().chain(&names).chain(&ips).all(|name| name.is_empty()) {
+        return;
+    }
+    key(out, b"\"related\":{");
+    list(out, b"\"user\":[", &users, plain);
+    list(out, b"\"hosts\":[", &names, plain && frame.host_plain);
+    list(out, b"\"ip\":[", &ips, plain);
+    out.push(b'}');
+}
+
+fn list(out: &mut Vec<u8>, name: &[u8], values: &[&[u8]], plain: bool) {
+    if values.iter().all(|value| value.is_empty()) {
+        return;
+    }
+    key(out, name);
+    let mut separator: &[u8] = b"\"";
+    for value in values.iter().filter(|value| !value.is_empty()) {
+        out.extend_from_slice(separator);
+        text(out, value, plain);
+        separator = b"\",\"";
+    }
+    out.extend_from_slice(b"\"]");
+}
+
+/// An object of one member.
+fn single(out: &mut Vec<u8>, name: &[u8], value: &[u8], plain: bool) {
+    if !value.is_empty() {
+        key(out, name);
+        text(out, value, plain);
+        out.extend_from_slice(b"\"}");
+    }
+}
+
+/// A member's name as it stands (`"code":"`), with a comma before it where another member is.
+#[inline]
+fn key(out: &mut Vec<u8>, name: &[u8]) {
+    if out.last() != Some(&b'{') {
+        out.push(b',');
+    }
+    out.extend_from_slice(name);
+}
+
+#[inline]
+fn member(out: &mut Vec<u8>, name: &[u8], value: &[u8], plain: bool) {
+    if !value.is_empty() {
+        key(out, name);
+        text(out, value, plain);
+        out.push(b'"');
+    }
+}
+
+#[inline]
+fn number_member(out: &mut Vec<u8>, name: &[u8], value: Option<u64>) {
+    if let Some(value) = value {
+        key(out, name);
+        number(out, value);
+    }
+}
+
+/// `ipv4`, `ipv6`, or nothing for what is no address; `base.ip_version`.
+fn ip_version(text: &[u8]) -> &'static [u8] {
+    match std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()) {
+        Some(IpAddr::V4(_)) => b"ipv4",
+        Some(IpAddr::V6(_)) => b"ipv6",
+        None => b"",
+    }
+}
