@@ -13,10 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from shipper.conditions import Condition, Fits, equal
-from shipper.conditions import Value as Value
-from shipper.conditions import field_names as field_names
-from shipper.conditions import field_type as field_type
+from shipper.conditions import Condition, Fits, Value, equal
 from shipper.events import FACILITIES, SEVERITIES
 from shipper.mailserver.destinations import Destination, destination
 from shipper.mailserver.settings import MailServer

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from shipper import __version__
+from shipper.conditions import Value, field_type
 from shipper.errors import Failure
 from shipper.profiles import PROFILES
 from shipper.record import Record
-from shipper.router import Router, Rule, Value, field_type
+from shipper.router import Router, Rule
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Observation
