@@ -10,8 +10,8 @@ was never settled, and is read again. A task that fails is logged, and ends the 
 passed over in silence.
 
 A swap keeps what is the same in both plans running, with its sockets and what waits in it. An input that changes hands over what it has read,
-and the next one begins when that is settled; a lane that changes delivers what it has before the next one begins. What it could not deliver, and is on no disk,
-the next one has first. A batch that waits for room in a lane that is exchanged goes to the next one as well.
+and the next one begins when that is settled; a lane that changes delivers what it has before the next one begins. What it could not deliver,
+and is on no disk, the next one has first. A batch that waits for room in a lane that is exchanged goes to the next one as well.
 """
 
 from __future__ import annotations

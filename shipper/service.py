@@ -37,7 +37,7 @@ from shipper.errors import Failure
 from shipper.expiry import Expiry, Own, ends
 from shipper.inputs import KINDS as INPUTS
 from shipper.inputs.base import Input, Reading
-from shipper.lane import Lane
+from shipper.lane import SEND_SECONDS, Lane
 from shipper.mailserver.settings import MailServer
 from shipper.outputs import KINDS as OUTPUTS
 from shipper.outputs.base import Output, Unavailable
@@ -260,17 +260,22 @@ class Service:
         intents = self._checkpoints.intents
         backoff = Backoff(first=section.retry.first, cap=section.retry.longest)
         redact = section.redact.redaction() if section.redact else None
+        hung = max(SEND_SECONDS, 3 * (getattr(section, "timeout", None) or 0.0))
+        lane = partial(Lane, backoff=backoff, send_seconds=hung, redact=redact)
         if section.buffer.kind == "memory":
-            return Lane(
-                output, MemoryBuffer(section.buffer.size, when_full, name=name, intents=intents), letters, backoff=backoff, redact=redact
-            )
+            return lane(output, MemoryBuffer(section.buffer.size, when_full, name=name, intents=intents), letters)
         directory = self._directory.path / SPOOLS / name
         try:
             directory.parent.mkdir(mode=0o700, exist_ok=True)
-            spool = Spool(directory, octets=section.buffer.size, delivered=self._checkpoints.delivered.pop(name, 0))
+            spool = Spool(
+                directory,
+                octets=section.buffer.size,
+                keep_free=section.buffer.keep_free,
+                delivered=self._checkpoints.delivered.pop(name, 0),
+            )
         except OSError as error:
             raise Failure("R503", f"'{directory}' cannot be used: {(error.strerror or str(error)).lower()}") from None
-        return Lane(output, DiskBuffer(spool, name=name, when_full=when_full, intents=intents), letters, backoff=backoff, redact=redact)
+        return lane(output, DiskBuffer(spool, name=name, when_full=when_full, intents=intents), letters)
 
     def _tell_of_orphans(self) -> None:
         """Records that wait on the disk for an output that is gone from the configuration are not forgotten."""

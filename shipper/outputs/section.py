@@ -22,6 +22,7 @@ class BufferSettings(Part):
 
     kind: Literal["disk", "memory"] = Field("disk", description="Where records wait: in files under `state`, or in memory only.")
     size: Size = Field(1 << 30, gt=0, description="How much may wait, in octets.")
+    keep_free: Size = Field(0, ge=0, description="On disk: octets of the file system that are left to others; it counts as full before.")
     when_full: Literal["block", "drop_newest"] = Field(
         "block", description="When it is full: let the inputs wait, or drop what comes next (counted)."
     )
