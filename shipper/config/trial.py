@@ -186,12 +186,12 @@ class _Case:
         router = self.config.router()
         for number, (one, record) in enumerate(zip(expected, records, strict=True), 1):
             decision = router.decide(record, self.case.input)
-            word = AS_IT_IS if decision.priority is None else priority_in_words(decision.priority)
+            word = AS_IT_IS if decision.priority is None else f"as {priority_in_words(decision.priority)}"
             wanted = priority_of(str(one.value)) if one.value != AS_IT_IS else None
             if wanted is None and one.value != AS_IT_IS:
                 self._wrong(f"'{one.value}' is no priority", one, ("as mail.info, or `as it is`: that of the record",))
             elif wanted != decision.priority:
-                self._wrong(f"record {number} goes to syslog as {word}{_because(decision)}", one)
+                self._wrong(f"record {number} goes to syslog {word}{_because(decision)}", one)
 
     def _wrong(self, what: str, node: Node, notes: tuple[str, ...] = ()) -> None:
         self.problems.append(Problem("C113", f"{self.title}: {what}", node.place, "expected" if node.value is not None else "", notes))

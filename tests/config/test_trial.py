@@ -129,6 +129,31 @@ tests:
     assert trial.readable
 
 
+def test_priorities_are_expected_too(tmp_path: Path) -> None:
+    """Of all records or of each, in words or as the number; what is none is said, and which setting decides."""
+    (tmp_path / "shipper.yaml").write_text(
+        "mailserver: {settings: {LOG_MESSAGES_SYSLOG: 20}}\ninputs: {a: {type: file, paths: [x]}}\noutputs: {b: {type: syslog, enterprise: 9}}\n"
+    )
+    config = load(tmp_path / "shipper.yaml", {}).config
+    assert config
+    test = f"""
+tests:
+  - lines: ["{LINE}", hello]
+    priority: PRIORITY
+"""
+    for good in ("[mail.warning, as it is]", "['20', as it is]"):
+        assert messages(tried(tmp_path, config, test.replace("PRIORITY", good))) == []
+    said = f"as LOG_MESSAGES_SYSLOG=20 ({tmp_path}/shipper.yaml:1:25) says"
+    for bad, expected in (
+        ("[mail.info, as it is]", [f"4:16 test 1: record 1 goes to syslog as mail.warning, {said}"]),
+        ("as it is", [f"4:15 test 1: record 1 goes to syslog as mail.warning, {said}"]),
+        ("[mail.warning, mail.info]", ["4:30 test 1: record 2 goes to syslog as it is"]),
+        ("[mail.warn, as it is]", ["4:16 test 1: 'mail.warn' is no priority"]),
+        ("[mail.warning]", ["4:15 test 1: 2 records, priorities of 1"]),
+    ):
+        assert messages(tried(tmp_path, config, test.replace("PRIORITY", bad))) == expected
+
+
 @pytest.mark.parametrize(
     "content", ["", "x", "tests:", "tests: []", "tests: [{lines: [a], recrods: []}]", "tests: [{lines: }]", "a: [", "tests: {a: b}"]
 )
