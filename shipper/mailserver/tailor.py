@@ -48,7 +48,7 @@ class Tailor(NamedTuple):
             return None
         path = self.folder / whole
         table = self._filled("IMTA_TABLE:", 0)
-        if table and not path.exists() and not Path(table).is_dir() and path.is_relative_to(table):
+        if table and not Path(table).is_dir() and path.is_relative_to(table):
             return self.folder / path.relative_to(table)
         return path
 

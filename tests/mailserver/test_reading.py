@@ -80,6 +80,7 @@ def good(folder: Path, **files: str) -> MailServer:
         ("configutil", "messagetrace.logfile.maxlogfiles = 3", "logfile.msgtrace.maxlogfiles", 3),
         ("configutil", "messagetrace.activate = transactlog", "local.msgtrace.active", "transactlog"),
         ("configutil", "role.mta.log_messages_syslog = 22", "LOG_MESSAGES_SYSLOG", 22),
+        ("configutil", "instance.imap.logfile.loglevel = Notice", "logfile.imap.loglevel", "notice"),
         ("configutil", "mta.LOG_CONNECTION = 163", "LOG_CONNECTION", 163),
         ("configutil", "/opt/SUNWmsgsr/sbin/configutil -o logfile.pop.loglevel -v Debug", "logfile.pop.loglevel", "debug"),
         ("configutil", "./configutil -l -o logfile.pop.loglevel -v 'Debug'", "logfile.pop.loglevel", "debug"),
@@ -214,6 +215,54 @@ def test_channels(tmp_path: Path) -> None:
     assert [problem.number for problem in found.warnings] == ["C155"]  # nologging logging
 
 
+def test_defaults_are_added_up(tmp_path: Path) -> None:
+    """A `defaults` that does not speak of logging leaves what one before it said."""
+    found = good(tmp_path, channels="\ndefaults logging logheader 3\n\ndefaults maxjobs 7\n\nl\nhost\n")
+    assert found.logging("l").value == 1 and found.logheader("l").value == 3
+
+
+def test_files_that_name_files_without_end(tmp_path: Path) -> None:
+    """Are an error, not a hang."""
+    for number in range(12):
+        (tmp_path / f"{number}").write_text(f"\nc{number}\nhost\n\n<{number + 1}\n")
+    found = server(tmp_path, channels="<0\n")
+    assert [problem.message for problem in found.problems] == ["files name files more than 8 deep"]
+    assert "c6" in found.channels
+
+
+def test_an_option_file_decides_on_fields_by_what_is_not_in_it(tmp_path: Path) -> None:
+    """It was read, and so the defaults are known; with LOG_FORMAT above 3 text is of another time."""
+    assert server(tmp_path, option_file="! nothing\n").fields == ("diagnostic",)
+    assert server(tmp_path, option_file="LOG_PROCESS=1\nLOG_FORMAT=4\n").fields is None
+    assert MailServer.of({"LOG_MESSAGES_SYSLOG": 22}).fields is None
+    assert MailServer.of({"LOG_NODE": 1}).fields == ("node", "diagnostic")
+
+
+def test_values_that_are_the_same_twice_are_no_contradiction(tmp_path: Path) -> None:
+    """Written by two hands, or in a file and a dump; a mark of the octets' order in front is no part of a name."""
+    found = good(tmp_path, option_file="\ufeffLOG_PROCESS=1\nlog_process = 8%1\n", configutil="mta.log_process = 1\n")
+    assert found.number("LOG_PROCESS") == 1 and found.number("LOG_MESSAGE_ID") == 0
+
+
+def test_all_bits_of_the_dispatcher() -> None:
+    """-1 is a mask of 32 bits."""
+    assert MailServer.of({"dispatcher.debug": -1}).dispatcher_debug.value == 0xFFFFFFFF
+    assert MailServer.of({"dispatcher.debug": "16%1004"}).dispatcher_debug.value == 0x1004
+
+
+def test_on_by_themselves_when_the_format_is_xml() -> None:
+    """From LOG_FORMAT=4 on, unless they are set."""
+    xml = MailServer.of({"LOG_FORMAT": 4, "LOG_PROCESS": 0})
+    assert xml.number("LOG_MESSAGE_ID") == 1 and xml.number("LOG_PROCESS") == 0 and xml.number("LOG_NODE") == 0
+    assert MailServer.of({"LOG_FORMAT": 3}).number("LOG_MESSAGE_ID") == 0
+
+
+def test_a_continued_line_that_looks_like_a_comment(tmp_path: Path) -> None:
+    """Blanks before the mark keep it from being one, where a line goes on; in the first column it is one."""
+    found = good(tmp_path, option_file="DELIVERY_OPTIONS=a,\\\n #b,\\\n#c,\\\n d\n  ! none\n")
+    assert found.settings["DELIVERY_OPTIONS"].value == "a,#b,d"
+
+
 def test_channels_of_the_unified_configuration(tmp_path: Path) -> None:
     """An option without a value is on; that of `defaults` holds for those that say nothing."""
     found = good(
@@ -235,9 +284,18 @@ class TestTailor:
         (tmp_path / "table" / "dispatcher.cnf").write_text("DEBUG=1\n")
         (tmp_path / "table" / "imta.cnf").write_text("\nl\nhost\n")
         written = f"imta_table={tmp_path}/table/\nIMTA_OPTION_FILE=IMTA_TABLE:my.dat\nIMTA_CONFIG_FILE=imta_table:imta.cnf\n"
-        found = good(tmp_path, tailor=written, channels="\nl logging\nhost\n")
-        assert found.number("LOG_PROCESS") == found.logging("l").value == found.dispatcher_debug.value == 1
+        found = good(tmp_path, tailor=written)
+        assert found.number("LOG_PROCESS") == found.dispatcher_debug.value == 1 and found.logging("l").value == 0
         assert found.fields == ("process", "diagnostic")
+        assert good(tmp_path, tailor=written, channels="\nl logging\nhost\n").logging("l").value == 1
+
+    def test_of_a_file_that_is_gone(self, tmp_path: Path) -> None:
+        """Where IMTA_TABLE is there, nothing is looked for elsewhere: the place is that of the name in the tailor file."""
+        (tmp_path / "table").mkdir()
+        (tmp_path / "gone.dat").write_text("LOG_PROCESS=1\n")
+        found = server(tmp_path, tailor=f"IMTA_TABLE={tmp_path}/table/\nIMTA_OPTION_FILE=IMTA_TABLE:gone.dat\n")
+        assert not found.is_set("LOG_PROCESS")
+        assert [str(problem.place) for problem in found.problems] == [f"{tmp_path}/tailor:2:18"]
 
     def test_of_a_directory_that_was_copied(self, tmp_path: Path) -> None:
         """Where IMTA_TABLE is not on this machine, its files are beside the tailor file."""
