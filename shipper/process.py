@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import pwd
+import resource
 import socket
 import sys
 import time
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from loguru import Message
 
 _PR_SET_NO_NEW_PRIVS = 38
+_DESCRIPTORS = 65_536
 LogFormat = Literal["auto", "text", "json"]
 
 
@@ -134,6 +136,18 @@ def no_new_rights() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     except (OSError, AttributeError):
         pass
+
+
+def more_descriptors() -> None:
+    """Lets the process have as many files and connections open as it may: the lower limit that most systems begin with is for those who use
+    `select`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        except (OSError, ValueError):
+            pass  # it goes with fewer
 
 
 def resident() -> int:

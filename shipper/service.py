@@ -42,7 +42,7 @@ from shipper.mailserver.settings import MailServer
 from shipper.outputs import KINDS as OUTPUTS
 from shipper.outputs.base import Output, Unavailable
 from shipper.pipeline import Pipeline, Plan, Source, Target
-from shipper.process import Systemd, become, identity, no_new_rights, resident
+from shipper.process import Systemd, become, identity, more_descriptors, no_new_rights, resident
 from shipper.retry import Backoff
 from shipper.spool import Spool
 from shipper.telemetry import Metrics, Number, Tap, application, listen, listen_unix, of_input, serve
@@ -98,6 +98,7 @@ class Service:
     def run(self) -> None:
         """Runs until it is told to stop; returns when everything is saved. Raises `Failure`."""
         signal.signal(signal.SIGHUP, lambda *_: self._hup.set())  # one that comes before the loop turns is no less a wish
+        more_descriptors()
         settings = self._config.settings
         if os.geteuid() == 0 and not (settings.user or self._allow_root):
             raise Failure("R504", "started as root, and 'user' is not set")

@@ -10,6 +10,7 @@ they only count; and a stop reads what has arrived before it ends.
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import time
 from collections.abc import Sequence
@@ -97,11 +98,13 @@ class Syslog:
         self._shared: set[Address] = set()
         self._certificates: Certificates | None = None
         self._listening: list[Datagrams | Listener] = []
+        # Who only holds connections open must not keep files from being read, and positions from being saved.
+        most = max(2, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         self._connections = Connections(
             Limits(
                 section.max_message,
-                section.max_connections,
-                section.max_connections_per_address,
+                min(section.max_connections, most),
+                min(section.max_connections_per_address, most // 2),
                 section.idle_timeout,
                 section.handshake_timeout,
             )
