@@ -33,6 +33,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Literal
+from zlib import crc32
 
 from pydantic import Field
 
@@ -40,6 +41,7 @@ from shipper.batch import Arrival
 from shipper.config.units import Duration, Size
 from shipper.errors import Failure
 from shipper.formats.mta_text import OPTIONAL
+from shipper.intents import About, Stretch
 from shipper.mailserver.logfiles import (
     DEFAULT,
     OF_MTA,
@@ -162,10 +164,11 @@ def make(name: str, section: Section, server: MailServer) -> LogFiles:
 
 
 class _Sender:
-    """Writes in a thread, as a disk can be slow."""
+    """Writes in a thread, as a disk can be slow. `about`: is told where the payloads of a send are going to stand, if that is one stretch."""
 
     def __init__(self, output: LogFiles) -> None:
         self._output = output
+        self.about: About | None = None
 
     async def __aenter__(self) -> _Sender:
         return self
@@ -198,7 +201,7 @@ class _Sender:
                         taken = 0
                         try:
                             cut = [payloads[index][payloads[index].index(b" ") + 1 :] for index in indices]
-                            for count in directory.write(family, cut):
+                            for count in directory.write(family, cut, self.about if len(indices) == len(payloads) else None):
                                 taken += count
                         except Unavailable as error:
                             failure = error
@@ -297,7 +300,7 @@ class _Directory:
             known[family] = sorted([*known.get(family, ()), *indices])
         return known
 
-    def write(self, family: str, written: Sequence[bytes]) -> Iterator[int]:
+    def write(self, family: str, written: Sequence[bytes], about: About | None = None) -> Iterator[int]:
         """Writes whole lines, in as many files as the limits ask for; how many lines were taken, each time when they were."""
         limits = self._output.section.limits(family, self._output.server)
         file, number = self._current(family)
@@ -321,6 +324,9 @@ class _Directory:
                     chunk += line
                     count += 1
                 self._make_room(family, size + len(chunk), len(chunk), number.begun, now, limits)
+                if about is not None and count == len(written):
+                    path, status = os.path.join(os.path.abspath(self._path), family), os.fstat(file)
+                    about(Stretch(path, status.st_dev, status.st_ino, size, len(chunk), crc32(chunk)))
                 self._append(file, chunk, size)
                 done += count
                 yield count

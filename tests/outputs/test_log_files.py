@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -28,9 +29,10 @@ from shipper.config.load import load
 from shipper.errors import Failure
 from shipper.inputs.base import Reading
 from shipper.inputs.service_log import ServiceLogInput
+from shipper.intents import Stretch
 from shipper.mailserver.logfiles import LogFile, rolled
 from shipper.mailserver.settings import MailServer
-from shipper.outputs.base import Refused, Unavailable
+from shipper.outputs.base import Findable, Refused, Unavailable
 from shipper.outputs.log_files import LOCK, LogFiles, Section, make
 from shipper.record import Connection, Debug, Header, Mta, Record, Service, Source, Store, Syslog, Text, Unparsed
 from tests.inputs.places import Places
@@ -143,6 +145,28 @@ def test_names_from_a_log_do_not_fill_the_disk_with_files(tmp_path: Path, monkey
     send(World().output(tmp_path), [b"s%d %d\n" % (number, number) for number in range(30)])
     assert len([path for path in tmp_path.iterdir() if path.name[0] != "."]) == 21
     assert content(tmp_path, "default") == [b"%d" % number for number in range(20, 30)]
+
+
+def test_where_the_lines_of_a_send_will_stand_is_told_if_that_is_one_place(tmp_path: Path) -> None:
+    """For the next start, after a kill: told before they are written, and of a send that stands in two places not at all."""
+    told: list[tuple[Stretch, bytes]] = []
+    out = World().output(tmp_path, profile="text", maxlogfilesize=150)
+    sender = out.sender()
+    assert isinstance(sender, Findable)
+    sender.about = lambda stretch: told.append((stretch, Path(stretch.path).read_bytes()))
+    sender._send([b"imap 1\n", b"imap 2\n"])
+    sender._send([b"imap 3\n"])
+    assert len(told) == 2
+    octets = (tmp_path / "imap").read_bytes()
+    for stretch, before in told:
+        there = octets[stretch.start : stretch.start + stretch.octets]
+        assert (len(there), crc32(there), octets[: stretch.start]) == (stretch.octets, stretch.crc, before)
+        assert (stretch.device, stretch.inode) == ((tmp_path / "imap").stat().st_dev, (tmp_path / "imap").stat().st_ino)
+    sender._send([b"imap 4\n", b"pop 5\n"])
+    sender._send([b"imap " + b"6" * 99 + b"\n", b"imap " + b"7" * 99 + b"\n"])
+    with pytest.raises(Refused):
+        sender._send([b"imap 8\n", b"?"])
+    assert len(told) == 2
 
 
 # --- where ---
