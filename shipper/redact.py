@@ -21,8 +21,9 @@ import re
 from base64 import b32encode
 from collections.abc import Callable, Sequence
 from copy import copy
+from functools import lru_cache
 from hmac import digest
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address
 from operator import attrgetter
 from typing import Any, Literal, get_type_hints
 
@@ -51,13 +52,11 @@ _KEYS = {
 
 _PART = r"[^\s\x00-\x1f<>()\[\]{},;:\"=|@\\/&`]"
 _ADDRESS = re.compile(
-    rf"(?:(?<!{_PART}){_PART}+|\"[^\"\n]{{1,64}}\")(?:(?:@|%40)(?:(?:(?!%40|'){_PART})+|\[[^\]\s]{{1,64}}\]))+", re.IGNORECASE
+    rf"(?:(?<!{_PART}){_PART}+|\"[^\"\n]{{1,64}}\")(?:(?:@|%40)(?:(?:(?!%40){_PART})+|\[[^\]\s]{{1,64}}\])?)+", re.IGNORECASE
 )
 """A local part (what is not quoted begins where a word does), and a domain; several for what was routed in the old way."""
-_OCTET = r"(?:25[0-5]|2[0-4][0-9]|[01]?[0-9]?[0-9])"
-_V4 = rf"(?<![0-9])(?:{_OCTET}\.){{3}}{_OCTET}(?![0-9])"
-_IP = re.compile(rf"{_V4}|(?:(?<=IPv6:)|(?<![\w:.]))(?=[0-9A-F]{{0,4}}:)[0-9A-F:.]{{2,45}}(?:%\w{{1,16}})?", re.IGNORECASE | re.ASCII)
-_IS_V4 = re.compile(_V4, re.ASCII)
+_V4 = re.compile(r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}", re.ASCII)
+_V6 = re.compile(r"(?:(?<=IPv6:)|(?<![\w:.]))(?=[0-9A-F]{0,4}:)[0-9A-F:.]{2,45}(?:%\w{1,16})?", re.IGNORECASE | re.ASCII)
 _OWNER = re.compile(r"(?<![\w.-])(user/|(?:user|uid|username|login|owner)=)([^\s/|;,\"'<>&()\[\]]+)", re.IGNORECASE)
 _ENCODED = re.compile(r"\\[ux]|&#|=\?", re.IGNORECASE)
 """Ways to write a character so that it is not found."""
@@ -106,10 +105,10 @@ class Redaction:
             found.note(sort, value)
         for _, value in objects:
             found.note_members(value)
-        found.values.sort(key=_longest_first)
+        found.sort()
         changes: list[tuple[str, Any]] = [(name, new) for name, sort, value in own if (new := found.whole(sort, value)) != value]
         changes += [(name, new) for name, value in objects if (new := found.inside(value)) != value]
-        if found.values or self._suspect("\0".join(texts)):
+        if found.values or self.suspect("\0".join(texts)):
             changes += [
                 (name, new) for name, value in zip(fields.texts, texts, strict=True) if value and (new := found.text(value)) != value
             ]
@@ -134,7 +133,7 @@ class Redaction:
         safe = not found.seen or (not _ENCODED.search(raw) and all(value in raw for value in found.seen))
         return new if safe else ""
 
-    def _suspect(self, text: str) -> bool:
+    def suspect(self, text: str) -> bool:
         """Whether there is anything in a text that could be personal."""
         if self.hides("address") and ("@" in text or "%40" in text):
             return True
@@ -163,7 +162,7 @@ class Redaction:
     def _domain(self, sort: str, value: str) -> str:
         """`@` and the domain of an address, where it is to be kept and is nothing else."""
         domain = value.rpartition("@")[2] if self._keep_domains and sort == "address" and "@" in value else ""
-        return f"@{domain}" if domain and _DOMAIN.fullmatch(domain) and not _IS_V4.search(domain) else ""
+        return f"@{domain}" if domain and _DOMAIN.fullmatch(domain) and not _V4.search(domain) else ""
 
     def sort_of(self, sort: str, value: str) -> str:
         """As what a value is hidden: a name, or a message id, that looks like an address is one; `""` for what is a text like others."""
@@ -180,12 +179,21 @@ class _Found:
     """What was found in one record. `values`: what fields had and what stands for it in a text; `seen`: everything that was replaced and should
     stand in the line as well."""
 
-    __slots__ = ("_redaction", "seen", "values")
+    __slots__ = ("_addresses", "_ips", "_names", "_redaction", "seen", "values")
 
     def __init__(self, redaction: Redaction) -> None:
         self._redaction = redaction
+        self._addresses: list[tuple[str, str]] = []
+        self._ips: list[tuple[str, str]] = []
+        self._names: list[tuple[str, str]] = []
         self.values: list[tuple[str, str]] = []
         self.seen: set[str] = set()
+
+    def sort(self) -> None:
+        """The longer goes before the shorter that may be a part of it."""
+        for values in (self._addresses, self._ips, self._names):
+            if len(values) > 1:
+                values.sort(key=_longest_first)
 
     def note(self, sort: str, value: str) -> None:
         """Remembers what a field has that is an address, a name or an IP address."""
@@ -193,7 +201,9 @@ class _Found:
             owner = _OWNER.match(value)
             sort, value = "name", owner[2] if owner else ""
         if value and (as_what := self._redaction.sort_of(sort, value)):
-            self.values.append((value, self._redaction.replaced(as_what, value, inside=True)))
+            instead = self._redaction.replaced(as_what, value, inside=True)
+            self.values.append((value, instead))
+            (self._addresses if "@" in value else self._ips if is_ip(value) else self._names).append((value, instead))
             self.seen.add(value)
 
     def note_members(self, value: Any) -> None:
@@ -248,6 +258,10 @@ class _Found:
 
     def text(self, text: str) -> str:
         """A text without what was found before, and without what looks as if it should be."""
+        if not self._redaction.suspect(text):
+            low = text.lower()
+            if not any(value.lower() in low for value, _ in self.values):
+                return text
         done = self._done(text, 0)
         for value, instead in self.values:
             if len(value) > 5 and value in done and value not in instead and ("@" in value or is_ip(value)):
@@ -265,13 +279,13 @@ class _Found:
     # The steps. Each gives the text in pieces: kept, replaced, kept, ...; one piece when there is nothing for it
 
     def known_addresses(self, text: str) -> list[str]:
-        return self._noted([pair for pair in self.values if "@" in pair[0]], text)
+        return self._noted(self._addresses, text)
 
     def known_ips(self, text: str) -> list[str]:
-        return self._noted([pair for pair in self.values if "@" not in pair[0] and is_ip(pair[0])], text)
+        return self._noted(self._ips, text)
 
     def known_names(self, text: str) -> list[str]:
-        return self._noted([pair for pair in self.values if "@" not in pair[0] and not is_ip(pair[0])], text)
+        return self._noted(self._names, text)
 
     def _noted(self, values: Sequence[tuple[str, str]], text: str) -> list[str]:
         pieces = [text]
@@ -289,17 +303,23 @@ class _Found:
             whole = match[0]
             value = whole.lstrip("'*.-+!?#$~^").rstrip(".!?*'") or whole
             value = whole if value[0] in "@%" else value
+            if value.partition("@")[2].isdecimal():
+                continue  # the name of a structured data element
             at = match.start() + whole.index(value)
             self.seen.add(value)
             pieces += [text[start:at], self._redaction.replaced("address", value.replace("%40", "@"), inside=True)]
             start = at + len(value)
         return [*pieces, text[start:]]
 
-    def ips(self, text: str) -> list[str]:
-        if not self._redaction.hides("ip") or (text.count(".") < 3 and text.count(":") < 2):
-            return [text]
+    def ips_6(self, text: str) -> list[str]:
+        return self._shaped(_V6, text) if self._redaction.hides("ip") and text.count(":") > 1 else [text]
+
+    def ips_4(self, text: str) -> list[str]:
+        return self._shaped(_V4, text) if self._redaction.hides("ip") and text.count(".") > 2 else [text]
+
+    def _shaped(self, shape: re.Pattern[str], text: str) -> list[str]:
         pieces, start = [], 0
-        for match in _IP.finditer(text):
+        for match in shape.finditer(text):
             value = match[0] if is_ip(match[0]) else match[0].rstrip(":.")
             if is_ip(value):
                 self.seen.add(value)
@@ -318,7 +338,7 @@ class _Found:
         return [*pieces, text[start:]]
 
 
-_STEPS = (_Found.known_addresses, _Found.addresses, _Found.known_ips, _Found.ips, _Found.known_names, _Found.owners)
+_STEPS = (_Found.known_addresses, _Found.addresses, _Found.known_ips, _Found.ips_6, _Found.ips_4, _Found.known_names, _Found.owners)
 
 
 class _Fields:
@@ -369,11 +389,17 @@ def _in_a_word(character: str) -> bool:
     return character.isalnum() or character == "_"
 
 
+@lru_cache(maxsize=8192)
 def is_ip(text: str) -> bool:
+    """Whether it is an address, or looks like one of IPv4."""
+    if ":" not in text:
+        return _V4.fullmatch(text) is not None
+    if "::" not in text and text.count(":") < 6:
+        return False
     try:
-        ip_address(text)
+        IPv6Address(text)
     except ValueError:
-        return _IS_V4.fullmatch(text) is not None  # with leading zeros
+        return False
     return True
 
 
