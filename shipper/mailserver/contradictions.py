@@ -82,7 +82,7 @@ def _separate_log_without_files(server: MailServer) -> Said:
 
 def _no_connection_records(server: MailServer) -> Said:
     connection = server.option("LOG_CONNECTION")
-    if connection.number & RECORDS:
+    if connection.number & RECORDS or not (connection.place or server.mta_known):
         return
     for name in ("SEPARATE_CONNECTION_LOG", "LOG_CONNECTIONS_SYSLOG"):
         setting = server.settings.get(name)

@@ -10,6 +10,7 @@ it, nothing is raised: what cannot be read or taken is in `problems`, what is od
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -124,12 +125,14 @@ class _Reading:
         """A file's name and text. What cannot be read is a problem at `place`, or, with `spare`, a warning there."""
         name = str(path)
         try:
+            if place and stat.S_ISFIFO(path.stat().st_mode):
+                raise ValueError("a pipe may never end")
             with path.open("rb") as file:
                 octets = file.read(MAX_OCTETS + 1)
             reason = f"it is larger than {MAX_OCTETS >> 20} MB" if len(octets) > MAX_OCTETS else ""
         except (OSError, ValueError) as error:
             octets = b""
-            reason = (getattr(error, "strerror", None) or "not a path").lower()
+            reason = (getattr(error, "strerror", None) or "not a file").lower()
             if self.lenient and isinstance(error, FileNotFoundError):
                 return None
         if reason:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -489,6 +490,13 @@ def test_a_bad_value_that_is_replaced_by_hand_is_no_error(tmp_path: Path) -> Non
     found = read({"configutil": Named(str(tmp_path / "dump"))}, [Assignment("imap.logfile.maxlogfiles", "1000", place, place)])
     assert found.logfile("imap", "maxlogfiles").value == 1000
     assert not found.problems and [warning.notes for warning in found.warnings] == [("what stands at shipper.yaml:1:1 is taken instead",)]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """The service, which reads these files again on HUP, must not hang on one."""
+    os.mkfifo(tmp_path / "pipe")
+    found = configured(tmp_path, "pipe")
+    assert [problem.message for problem in found.problems] == [f"cannot read '{tmp_path}/pipe': not a file"]
 
 
 def test_settings_by_hand_twice(tmp_path: Path) -> None:
