@@ -149,6 +149,13 @@ def test_the_tables_of_explain_say_the_same() -> None:
         assert name == "logdir" or told.partition(":")[0].split()[0].lower() == str(kind.default), (name, told)
 
 
+def test_the_page_has_every_option_of_a_log_file() -> None:
+    """docs/mailserver.md: a row for each, with its default."""
+    page = (Path(__file__).parents[2] / "docs" / "mailserver.md").read_text()
+    for name, kind in LOGFILE.items():
+        assert f"| `{name}` | {kind.default}".rstrip().lower() in page.lower(), name
+
+
 def test_a_server_by_hand() -> None:
     """What other tests make: any spelling, typed, equal by value; a value that cannot be is refused."""
     made = MailServer.of({"mta.log_messages_syslog": 22, "logfile.*.loglevel": "Error", "pop.logfile.loglevel": "DEBUG"}, {"l": "logging"})
