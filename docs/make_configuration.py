@@ -315,8 +315,8 @@ BEFORE = {
 }
 
 ROUTES = """\
-`routes` is a list. For each record its routes are tried in their order, and the first that fits decides. A record that no route fits goes to every
-output. `when` has fields of the native profile ([schema.md](schema.md)), and `kind` and `input`; `syslog.facility`, `source.file`,
+`routes` is a list. For each record its routes are tried in their order, and the first that fits decides. A record that no route fits goes where
+the mail server's settings send it: [routing.md](routing.md). `when` has fields of the native profile ([schema.md](schema.md)), and `kind` and `input`; `syslog.facility`, `source.file`,
 `attributes.NAME` and `extra.NAME` look inside. A route fits when each field has the value, or one of the values; `""` is a field that is empty.
 
 ```yaml

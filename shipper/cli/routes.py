@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from shipper.cli import configuration, terminal
+from shipper.errors import Failure
 from shipper.screen import escaped
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _BY, _BEFORE = "decided by", "routes before"
+_LONGEST = 1 << 20
 
 
 def routes(
@@ -53,8 +56,11 @@ def routes(
     if line:
         if input and input not in read.inputs:
             raise typer.BadParameter(f"there is no input '{input}'; the inputs: {', '.join(read.inputs)}", param_hint="--input")
-        text = sys.stdin.readline() if line == "-" else line
-        went = line_went(read, text.rstrip("\r\n"), input, service)
+        octets = sys.stdin.buffer.readline(_LONGEST) if line == "-" else os.fsencode(line)
+        octets = octets.rstrip(b"\r\n").partition(b"\n")[0]
+        if not octets:
+            raise Failure("I202", "there is no line")
+        went = line_went(read, octets, input, service)
         if json:
             sys.stdout.write(msgspec.json.encode([_went_data(read, one) for one in went]).decode() + "\n")
         else:

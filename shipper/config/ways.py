@@ -85,12 +85,12 @@ class Went:
         return self.decision.record
 
 
-def line_went(config: Config, line: str, input: str = "", service: str = "") -> list[Went]:
+def line_went(config: Config, line: bytes, input: str = "", service: str = "") -> list[Went]:
     """How a line is read, and where it goes, by one input, or by each; inputs by which it is the same stand together."""
     router = config.router()
     found: dict[Any, tuple[list[str], Decision]] = {}
     for name in [input] if input else config.inputs:
-        (record, *_) = reader_of(config, name, service).read(Block(line.encode(errors="surrogateescape"), 0))
+        (record, *_) = reader_of(config, name, service).read(Block(line, 0))
         decision = router.decide(record, name)
         key = (decision.to, decision.priority, decision.rule and decision.rule.number, decision.dropped, type(record))
         found.setdefault(key, ([], decision))[0].append(name)

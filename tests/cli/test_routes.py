@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -130,9 +131,33 @@ def test_what_is_wrong(folder: Path) -> None:
     assert shipper(folder, "none.yaml").returncode == 78
     done = shipper(folder, "shipper.yaml", "--line", "x", "--input", "mtb")
     assert done.returncode == 2 and "mtb" in done.stderr and "services" in done.stderr
+    assert shipper(folder, "shipper.yaml", "--line", "-").returncode == 66
+    done = shipper(folder, "shipper.yaml", "--line", b"\xff\xfe \x1b".decode(errors="surrogateescape"), "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)
     (folder / "option.dat").write_text("LOG_MESSAGES_SYSLOG=many\n")
     done = shipper(folder, "shipper.yaml")
     assert done.returncode == 78 and "option.dat:1:21" in done.stderr and not done.stdout
+
+
+def test_on_a_terminal(folder: Path) -> None:
+    """A table that fits; what decides stands below where it does not."""
+    leader, follower = pty.openpty()
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "COLUMNS": "80", "TERM": "dumb"}
+    command = [sys.executable, "-m", "shipper", "routes", "shipper.yaml"]
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=follower, stderr=follower) as process:
+        os.close(follower)
+        octets = b""
+        try:
+            while piece := os.read(leader, 1 << 16):
+                octets += piece
+        except OSError:
+            pass  # the other side has ended
+        assert process.wait(30) == 0
+    os.close(leader)
+    lines = octets.decode().splitlines()
+    table = lines[: next(number for number, line in enumerate(lines) if line.startswith("[1]"))]
+    assert max(map(len, table)) <= 80 and any("local3.<level>" in line for line in table)
+    assert "[1] LOG_MESSAGES_SYSLOG=22 (option.dat:2:1)" in lines
 
 
 def test_what_an_output_is_not_to_get_is_not_shown(folder: Path) -> None:
