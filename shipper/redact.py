@@ -369,7 +369,10 @@ def _split(text: str, value: str) -> list[str]:
     low, lower = text.lower(), value.lower()
     if len(low) != len(text) or len(lower) != len(value):
         low, lower = text, value
-    pieces, start, at = [], 0, low.find(lower)
+    at = low.find(lower)
+    if at < 0:
+        return [text]
+    pieces, start = [], 0
     first, last = _in_a_word(value[0]), _in_a_word(value[-1])
     while at >= 0:
         end = at + len(value)

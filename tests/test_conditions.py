@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +32,7 @@ from shipper.conditions import (
     sort_of,
     within,
 )
+from shipper.config.load import load
 from shipper.profiles import PROFILES
 from shipper.profiles.rfc5424 import Style
 from shipper.profiles.rfc5424 import render as as_syslog
@@ -259,3 +262,18 @@ class TestChanges:
         assert tenth == {record.id for record in reversed(records) if Sample(0.1)(record)}
         assert {record.id for record in records if Sample(0.01)(record)} < tenth
         assert isinstance(Sample(0.5)(Text(id="no id \udc80")), bool)
+
+
+def test_what_the_page_shows_is_good(tmp_path: Path) -> None:
+    """The example of docs/routing.md, and every condition in its table."""
+    page = (Path(__file__).parent.parent / "docs" / "routing.md").read_text().partition("\n## Routes\n")[2]
+    (example,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    shown = [cell.replace("\\|", "|") for cell in re.findall(r"^\| `([^`]+)` \|[^|]*\|$", page, re.MULTILINE)]
+    assert len(shown) >= 9
+    head = "inputs: {a: {type: stdin}}\noutputs:\n  siem: {type: syslog}\n  archive: {type: jsonl, path: '-'}\n"
+    for routes in (example, *(f"routes:\n  - when:\n      {line}\n    to: siem\n" for line in shown)):
+        path = tmp_path / "shipper.yaml"
+        path.write_text(head + routes)
+        loaded = load(path, {})
+        assert not loaded.errors, [(problem.message, str(problem.place)) for problem in loaded.errors]
+        assert loaded.config and loaded.config.rules
