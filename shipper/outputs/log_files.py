@@ -277,12 +277,14 @@ class _Directory:
         self._output = output
         self._older: dict[str, list[LogFile]] = {}
         self._markers: dict[str, list[LogFile]] = {}
+        self._last: dict[str, int] = {}  # the highest number that any name has, whatever it is that is called so
         for entry in os.scandir(descriptor):
             hidden = entry.name.startswith(".")
             if file := rolled(entry.name[hidden:]):
                 if hidden:
                     self._markers.setdefault(file.family, []).append(file)
                 else:
+                    self._last[file.family] = max(self._last.get(file.family, 0), file.sequence)
                     status = entry.stat(follow_symlinks=False)
                     if stat.S_ISREG(status.st_mode):
                         self._older.setdefault(file.family, []).append(file._replace(size=status.st_size))
@@ -348,10 +350,11 @@ class _Directory:
 
     def _current(self, family: str) -> tuple[int, LogFile]:
         """The current file, open, with nothing but whole lines in it, and what it is going to be called."""
-        older, markers = self._older.setdefault(family, []), self._markers.setdefault(family, [])
+        self._older.setdefault(family, [])
+        markers = self._markers.setdefault(family, [])
         there = self._status(family)
         key = f"{self._path}/{family}"
-        last = max((file.sequence for file in older), default=0)
+        last = self._last.get(family, 0)
         if there is None:
             # Two markers: the roll-over came to the second one, and no further. One alone: its file is gone, and the number with it.
             if len(markers) > 1 and markers[-1].sequence > max(last, self._output.numbers.get(key, 0)):
@@ -399,6 +402,7 @@ class _Directory:
             os.rename(family, number.name, src_dir_fd=self._at, dst_dir_fd=self._at)  # a file system without hard links
         self._output.step("renamed")
         self._older[family].append(number._replace(size=size))
+        self._last[family] = number.sequence
         new = self._mark(family, number.sequence + 1)
         file = self._create(family)
         self._settle(family, new)

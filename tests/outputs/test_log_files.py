@@ -417,8 +417,12 @@ def test_numbers_that_somebody_else_has_used_are_not_used_again(tmp_path: Path) 
     (tmp_path / "imap.90.1600000000").write_bytes(b"old\n")
     (tmp_path / f"imap.91.{START}").write_bytes(b"old too\n")
     write(out, world, 3)
-    assert [file.sequence for file in older(tmp_path)] == [1, 90, 91, 92]
-    assert content(tmp_path) == [b"123456789"] * 2 + [b"old", b"old too"] + [b"123456789"] * 4
+    (tmp_path / "imap.95.1").mkdir()
+    write(out, world, 2)
+    assert number_of_current(tmp_path) == 97
+    (tmp_path / "imap.95.1").rmdir()
+    assert [file.sequence for file in older(tmp_path)] == [1, 90, 91, 92, 96]
+    assert content(tmp_path) == [b"123456789"] * 2 + [b"old", b"old too"] + [b"123456789"] * 6
 
 
 def test_a_current_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
