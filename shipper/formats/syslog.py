@@ -69,9 +69,14 @@ _WORD = re.compile(r" *+([\w%/.][^\s:\[]{0,254}) +(?=[^ ])")
 _STRAIGHT = re.compile(
     rf"(?:<([0-9]{{1,3}})>)?((?:({'|'.join(MONTH_NAMES)}) ([ 0-9][0-9]) ({_CLOCK}))"
     rf"|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T{_CLOCK}(?:\.[0-9]{{1,9}})?(?:Z|[+-][01][0-9]:[0-5][0-9])?) "
-    rf"{_NO_HOST}([\w][\w.-]{{0,254}}+) ([A-Za-z_][\w/.-]{{0,254}}+)(?:\[([0-9]{{1,255}})\])?: (?![ \[\ufeff])"
+    rf"{_NO_HOST}([\w][\w.-]{{0,254}}+) ([A-Za-z_][\w/.-]{{0,254}}+)(?:\[([0-9]{{1,255}})\])?: "
 )
-"""RFC 3164 as it nearly always is, in one expression: a third of the time of the pieces, and the same result."""
+"""The header of RFC 3164 as it nearly always is, in one expression, with the same result as by the pieces. Its only `: ` is its end, so that it
+is cut out first, and is known again: in a burst most messages have the header of another one."""
+_HEADER = 256
+"""Characters of a header that is looked for so; a longer one is read by the pieces."""
+_NO_MESSAGE = frozenset((" ", "[", "\ufeff"))
+"""What the pieces read of the beginning of a message."""
 _SOLARIS = re.compile(r" ?\[ID ([0-9]{1,10}) ([a-z0-9]{1,10})\.([a-z]{1,10})\] ?")
 
 
@@ -82,16 +87,25 @@ def parse(text: str, received: date | None = None, *, assume_pri: bool = False, 
     the network, where no PRI means 13 (RFC 3164 4.3.3); in a file it means that nobody wrote one down. `colonless_tag`: the first of the words
     after the host is the tag, with or without a colon.
     """
-    if text.find(">1 ", 2, 7) < 0 and (straight := _STRAIGHT.match(text)):
-        digits, stamp, month, day, clock, host, tag, pid = straight.groups()
-        number = int(digits) if digits else 13 if assume_pri else -1
-        if number < 192:
-            facility, severity = _PRIORITIES[number]
-            if month and received is not None:
-                stamp = f"{_day(month, day, received)}T{clock}"
-            envelope = Envelope(facility, severity, None, stamp, host, tag, pid or "")
-            return Message(envelope, text[straight.end() :], "", assume_pri and not digits)
+    end = text.find(": ", 0, _HEADER) + 2
+    if end > 1 and text[end : end + 1] not in _NO_MESSAGE and (head := _head(text[:end], received, assume_pri)):
+        facility, severity, stamp, host, tag, pid, assumed = head
+        return Message(Envelope(facility, severity, None, stamp, host, tag, pid), text[end:], "", assumed)
     return _any(text, received, assume_pri, colonless_tag)
+
+
+@lru_cache(maxsize=2048)
+def _head(text: str, received: date | None, assume_pri: bool) -> tuple[str, str, str, str, str, str, bool] | None:
+    """(facility, severity, stamp, host, tag, pid, whether the PRI is assumed) of a header as `_STRAIGHT` knows it, and of nothing else."""
+    if text.find(">1 ", 2, 7) >= 0 or not (straight := _STRAIGHT.fullmatch(text)):
+        return None
+    digits, stamp, month, day, clock, host, tag, pid = straight.groups()
+    number = int(digits) if digits else 13 if assume_pri else -1
+    if number > 191:
+        return None
+    if month and received is not None:
+        stamp = f"{_day(month, day, received)}T{clock}"
+    return *_PRIORITIES[number], stamp, host, tag, pid or "", assume_pri and not digits
 
 
 def _any(text: str, received: date | None, assume_pri: bool, colonless_tag: bool) -> Message:
