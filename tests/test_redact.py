@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,6 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shipper.config.load import load
+from shipper.config.show import effective
 from shipper.formats import Log
 from shipper.framing import Block
 from shipper.profiles import PROFILES
@@ -256,3 +261,53 @@ def test_linear_time(filler: str) -> None:
         started = time.process_time()
         hide([Text(message=filler * (200_000 // len(filler)), raw=filler * (200_000 // len(filler)))])
         assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    "redact", ["", f"    redact: {{addresses: pseudonym, names: mask, ips: truncate, headers: remove, key: {'k' * 32}}}\n"]
+)
+def test_nothing_is_on_the_disk(tmp_path: Path, redact: str) -> None:
+    """A service with an output that writes and one that waits: neither the file, the spool nor what the service says has anything of it."""
+    log = tmp_path / "mail.log"
+    log.write_text(
+        "02-Mar-2026 10:00:00.00 tcp_local    ims-ms       EE 1 amy@example.com rfc822;bob@example.org bob@example.org\n"
+        "02-Mar-2026 10:00:01.00 tcp_local    +            O TCP|192.0.2.1|25|203.0.113.9|4711 SMTP\n"
+        "02-Mar-2026 10:00:02.00 tcp_local    damaged from carol@example.net by 203.0.113.9\n"
+    )
+    config = tmp_path / "shipper.yaml"
+    config.write_text(
+        f"state: {tmp_path}/state\ntimezone: UTC\ntelemetry: {{http: off}}\nraw: always\ninputs:\n  mta: {{type: file, paths: [{log}]}}\noutputs:\n"
+        f"  file:\n    type: jsonl\n    path: {tmp_path}/out.jsonl\n    takes: all\n{redact}"
+        f"  siem:\n    type: syslog\n    protocol: tcp\n    port: 1\n    takes: all\n    enterprise: 99999\n{redact}"
+    )
+    config.chmod(0o600)
+    command = [sys.executable, "-m", "shipper", "run", config, "--allow-root"]
+    with (tmp_path / "stderr").open("wb") as told, subprocess.Popen(command, stderr=told, stdout=subprocess.DEVNULL) as service:
+        out, deadline = tmp_path / "out.jsonl", time.monotonic() + 30
+        while time.monotonic() < deadline and not (out.exists() and out.read_bytes().count(b"\n") == 3):
+            time.sleep(0.05)
+        service.terminate()
+        assert service.wait(30) == 0
+    for folder, name in ((tmp_path, "out.jsonl"), (tmp_path / "state" / "spool" / "siem", "*.spool")):
+        written = b"".join(path.read_bytes() for path in folder.glob(name))
+        there = [word in written for word in (b"amy@", b"bob@", b"carol@", b"203.0.113.9", b"192.0.2.1")]
+        assert there == [not redact] * 5
+        assert written
+    everything = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path not in (log, config))
+    assert b"k" * 32 not in everything
+    assert redact == "" or not any(word in everything for word in (b"amy@", b"bob@", b"carol@", b"203.0.113.9"))
+
+
+def test_what_the_page_shows_is_good(tmp_path: Path) -> None:
+    """The configuration of docs/privacy.md is one, and says nothing that `check` doubts."""
+    page = (Path(__file__).parent.parent / "docs" / "privacy.md").read_text()
+    (example,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    key = tmp_path / "pseudonym.key"
+    key.write_text("0123456789abcdef" * 4)
+    path = tmp_path / "shipper.yaml"
+    path.write_text(example.replace("/etc/shipper/pseudonym.key", str(key)))
+    loaded = load(path, {})
+    assert loaded.config and not [problem for problem in loaded.problems if "redact" in problem.message], loaded.problems
+    hidden = {name for name, section in loaded.config.outputs.items() if section.redact}
+    assert hidden and hidden != set(loaded.config.outputs)
+    assert "0123456789abcdef" not in effective(loaded.config, loaded.tree) + repr(loaded.config)  # type: ignore[arg-type]
