@@ -56,6 +56,7 @@ def test_a_renamed_file_is_read_on(desk: Desk, stopped: bool) -> None:
         desk.start(marks)
     desk.poll()
     assert sorted(desk.lines) == numbered(0, 95)
+    assert desk.follower.rotations == 1
 
 
 def test_renamed_many_times_while_stopped(desk: Desk) -> None:
@@ -113,6 +114,7 @@ def test_a_copy_is_seen_before_the_truncation(desk: Desk) -> None:
     desk.write(*numbered(420, 3))
     desk.wait(2 * HELD)
     assert sorted(desk.lines) == numbered(0, 423)
+    assert desk.follower.rotations == 1
 
 
 def test_a_copy_that_stays_is_never_read(desk: Desk) -> None:
