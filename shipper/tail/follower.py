@@ -76,6 +76,7 @@ class Tail:
         self.turn = 0
         self.descriptor = -1
         self.unpacked: Unpacked | None = None
+        self.overlong = False  # the point is in a line of an archive, of which no more is read
         self.finished = mark.finished  # an archive, read to its end
         self.stuck = -1  # the size at which no whole line was left
         self.scanned = 0  # where the search for the end of a long line has come to
@@ -647,6 +648,11 @@ class Follower:
         body = octets[before:]
         if tail.encoding is None:
             tail.encoding = encoding_of(body[:2]) if not position else ""
+        if tail.overlong and body:
+            ends = line_ends(body, tail.encoding)
+            tail.overlong = not ends
+            passed = ends[0] if ends else len(body)
+            return [Piece((), Point(position + passed, digest(octets[: before + passed][-TAIL:])))]
         found = pieces(octets[:before], body, position, tail.encoding, self._max_line)
         if found:
             return found
@@ -656,7 +662,8 @@ class Follower:
             if ends or content.ended:
                 body = line
                 found = pieces(octets[:before], body, position, tail.encoding, self._max_line)
-            else:  # longer than any line that is read: the rest of it becomes lines of their own
+            else:  # longer than any line that is read: its end is looked for from here, and nothing of it kept
+                tail.overlong = True
                 return [self._unfinished(octets[:before], line[: self._max_line], tail)]
             if found:
                 return found

@@ -379,6 +379,14 @@ def test_a_very_long_line(tmp_path: Path) -> None:
     assert [len(line) for line in desk.lines] == [1, 1 << 16, 1, 1 << 16, 1]
 
 
+def test_a_very_long_line_of_an_archive(tmp_path: Path) -> None:
+    """A small archive that holds a huge line gives one record of it, not one for each piece; the next line is whole."""
+    desk = Desk(tmp_path, max_line=1 << 16)
+    desk.path("app.1.gz").write_bytes(gzip.compress(b"a\n" + bytes(40 * SLICE) + b"\nb\n" + b"z" * (3 * SLICE)))
+    desk.wait(5)
+    assert [len(line) for line in desk.lines] == [1, 1 << 16, 1, 1 << 16]
+
+
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_utf16(desk: Desk, encoding: str) -> None:
     """With a byte order mark, from the middle on too; characters whose octets look like a line end are none."""
