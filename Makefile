@@ -75,7 +75,7 @@ $(VENV)/installed-native: $(VENV)/installed $(TWIN)
 	@touch $@
 
 wheel: $(VENV)/installed
-	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist . ./native
+	@MATURIN_PEP517_ARGS="--compatibility pypi" $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist . ./native
 	@ls dist
 
 fuzz-native: $(VENV)/installed-test native

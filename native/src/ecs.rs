@@ -51,9 +51,13 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, ecs: &Ecs, pl
     begun(out, place);
     out.extend_from_slice(&event.action);
     out.push(b' ');
-    text(out, if record.sender.is_empty() { b"<>" } else { record.sender }, plain);
-    out.extend_from_slice(b" -> ");
-    text(out, record.recipient, plain);
+    if record.bad_command.is_empty() {
+        text(out, if record.sender.is_empty() { b"<>" } else { record.sender }, plain);
+        out.extend_from_slice(b" -> ");
+        text(out, record.recipient, plain);
+    } else {
+        text(out, record.bad_command, plain);
+    }
     let at = event_part(out, wire, event, frame, place);
 
     let (sender, recipient) = (record.sender, record.recipient);
@@ -87,7 +91,7 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, ecs: &Ecs, pl
     single(out, b"\"file\":{\"path\":\"", record.queue_file, plain);
     let recipient_too: &[u8] = if recipient == sender { b"" } else { recipient };
     let user_too: &[u8] = if wire.username == sender || wire.username == recipient_too { b"" } else { wire.username };
-    related(out, [sender, recipient_too, user_too], frame, wire.remote_dns, b"", ends.as_ref(), plain);
+    related(out, [sender, recipient_too, user_too], wire.host(frame), wire.remote_dns, b"", ends.as_ref(), plain);
     begun_sunmsg(out, b"mta", wire, event, frame, ecs, place);
     key(out, b"\"mta\":{");
     channel_and_entry(out, wire, record.destination_channel, plain);
@@ -106,7 +110,7 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, ecs: &Ecs, pl
     number_member(out, b"\"notary_flags\":", record.notary_flags);
     member(out, b"\"related_message_id\":\"", record.related_message_id, plain);
     out.push(b'}');
-    smtp(out, wire, record.banner, plain);
+    smtp(out, wire, record.banner, record.bad_command, plain);
     if wire.authenticated {
         out.extend_from_slice(b",\"auth\":{\"authenticated\":true}");
     }
@@ -143,7 +147,7 @@ pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, ecs: &E
     } else if wire.code[1..].contains(&b'S') {
         out.extend_from_slice(b",\"tls\":{\"established\":true}");
     }
-    related(out, [wire.username, b"", b""], frame, wire.remote_dns, record.dns_host, Some(&ends), plain);
+    related(out, [wire.username, b"", b""], wire.host(frame), wire.remote_dns, record.dns_host, Some(&ends), plain);
     begun_sunmsg(out, b"connection", wire, event, frame, ecs, place);
     key(out, b"\"mta\":{");
     channel_and_entry(out, wire, b"", plain);
@@ -151,7 +155,7 @@ pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, ecs: &E
     member(out, b"\"initial_host\":\"", record.initial_host, plain);
     member(out, b"\"dns_host\":\"", record.dns_host, plain);
     out.push(b'}');
-    smtp(out, wire, b"", plain);
+    smtp(out, wire, b"", b"", plain);
     member(out, b"\"app\":\"", record.application, plain);
     if wire.authenticated {
         out.extend_from_slice(b",\"auth\":{\"authenticated\":true}");
@@ -207,11 +211,12 @@ fn begun_sunmsg(out: &mut Vec<u8>, kind: &[u8], wire: &Wire, event: &Event, fram
         number(out, place.offset);
     }
     out.push(b'}');
-    if !frame.host.is_empty() {
+    let host = wire.host(frame);
+    if !host.is_empty() {
         out.extend_from_slice(b",\"host\":{\"name\":\"");
-        text(out, &frame.host, false);
+        text(out, host, false);
         out.extend_from_slice(b"\",\"hostname\":\"");
-        text(out, &frame.host, false);
+        text(out, host, false);
         out.extend_from_slice(b"\"}");
     }
     if wire.pid.is_some() || wire.thread.is_some() {
@@ -262,8 +267,13 @@ fn diagnostic_type(out: &mut Vec<u8>, wire: &Wire) {
     }
 }
 
-fn smtp(out: &mut Vec<u8>, wire: &Wire, banner: &[u8], plain: bool) {
-    if wire.smtp_code.is_none() && wire.enhanced_status.is_empty() && wire.remote_name.is_empty() && banner.is_empty() {
+fn smtp(out: &mut Vec<u8>, wire: &Wire, banner: &[u8], bad_command: &[u8], plain: bool) {
+    if wire.smtp_code.is_none()
+        && wire.enhanced_status.is_empty()
+        && wire.remote_name.is_empty()
+        && banner.is_empty()
+        && bad_command.is_empty()
+    {
         return;
     }
     key(out, b"\"smtp\":{");
@@ -274,6 +284,7 @@ fn smtp(out: &mut Vec<u8>, wire: &Wire, banner: &[u8], plain: bool) {
     member(out, b"\"enhanced_code\":\"", wire.enhanced_status, true);
     member(out, b"\"banner\":\"", banner, plain);
     member(out, b"\"helo\":\"", wire.remote_name, plain);
+    member(out, b"\"bad_command\":\"", bad_command, plain);
     out.push(b'}');
 }
 
@@ -317,8 +328,7 @@ fn ends_part(out: &mut Vec<u8>, ends: &Ends, tcp: bool, protocol: &[u8], plain: 
 }
 
 /// `dns` and `dns_host`: the two names that the other end can have.
-fn related(out: &mut Vec<u8>, users: [&[u8]; 3], frame: &Frame, dns: &[u8], dns_host: &[u8], ends: Option<&Ends>, plain: bool) {
-    let host = &frame.host[..];
+fn related(out: &mut Vec<u8>, users: [&[u8]; 3], host: &[u8], dns: &[u8], dns_host: &[u8], ends: Option<&Ends>, plain: bool) {
     let (mut names, mut ips): ([&[u8]; 3], [&[u8]; 2]) = ([host, b"", b""], [b"", b""]);
     if let Some(ends) = ends {
         names[1] = if dns == host { b"" } else { dns };
@@ -331,7 +341,7 @@ fn related(out: &mut Vec<u8>, users: [&[u8]; 3], frame: &Frame, dns: &[u8], dns_
     }
     key(out, b"\"related\":{");
     list(out, b"\"user\":[", &users, plain);
-    list(out, b"\"hosts\":[", &names, plain && frame.host_plain);
+    list(out, b"\"hosts\":[", &names, false);
     list(out, b"\"ip\":[", &ips, plain);
     out.push(b'}');
 }

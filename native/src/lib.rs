@@ -83,7 +83,6 @@ impl Twin {
                 tables: Tables::new(events, messages, accounts, words),
                 zone_source: quoted(zone_source),
                 file: quoted(file),
-                host_plain: json::is_plain(host.as_bytes()),
                 host: host.into_bytes(),
                 raw,
                 ecs: ecs.map(|(messages, connections, inbound, tail)| Ecs {

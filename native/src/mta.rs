@@ -5,6 +5,7 @@
 
 use memchr::{memchr, memmem};
 
+use crate::run::Frame;
 use crate::tables::Tables;
 
 /// What message and connection records share. Text that is absent is empty.
@@ -12,6 +13,8 @@ use crate::tables::Tables;
 pub struct Wire<'a> {
     pub pid: Option<u64>,
     pub thread: Option<u64>,
+    /// The node, where the line names it.
+    pub host: &'a [u8],
     pub sequence: Option<u64>,
     pub code: &'a [u8],
     pub source_channel: &'a [u8],
@@ -27,6 +30,17 @@ pub struct Wire<'a> {
     pub remote_port: Option<u64>,
     pub remote_name: &'a [u8],
     pub remote_dns: &'a [u8],
+}
+
+impl Wire<'_> {
+    /// The host of the record: the node, else that of all lines.
+    pub fn host<'b>(&'b self, frame: &'b Frame) -> &'b [u8] {
+        if self.host.is_empty() {
+            &frame.host
+        } else {
+            self.host
+        }
+    }
 }
 
 /// A transaction record.
@@ -45,6 +59,7 @@ pub struct Message<'a> {
     pub message_id: &'a [u8],
     pub related_message_id: &'a [u8],
     pub banner: &'a [u8],
+    pub bad_command: &'a [u8],
 }
 
 /// A connection record.
@@ -69,36 +84,32 @@ pub fn connects(line: &[u8]) -> bool {
 /// `rest`: the line after its time stamp and the blank behind it.
 pub fn message<'a>(rest: &'a [u8], tables: &Tables) -> Option<Message<'a>> {
     let mut record = Message::default();
-    let rest = process(rest, &mut record.wire)?;
-    record.wire.source_channel = channel(rest.get(..12)?)?;
-    let destination = rest.get(13..25)?;
-    if rest[12] != b' ' || *rest.get(25)? != b' ' {
-        return None;
-    }
-    record.destination_channel = trimmed(destination);
-    match record.destination_channel {
-        [single] if single.is_ascii_uppercase() || *single == b'+' || *single == b'-' => return None,
-        name if name.contains(&b' ') => return None,
-        _ => {}
-    }
-    let rest = code(&rest[26..], &mut record.wire)?;
-    let (size, rest) = word(rest)?;
-    record.size_blocks = digits(size, 18)?;
-
-    // `sender rfc822;original recipient`
-    let (sender, rest) = word(rest)?;
-    let (original, rest) = word(rest.strip_prefix(b"rfc822;")?)?;
-    let (recipient, mut rest) = first(rest);
-    for address in [sender, original, recipient] {
-        if address.contains(&b'"') || address == b"<>" {
+    let rest = channels(rest, &mut record.wire)?;
+    let (destination, rest) = column(rest)?;
+    if let [single] = destination {
+        if single.is_ascii_uppercase() || *single == b'+' || *single == b'-' {
             return None;
         }
     }
-    if sender.contains(&b':') || sender.contains(&b';') {
+    record.destination_channel = destination;
+    let rest = code(rest, &mut record.wire)?;
+    let (size, rest) = word(rest)?;
+    record.size_blocks = digits(size, 18)?;
+
+    let (sender, original, from) = addresses(rest)?;
+    if sender.iter().any(|octet| matches!(octet, b':' | b';')) || sender == b"<>" || original == b"<>" {
         return None;
     }
     record.sender = sender;
     record.original_recipient = original;
+    if record.wire.code[0] == b'B' {
+        bad_command(from, &mut record)?;
+        return Some(record);
+    }
+    let (recipient, mut rest) = from.split_at(address_end(from));
+    if recipient == b"<>" {
+        return None;
+    }
     record.recipient = recipient;
 
     // From here on `rest` is empty, or begins with the blank before the next field.
@@ -195,14 +206,14 @@ pub fn message<'a>(rest: &'a [u8], tables: &Tables) -> Option<Message<'a>> {
 
 pub fn connection<'a>(rest: &'a [u8], tables: &Tables) -> Option<Connection<'a>> {
     let mut record = Connection::default();
-    let rest = process(rest, &mut record.wire)?;
-    record.wire.source_channel = channel(rest.get(..12)?)?;
-    match rest.get(12..26)? {
-        b" +            " => record.incoming = true,
-        b" -            " => {}
+    let rest = channels(rest, &mut record.wire)?;
+    let (direction, rest) = column(rest)?;
+    match direction {
+        b"+" => record.incoming = true,
+        b"-" => {}
         _ => return None,
     }
-    let rest = code(&rest[26..], &mut record.wire)?;
+    let rest = code(rest, &mut record.wire)?;
     let action = record.wire.code[0];
     if tables.is_message(action) {
         return None;
@@ -228,7 +239,8 @@ pub fn connection<'a>(rest: &'a [u8], tables: &Tables) -> Option<Connection<'a>>
     }
     if let Some(status) = rest.strip_prefix(b" ") {
         let (name, after) = first(status);
-        if action == b'U' || !name.first().is_some_and(u8::is_ascii_uppercase) || name.contains(&b'|') || after.len() < 2 {
+        let is_text = name.first().is_some_and(u8::is_ascii_uppercase) && !name.contains(&b'|') && after.len() > 1;
+        if action == b'U' || !(is_text || is_reply(status)) {
             return None;
         }
         reply(status, &mut record.wire)?;
@@ -236,33 +248,104 @@ pub fn connection<'a>(rest: &'a [u8], tables: &Tables) -> Option<Connection<'a>>
     Some(record)
 }
 
-/// `pid.thread.sequence ` or `pid.sequence `, in hexadecimal, if it is there.
-fn process<'a>(rest: &'a [u8], wire: &mut Wire<'a>) -> Option<&'a [u8]> {
+/// `[node] [process] source channel`, and what stands after that.
+fn channels<'a>(rest: &'a [u8], wire: &mut Wire<'a>) -> Option<&'a [u8]> {
     let (name, after) = word(rest)?;
-    let mut parts = name.split(|&octet| octet == b'.').map(hexadecimal);
-    match [parts.next(), parts.next(), parts.next(), parts.next()] {
-        [Some(Some(pid)), Some(Some(sequence)), None, None] => {
-            (wire.pid, wire.sequence) = (Some(pid), Some(sequence));
-            Some(after)
+    let mut rest = rest;
+    let mut usual = true;
+    if process(name, wire) {
+        rest = after;
+        usual = name.len() < 12;
+    } else if let Some((second, after)) = word(after) {
+        if second.len() < 12 && !name.is_empty() && process(second, wire) {
+            wire.host = name;
+            rest = after;
         }
-        [Some(Some(pid)), Some(Some(thread)), Some(Some(sequence)), None] => {
-            (wire.pid, wire.thread, wire.sequence) = (Some(pid), Some(thread), Some(sequence));
-            Some(after)
-        }
-        _ => Some(rest),
     }
+    let (source, after) = column(rest)?;
+    // Where the process is as long as a column it could be one, if the channel does not stand in its own.
+    if source.is_empty() || !(usual || source.len() <= 12) {
+        return None;
+    }
+    wire.source_channel = source;
+    Some(after)
 }
 
-/// The name of a channel in its column.
-fn channel(column: &[u8]) -> Option<&[u8]> {
-    let name = trimmed(column);
-    (column[0] != b' ' && !name.contains(&b' ')).then_some(name)
+/// Takes `pid.thread.sequence` or `pid.sequence`, in hexadecimal, if it is that.
+fn process(name: &[u8], wire: &mut Wire) -> bool {
+    let mut parts = name.split(|&octet| octet == b'.').map(hexadecimal);
+    match [parts.next(), parts.next(), parts.next(), parts.next()] {
+        [Some(Some(pid)), Some(Some(sequence)), None, None] => (wire.pid, wire.sequence) = (Some(pid), Some(sequence)),
+        [Some(Some(pid)), Some(Some(thread)), Some(Some(sequence)), None] => {
+            (wire.pid, wire.thread, wire.sequence) = (Some(pid), Some(thread), Some(sequence));
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// A word, or none, padded to twelve columns, and what stands after the blank that ends them; a longer one pushes what follows.
+fn column(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr(b' ', rest)?;
+    let next = end.max(12) + 1;
+    (rest.len() > next && rest[end..next].iter().all(|&octet| octet == b' ')).then(|| (&rest[..end], &rest[next..]))
+}
+
+/// `sender rfc822;original recipient …` -> sender, original recipient, and what stands from the recipient on.
+fn addresses(tail: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (sender, rest) = word(tail)?;
+    if let Some(rest) = rest.strip_prefix(b"rfc822;") {
+        let (original, from) = word(rest)?;
+        if !sender.contains(&b'"') && !original.contains(&b'"') {
+            return Some((sender, original, from));
+        }
+    }
+    // With quotation marks, inside which blanks are no ends. What begins with a digit could be a counted field.
+    if !tail[0].is_ascii_punctuation() && !tail[0].is_ascii_alphabetic() {
+        return None;
+    }
+    let at = memmem::find(tail, b" rfc822;")?;
+    let rest = &tail[at + 8..];
+    let (original, from) = rest.split_at(address_end(rest));
+    Some((&tail[..at], original, from.strip_prefix(b" ")?))
+}
+
+/// Where the address at the beginning of a text ends: `_address_end`.
+fn address_end(text: &[u8]) -> usize {
+    let (mut quoted, mut position) = (false, 0);
+    while let Some(length) = memchr(b' ', &text[position..]) {
+        let blank = position + length;
+        let piece = &text[position..blank];
+        let marks = piece.iter().filter(|&&octet| octet == b'"').count();
+        if marks > 0 {
+            let escaped = memmem::find_iter(piece, b"\\\"").count();
+            quoted ^= (marks - escaped) % 2 == 1;
+        }
+        if !quoted || memchr(b'"', &text[blank..]).is_none() {
+            return blank;
+        }
+        position = blank + 1;
+    }
+    text.len()
+}
+
+/// What stands for the recipient of a B record: the command, and the reply to it.
+fn bad_command<'a>(from: &'a [u8], record: &mut Message<'a>) -> Option<()> {
+    let text = trimmed_start(from);
+    for blank in memchr::memchr_iter(b' ', text) {
+        if is_reply(&text[blank + 1..]) {
+            record.bad_command = trimmed(&text[..blank]);
+            return reply(&text[blank + 1..], &mut record.wire);
+        }
+    }
+    record.bad_command = text;
+    Some(())
 }
 
 /// The entry code, and what stands after its blank.
 fn code<'a>(rest: &'a [u8], wire: &mut Wire<'a>) -> Option<&'a [u8]> {
     let (code, after) = word(rest)?;
-    if !(1..=8).contains(&code.len()) || code[0] == b'B' || !code.iter().all(u8::is_ascii_uppercase) {
+    if !(1..=8).contains(&code.len()) || !code.iter().all(u8::is_ascii_uppercase) {
         return None;
     }
     wire.code = code;
@@ -369,10 +452,8 @@ fn is_text(status: &[u8], action: u8, tables: &Tables) -> Option<bool> {
     if action == b'E' || action == b'D' || memmem::find(status, b" dns;").is_some() {
         return Some(false);
     }
-    if let [b'2'..=b'5', b'0'..=b'5', b'0'..=b'9', b' ' | b'-', rest @ ..] = status {
-        if rest.first() != Some(&b' ') {
-            return Some(true);
-        }
+    if is_reply(status) {
+        return Some(true);
     }
     let open = memchr(b'(', status);
     let (name, after) = first(status);
@@ -386,6 +467,11 @@ fn is_text(status: &[u8], action: u8, tables: &Tables) -> Option<bool> {
             && !tables.is_word(name)
             && !name.starts_with(b"TCP|"),
     )
+}
+
+/// Whether a text begins with an SMTP reply: `fields.is_reply`.
+fn is_reply(text: &[u8]) -> bool {
+    matches!(text, [b'2'..=b'5', b'0'..=b'5', b'0'..=b'9', b' ' | b'-', rest @ ..] if rest.first() != Some(&b' '))
 }
 
 /// A number of at most so many digits.

@@ -26,6 +26,7 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, place: &Place
     member(out, b",\"message_id\":\"", record.message_id, plain);
     member(out, b",\"related_message_id\":\"", record.related_message_id, plain);
     member(out, b",\"banner\":\"", record.banner, plain);
+    member(out, b",\"bad_command\":\"", record.bad_command, plain);
     out.extend_from_slice(b"}\n");
     at
 }
@@ -65,7 +66,7 @@ fn begun(out: &mut Vec<u8>, kind: &[u8], wire: &Wire, frame: &Frame, place: &Pla
         number(out, place.offset);
         out.push(b'}');
     }
-    member(out, b",\"host\":\"", &frame.host, false);
+    member(out, b",\"host\":\"", wire.host(frame), false);
     number_member(out, b",\"pid\":", wire.pid);
     number_member(out, b",\"thread\":", wire.thread);
     number_member(out, b",\"sequence\":", wire.sequence);

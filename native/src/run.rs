@@ -20,7 +20,6 @@ pub struct Frame {
     pub zone_source: Vec<u8>,
     pub file: Vec<u8>,
     pub host: Vec<u8>,
-    pub host_plain: bool,
     pub raw: bool,
     /// None for the native profile.
     pub ecs: Option<Ecs>,
@@ -63,6 +62,8 @@ struct Waiting {
     start: usize,
     end: usize,
     second: usize,
+    /// Where the host stands, when the line names it.
+    host: (usize, usize),
 }
 
 /// One run, from its first line to where it stopped.
@@ -126,7 +127,7 @@ impl Run {
                     self.out.truncate(written);
                     self.waiting.truncate(waiting);
                     self.gaps.push(Gap { number: self.lines, start: begin, end, out: written });
-                    self.waiting.push(Waiting { out: usize::MAX, start: 0, end: 0, second: 0 });
+                    self.waiting.push(Waiting { out: usize::MAX, start: 0, end: 0, second: 0, host: (0, 0) });
                 }
                 Err(stop) => {
                     self.stop = stop;
@@ -153,14 +154,14 @@ impl Run {
             return Ok(false);
         }
         let place = Place { time: &time[..size], offset, raw, plain };
-        let out = if mta::connects(line) {
+        let (out, host) = if mta::connects(line) {
             let Some(record) = mta::connection(&line[rest..], &frame.tables) else { return Ok(false) };
             let out = match &frame.ecs {
                 None => native::connection(&mut self.out, &record, frame, &place),
                 Some(ecs) => ecs::connection(&mut self.out, &record, frame, ecs, &place),
             };
             self.connections += 1;
-            out
+            (out, record.wire.host)
         } else {
             let Some(record) = mta::message(&line[rest..], &frame.tables) else { return Ok(false) };
             let out = match &frame.ecs {
@@ -168,7 +169,7 @@ impl Run {
                 Some(ecs) => ecs::message(&mut self.out, &record, frame, ecs, &place),
             };
             self.messages += 1;
-            out
+            (out, record.wire.host)
         };
         if self.seconds.last().is_none_or(|second| second[..] != time[..19]) {
             let mut second = [0; 19];
@@ -182,7 +183,9 @@ impl Run {
             self.last.clear();
             self.last.extend_from_slice(&time[..size]);
         }
-        self.waiting.push(Waiting { out, start, end: start + line.len(), second: self.seconds.len() - 1 });
+        // The node is the first word after the stamp.
+        let host = if host.is_empty() { (0, 0) } else { (start + rest, start + rest + host.len()) };
+        self.waiting.push(Waiting { out, start, end: start + line.len(), second: self.seconds.len() - 1, host });
         Ok(true)
     }
 
@@ -190,11 +193,15 @@ impl Run {
     pub fn settle(&mut self, data: &[u8], gaps: &[(Vec<u8>, Vec<u8>)], counts: &mut Counts, host: &[u8]) -> Vec<[u8; 16]> {
         let mut filled = gaps.iter();
         let mut ids = Vec::with_capacity(gaps.len());
-        let hosted: Vec<Vec<u8>> = if host.is_empty() {
-            Vec::new()
-        } else {
-            self.waiting.iter().map(|line| [&data[line.start..line.end], b"\0", host].concat()).collect()
-        };
+        let hosted: Vec<Vec<u8>> = self
+            .waiting
+            .iter()
+            .map(|line| match line.host {
+                (0, 0) if host.is_empty() => Vec::new(),
+                (0, 0) => [&data[line.start..line.end], b"\0", host].concat(),
+                (start, end) => [&data[line.start..line.end], b"\0", &data[start..end]].concat(),
+            })
+            .collect();
         let lines: Vec<(&[u8], &[u8])> = self
             .waiting
             .iter()
@@ -202,7 +209,7 @@ impl Run {
             .map(|(number, line)| {
                 if line.out == usize::MAX {
                     filled.next().map_or((&b""[..], &b""[..]), |(second, content)| (second, content))
-                } else if host.is_empty() {
+                } else if hosted[number].is_empty() {
                     (&self.seconds[line.second][..], &data[line.start..line.end])
                 } else {
                     (&self.seconds[line.second][..], &hosted[number][..])
@@ -276,7 +283,7 @@ mod tests {
             run.out.extend_from_slice(line);
             assert!(line != b"bad");
             run.out.push(b'\n');
-            run.waiting.push(Waiting { out: 0, start, end: start, second: 0 });
+            run.waiting.push(Waiting { out: 0, start, end: start, second: 0, host: (0, 0) });
             Ok(true)
         });
         assert_eq!((run.panics, run.lines, run.next), (1, 3, data.len() + 1));
