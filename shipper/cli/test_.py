@@ -60,6 +60,8 @@ def test_(
             f"error: there are no tests in {escaped(folder)}\n  = a file of tests ends in .yaml; `shipper test --help` shows one\n"
         )
         raise typer.Exit(EX_NOINPUT)
+    for name in loaded.config.unread():
+        messages.write(f"note: '{escaped(name)}' is not on this machine: for what it sets, routes go by the product's defaults\n")
     trials = [run(path, loaded.config) for path in files]
     emphasis = bold if sys.stderr.isatty() else plain
     problems = [text(problem, trial.sources, emphasis) for trial in trials for problem in trial.problems]

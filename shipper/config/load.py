@@ -332,7 +332,8 @@ class _Loading:
                 if name not in named:
                     message = f"output '{name}' gets no records: no route names it, and the last one fits every record"
                     self.problems.append(Problem("C151", message, config.places[f"outputs.{name}"], warning=True))
-        self.problems += dead_ends(config)
+        if not config.unread():
+            self.problems += dead_ends(config)
         for room, sections in (("inputs", config.inputs), ("outputs", config.outputs)):
             for name, section in sections.items():
                 inner = _at(tree, room, name)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, WithJsonSchema, model_validator
@@ -159,7 +160,9 @@ class Settings(Part):
     telemetry: Telemetry = Field(Telemetry(), description="What the service shows of itself.")
     log: OwnLog = Field(OwnLog(), description="What the service says of itself.")
     mailserver: MailServerFiles = Field(MailServerFiles(), description="The mail server's own settings, which say what goes to syslog.")
-    routes: list[Route] = Field([], description="Which records go where; one that no route fits goes where the mail server's settings send it.")
+    routes: list[Route] = Field(
+        [], description="Which records go where; one that no route fits goes where the mail server's settings send it."
+    )
 
 
 @dataclass(frozen=True)
@@ -178,6 +181,13 @@ class Config:
         """The optional fields of MTA text that an input reads: those that it names, else those that the server's option file says."""
         named = getattr(section, "fields", None)
         return self.server.fields if named is None else tuple(named)
+
+    def unread(self) -> list[str]:
+        """The mail server's files that are named and were not read, as this is not their machine: what they set is not known."""
+        named = self.settings.mailserver
+        paths = [Path(path) for path in (named.tailor, named.option_file, named.channels, named.dispatcher, named.configutil) if path]
+        read = [Path(file).parts for file in self.server.files]
+        return [str(path) for path in paths if not any(parts[-len(path.parts) :] == path.parts for parts in read)]
 
     def router(self) -> Router:
         """Which records go to which of its outputs."""

@@ -109,6 +109,18 @@ def test_nothing_is_said_where_all_is_well(tmp_path: Path, config: str) -> None:
     assert told(checked(tmp_path, config), "C157") == []
 
 
+def test_settings_that_are_not_here_are_not_guessed_at(tmp_path: Path) -> None:
+    """Where the server's files are named and this is another machine (`--no-env`), nothing is said of what they would send where."""
+    path = tmp_path / "shipper.yaml"
+    path.write_text("mailserver: {option_file: option.dat, channels: ../imta.cnf}\n" + MTA + SIEM + FILES)
+    loaded = load(path, {}, lenient=True)
+    assert loaded.problems == [] and loaded.config and loaded.config.unread() == ["option.dat", "../imta.cnf"]
+    (tmp_path / "option.dat").write_text("LOG_USERNAME=1\n")
+    (tmp_path.parent / "imta.cnf").write_text("")
+    loaded = load(path, {}, lenient=True)
+    assert loaded.config and loaded.config.unread() == [] and len(told(loaded, "C157")) == 1
+
+
 OWN = socket.gethostname()
 
 
