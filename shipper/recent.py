@@ -2,7 +2,7 @@
 
 - `octets` of payloads are kept at most, the newest, of one connection; what is older is let go.
 - What is in doubt when a connection ends is sent again, in the order it had, before anything new; it then is what was sent last.
-- A payload is sent again three times at most: a receiver that ends every connection after a few moments must come further nevertheless.
+- A payload is sent again ten times at most: a receiver that ends every connection after a few moments must come further nevertheless.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-_MOST_TIMES = 3
+_MOST_TIMES = 10
 
 
 class Sent(NamedTuple):
