@@ -315,15 +315,15 @@ BEFORE = {
 }
 
 ROUTES = """\
-`routes` is a list. For each record its routes are tried in their order, and the first that fits decides. A record that no route fits goes where
-the mail server's settings send it: [routing.md](routing.md). `when` has fields of the native profile ([schema.md](schema.md)), and `kind` and `input`; `syslog.facility`, `source.file`,
-`attributes.NAME` and `extra.NAME` look inside. A route fits when each field has the value, or one of the values; `""` is a field that is empty.
+`routes` is a list. For each record its routes are tried in their order, and the first that fits, with `to` or `drop`, decides. A record that none
+decides about goes where the mail server's settings send it. `when` has fields of the native profile ([schema.md](schema.md)), and `kind` and `input`, each
+with a value, a list of values, or a test; [routing.md](routing.md#routes) has all of them, and what `set` and `sample` do.
 
 ```yaml
 routes:
   - when: {kind: debug}
     drop: yes
-  - when: {kind: [mta, connection], source_channel: [tcp_local, tcp_intranet]}
+  - when: {kind: [mta, connection], source_channel: [tcp_local, tcp_intranet], not: {sender: {prefix: "monitor@"}}}
     to: [siem, archive]
 ```
 """
