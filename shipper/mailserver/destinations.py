@@ -8,7 +8,8 @@
                                                          local3     syslog as local3, with the severity of the record's level; no log files, no filter
                                                          none       log files; only what logfile.SERVICE.loglevel lets through
 
-- The number is the priority word of syslog(3), facility × 8 + severity. The guide's 1 means "on"; the product itself would read it as user.alert.
+- The number is the priority word of syslog(3), facility × 8 + severity. One without a facility goes out as `user`, as syslog(3) has it. The guide's 1
+  means "on"; the product itself would read it as user.alert.
 - SEPARATE_CONNECTION_LOG says whose log file connection records stand in, and nothing of where they go.
 - `logfile.default` is the log of a service of that name, which has what other processes do (seed, "Managing Service Logs"); it is no fallback for
   services without settings of their own. The proxies (MMP) have logs of their own, so `default` does not speak of them either.
@@ -29,6 +30,9 @@ from shipper.record import Connection, Header, Mta, Record, Service, Store
 MESSAGES = "LOG_MESSAGES_SYSLOG"
 CONNECTIONS = "LOG_CONNECTIONS_SYSLOG"
 SEPARATE = "SEPARATE_CONNECTION_LOG"
+
+_USER = 8
+"""The facility of a priority word that has none."""
 
 _TRACE_APART = ("msgtrace", "transactlog")
 """Where the message trace of the store has a log of its own: there its operations stand, whichever process writes them."""
@@ -79,7 +83,11 @@ def family(server: MailServer, kind: type[Record], service: str = "") -> str:
 def _of_the_mta(server: MailServer, said: Setting, family: str) -> Destination:
     if said.number == 0:
         return Destination(False, True, "", "", family, (said,))
-    word = server.mta_priority if abs(said.number) == 1 else abs(said.number)
+    word = abs(said.number)
+    if word == 1:
+        word = server.mta_priority
+    elif word < 8:
+        word += _USER
     return Destination(True, said.number > 0, events.FACILITIES[word >> 3], events.SEVERITIES[word & 7], family, (said,))
 
 

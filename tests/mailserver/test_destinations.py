@@ -16,7 +16,7 @@ from shipper.mailserver.settings import MailServer
 from shipper.record import KINDS, Connection, Debug, Header, Mta, Record, Service, Store, Syslog, Text, Unparsed
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "routing.md").read_text()
-NUMBERS = ["unset", "0", "1", "20", "22", "134", "-1", "-22", "-134"]
+NUMBERS = ["unset", "0", "1", "5", "20", "22", "134", "-1", "-22", "-134"]
 
 
 def table(first: str, *more: str) -> list[list[str]]:
@@ -96,7 +96,8 @@ def test_every_priority_word() -> None:
     for number in range(2, 192):
         for value in (number, -number):
             found = destination(MailServer.of({"LOG_MESSAGES_SYSLOG": value}), Mta)
-            assert found and found.priority("err") == number and found.files == (value > 0) and found.syslog
+            word = number if number > 7 else number + 8
+            assert found and found.priority("err") == word and found.files == (value > 0) and found.syslog
     for value in (1, -1):
         found = destination(MailServer.of({"LOG_MESSAGES_SYSLOG": value}, mta_priority="local5.notice"), Connection)
         assert found and found.priority("") == 21 * 8 + 5 and found.files == (value > 0)
