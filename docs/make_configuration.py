@@ -316,8 +316,8 @@ BEFORE = {
 
 ROUTES = """\
 `routes` is a list. For each record its routes are tried in their order, and the first that fits, with `to` or `drop`, decides. A record that none
-decides about goes where the mail server's settings send it. `when` has fields of the native profile ([schema.md](schema.md)), and `kind` and `input`, each
-with a value, a list of values, or a test; [routing.md](routing.md#routes) has all of them, and what `set` and `sample` do.
+decides about goes where the mail server's settings send it. `when` has fields of the native profile ([schema.md](schema.md)), and `kind` and
+`input`, each with a value, a list of values, or a test; [routing.md](routing.md#routes) has all of them, and what `set` and `sample` do.
 
 ```yaml
 routes:
