@@ -55,7 +55,8 @@ def duration(value: object) -> float:
         return float(text)
     seconds, position = 0.0, 0
     while position < len(text) and (part := _DURATION.match(text, position)):
-        seconds += float(part[1]) * _SECONDS[part[2].lower()]
+        unit = _SECONDS[part[2].lower()]
+        seconds += float(part[1]) * unit if unit >= 1 else float(part[1]) / round(1 / unit)  # 344ms is 0.344, and nothing beside it
         position = part.end()
     if not text or position < len(text):
         raise PydanticCustomError("duration", "must be {help}", {"help": DURATION_HELP})

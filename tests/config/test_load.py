@@ -405,6 +405,7 @@ class TestEffective:
         st.booleans(),
     )
     @example("a$b", 1, 1.0, True)
+    @example("0", 0, 0.344, False)
     @example("$$", 1, 1.0, True)
     @example("${A}$${B}$", 1, 1.0, True)
     def test_it_reads_back_as_the_same(self, word: str, octets: int, seconds: float, flag: bool) -> None:
