@@ -63,7 +63,8 @@ def _way(config: Config, router: Router, label: str, record: Record) -> Way:
             continue
         limited = said is not None and rule is None and name not in least.to
         outputs[name] = word if section.role == "syslog" else f"{str(said.by[-1].value).capitalize()}+" if limited and said else YES
-    return Way(label, outputs, said.by if said and not rule else (), rule, before)
+    decided = said if worst.to != least.to else worst.destination  # a loglevel decides only where it keeps something from an output
+    return Way(label, outputs, decided.by if decided and not rule else (), rule, before)
 
 
 def _decided(router: Router, record: Record, level: str) -> Decision:
