@@ -98,6 +98,7 @@ class Lane:
         self._send_seconds = send_seconds
         self._now = now
         self._limits = output.limits
+        self._too_large: Limits | None = None
         self._taken: tuple[bytes, ...] = ()
         self._open: list[int] = []
         self._done = 0
@@ -112,6 +113,7 @@ class Lane:
         self._given_up = 0
         self._halted = False
         self._deadline = math.inf
+        self._patient = True
         self._cut: asyncio.Timeout | None = None
         self._pausing: asyncio.Future[None] | None = None
         self._running = asyncio.Lock()
@@ -221,11 +223,12 @@ class Lane:
             finally:
                 stopping.cancel()
 
-    async def drain(self, seconds: float) -> None:
-        """The last act, once the inputs have ended: sends what it can in this time, also cutting short what `run` has under way. What is left
-        stays in the spool, or unsettled. Then closes connection and buffer."""
+    async def drain(self, seconds: float, *, patient: bool = True) -> None:
+        """The last act, once the inputs have ended: sends what it can in this time, also cutting short what `run` has under way; not `patient`: only
+        as long as the receiver takes it. What is left stays in the spool, or unsettled. Then closes connection and buffer."""
         loop = asyncio.get_running_loop()
         self._deadline = loop.time() + seconds
+        self._patient = patient
         self._not_before = self._asked_before
         self._halt()
         if self._cut is not None and not self._cut.expired() and (when := self._cut.when()) is not None:
@@ -234,7 +237,7 @@ class Lane:
             async with asyncio.timeout_at(self._deadline), self._running:
                 while await self._step():
                     pass
-                if self._doubt():
+                while self._doubt():  # what is sent again can be in doubt again
                     await self._disconnect()
                     while await self._step():
                         pass
@@ -403,8 +406,10 @@ class Lane:
         except TooLarge as error:
             if len(chunk) == 1:
                 self._refused(Refused(error.reason or TOO_LARGE, (0,)), chunk)
+                self._too_large = None  # perhaps it was this one all the time
             else:
-                self._limits = Limits(len(chunk) // 2, max(1, sum(map(len, payloads)) // 2))
+                self._too_large = Limits(len(chunk), sum(map(len, payloads)))
+                self._limits = Limits(len(chunk) // 2, max(1, self._too_large.octets // 2))
         except Exception as error:
             self._connecting = False
             self._failed(_unavailable(error, self._send_seconds))
@@ -430,10 +435,16 @@ class Lane:
         return self._open[: self._limits.payloads]
 
     def _grow(self) -> None:
-        """Back towards the output's own limits, so slowly that a send in fifty finds out whether more is taken by now."""
+        """Back towards the output's own limits: twice as many each time, up to what was too large the last time; from there so slowly that a
+        send in fifty finds out whether more is taken by now."""
         if self._limits != (most := self._output.limits):
             payloads, octets = self._limits.payloads, self._limits.octets
-            self._limits = Limits(min(most.payloads, payloads + payloads // 64 + 1), min(most.octets, octets + octets // 64 + 1))
+            wall = self._too_large
+            if wall is None or (2 * payloads < wall.payloads and 2 * octets < wall.octets):
+                more = Limits(2 * payloads, 2 * octets)
+            else:
+                more = Limits(payloads + payloads // 64 + 1, octets + octets // 64 + 1)
+            self._limits = Limits(min(most.payloads, more.payloads), min(most.octets, more.octets))
 
     def _refused(self, refused: Refused, chunk: list[int]) -> None:
         """Some of this chunk will never be taken, or not now; the others are."""
@@ -509,6 +520,8 @@ class Lane:
             self.state = state
             logger.warning("output '{}': {}: {}", self.name, state, error.reason)
         self._wait(error.retry_after, rarely=error.misconfigured)
+        if not self._patient:
+            self._deadline = 0.0
 
     def _wait(self, retry_after: float | None, *, rarely: bool = False) -> None:
         self.counts.retries += 1

@@ -428,7 +428,10 @@ class Pipeline:
         for sending in stopped.values():
             sending.stop.set()
         if stopped:
-            drains = [asyncio.ensure_future(sending.lane.drain(_worth_waiting(sending, seconds))) for sending in stopped.values()]
+            drains = [
+                asyncio.ensure_future(sending.lane.drain(_worth_waiting(sending, seconds), patient=not _safe(sending)))
+                for sending in stopped.values()
+            ]
             await asyncio.wait(drains, timeout=seconds + closing)
             for sending, drain in zip(stopped.values(), drains, strict=True):
                 if not drain.done():
@@ -494,8 +497,13 @@ def _same(new: Source | Target | None, old: Source | Target) -> bool:
 
 
 def _worth_waiting(sending: _Sending, seconds: float) -> float:
-    """Nobody waits for a receiver that is away when nothing is won by it: what is on the disk is as safe there."""
-    return 0.0 if sending.target.durable and sending.lane.state in ("waiting", "misconfigured") else seconds
+    """Nobody waits for a receiver that is away when nothing is won by it."""
+    return 0.0 if _safe(sending) and sending.lane.state in ("waiting", "misconfigured") else seconds
+
+
+def _safe(sending: _Sending) -> bool:
+    """Whether what waits is on the disk, and as safe there."""
+    return sending.target.durable and not sending.lane.status()["spool"]
 
 
 def _give_up(lane: Lane, lost: Sequence[Left]) -> None:

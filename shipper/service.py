@@ -13,6 +13,7 @@ import gc
 import os
 import signal
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -94,6 +95,8 @@ class Service:
         self._stop = asyncio.Event()
         self._systemd = Systemd(dict(os.environ))
         self._life: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_thread = 0
 
     def run(self) -> None:
         """Runs until it is told to stop; returns when everything is saved. Raises `Failure`."""
@@ -119,7 +122,8 @@ class Service:
         # What is there now stays; records are in no cycles, and looking for some costs a fifth of the time.
         gc.freeze()
         gc.set_threshold(50_000)
-        loop = asyncio.new_event_loop()
+        loop = self._loop = asyncio.new_event_loop()
+        self._loop_thread = threading.get_ident()
         loop.set_default_executor(ThreadPoolExecutor(_THREADS, "work"))
         try:
             # The loop is not closed, nor are its threads joined: one that hangs in a call to a dead receiver must not keep the process.
@@ -397,8 +401,22 @@ class Service:
             "ledger": self.ledger(),
         }
 
-    def numbers(self) -> Iterator[Number]:
-        """What `/metrics` shows."""
+    def numbers(self) -> list[Number]:
+        """What `/metrics` shows: as it is between two steps, also when another thread asks."""
+        if self._loop is None or self._loop_thread == threading.get_ident():
+            return list(self._numbers())
+
+        async def looked() -> list[Number]:
+            return list(self._numbers())
+
+        looking = asyncio.run_coroutine_threadsafe(looked(), self._loop)
+        try:
+            return looking.result(_TO_TELL)
+        except TimeoutError:
+            looking.cancel()
+            return []
+
+    def _numbers(self) -> Iterator[Number]:
         ledger = self.ledger()
         for name, count in ledger["inputs"].items():
             labels = {"input": name}

@@ -307,6 +307,37 @@ def test_too_large_halves_and_grows_back(tmp_path: Path) -> None:
     assert max(receiver.sizes[4:10]) <= 4 and max(receiver.sizes) == 10
 
 
+def test_one_record_that_is_too_large_costs_a_few_small_sends(tmp_path: Path) -> None:
+    """It is found by halving, and set aside; then it was not the number, and each send has twice as many as the one before."""
+    receiver = Receiver([("too large", 1)] * 6 + [("too large", 0)], Limits(64, 100_000))
+
+    async def story(scene: Scene) -> None:
+        await scene.put(*range(64))
+        for start in range(64, 1024, 64):
+            await scene.put(*range(start, start + 64))
+        await scene.emptied()
+
+    play(tmp_path, receiver, story)
+    assert receiver.taken == ids(*range(1, 1024))
+    assert receiver.sizes[:14] == [64, 32, 16, 8, 4, 2, 1, 1, 2, 4, 8, 16, 32, 64]
+    assert len(receiver.sizes) < 32
+
+
+def test_what_was_too_large_is_come_near_to_slowly(tmp_path: Path) -> None:
+    """A receiver that never takes more than 30 at a time refuses one send in fifty, or fewer, once that is known."""
+    receiver = Receiver([("too large", 30)] * 2000, Limits(64, 100_000))
+
+    async def story(scene: Scene) -> None:
+        for start in range(0, 9600, 64):
+            await scene.put(*range(start % 9600, start + 64))
+        await scene.emptied()
+
+    play(tmp_path, receiver, story)
+    too_many = len([size for size in receiver.sizes if size > 30])
+    assert len(receiver.taken) == 9600
+    assert too_many <= 2 + len(receiver.sizes) // 12, receiver.sizes
+
+
 def test_one_that_is_too_large_is_set_aside(tmp_path: Path) -> None:
     """Alone, with the receiver's words; those around it are delivered."""
     receiver = Receiver([("too large", 1), ("ok",), ("too large", 0)], Limits(2, 10_000))
@@ -428,6 +459,24 @@ def test_drain_sends_what_waits(tmp_path: Path, kind: str) -> None:
             await scene.put(number)
         await scene.end()
         assert receiver.taken == ids(*range(50)) and scene.settled == list(range(50))
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_a_drain_that_is_not_patient_ends_when_the_receiver_goes(tmp_path: Path, patient: bool) -> None:
+    """It dies in the middle of the drain: what waits on the disk need not wait for it, what waits in memory does."""
+
+    async def story() -> None:
+        receiver = Receiver([("ok",), ("unavailable", False), *[("no connection",)] * 5])
+        scene = Scene(tmp_path, receiver, "disk")
+        await scene.put(*range(30))
+        scene.lane._backoff = Backoff(chance=lambda: 0.5, first=0.1, cap=0.1)
+        before = time.monotonic()
+        await scene.lane.drain(5.0, patient=patient)
+        assert receiver.taken == ids(*range(30 if patient else 10))
+        assert scene.lane.waiting == (0 if patient else 20) and scene.lane.balanced
+        assert time.monotonic() - before < (5.0 if patient else 0.5)
 
     asyncio.run(story())
 
@@ -700,10 +749,10 @@ class SilentConnection(Connection):
 
 @pytest.mark.parametrize("kind", ["memory", "disk"])
 @settings(deadline=None, max_examples=60)
-@given(breaks=st.lists(st.tuples(st.integers(1, 6), st.integers(0, 4)), max_size=6), sizes=batches)
+@given(breaks=st.lists(st.tuples(st.integers(1, 6), st.integers(0, 4)), max_size=3), sizes=batches)
 def test_what_a_broken_connection_may_have_lost_is_sent_again(kind: str, breaks: list[tuple[int, int]], sizes: list[int]) -> None:
     """Resets at any send, the last payloads unread: nothing is missing, as each connection sends again from what it kept, in order; and it is
-    sent again also while nothing new comes. The books balance, and count them once."""
+    sent again also while nothing new comes, up to three times. The books balance, and count them once."""
 
     async def play(directory: Path) -> None:
         receiver = Silent([(after + 4, unread) for after, unread in breaks], 4 * 100)
