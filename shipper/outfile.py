@@ -1,16 +1,19 @@
 """Where converted lines go: standard output, or a file that has its name only when it is whole.
 
 A file is written beside its final name and takes it at the end, after fsync. If that end never comes, nothing stands under the final name;
-what was written by then can be kept as `NAME.partial`, whole lines only.
+what was written by then can be kept as `NAME.partial`, whole lines only. What a kill leaves (`.NAME.xxxxxxxx.partial`) the next conversion to
+this name removes.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import stat
 import tempfile
+from collections.abc import Callable
 
 from shipper.errors import Failure
 from shipper.sources import path_text
@@ -18,15 +21,20 @@ from shipper.sources import path_text
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
+def _line_ends(octets: bytes | bytearray) -> int:
+    return octets.count(b"\n")
+
+
 class OutputClosed(Exception):
     """Whoever read our standard output has gone (`| head`)."""
 
 
 class Output:
-    """An open descriptor, written to in whole lines. `lines`: how many of them are written."""
+    """An open descriptor, written to in whole lines. `lines`: how many of them are written; `line_ends` counts them."""
 
     def __init__(self, descriptor: int, name: str) -> None:
         self.lines = 0
+        self.line_ends: Callable[[bytes | bytearray], int] = _line_ends
         self.name = name
         self._descriptor = descriptor
 
@@ -43,7 +51,7 @@ class Output:
             except OSError as error:
                 self._cut(bytes(data[: len(data) - len(rest)]))
                 raise self._failed(error) from error
-        self.lines += data.count(b"\n")
+        self.lines += self.line_ends(data)
 
     def finish(self) -> None:
         """Everything is written: the file takes its name."""
@@ -79,8 +87,13 @@ class FileOutput(Output):
     def __init__(self, path: str) -> None:
         self._target = os.path.realpath(path)
         directory, base = os.path.split(self._target)
+        prefix, suffix = f".{base[:200]}.", ".partial"
+        _clean(directory, prefix, suffix)
         try:
-            descriptor, self._temporary = tempfile.mkstemp(prefix=f".{base[:200]}.", suffix=".partial", dir=directory)
+            descriptor, self._temporary = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=directory)
+            while not _held(descriptor):  # another conversion has removed it in the same moment
+                os.close(descriptor)
+                descriptor, self._temporary = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=directory)
         except OSError as error:
             raise Failure("O302", f"'{path_text(path)}' cannot be made: {(error.strerror or str(error)).lower()}") from error
         super().__init__(descriptor, path_text(path))
@@ -129,6 +142,36 @@ class FileOutput(Output):
             mask = os.umask(0o077)
             os.umask(mask)
             return 0o666 & ~mask
+
+
+def _held(descriptor: int) -> bool:
+    """Locks a file that was just made; whether it is still there."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        pass  # a file system without locks, or one who looks at it and finds it locked by us or gone
+    return os.fstat(descriptor).st_nlink > 0
+
+
+def _clean(directory: str, prefix: str, suffix: str) -> None:
+    """Removes what conversions to this name left behind that were killed: files of its kind that no living process has locked."""
+    try:
+        names = [name for name in os.listdir(directory) if name.startswith(prefix) and name.endswith(suffix)]
+    except OSError:
+        return
+    for name in names:
+        if len(name) != len(prefix) + 8 + len(suffix):  # what `mkstemp` puts between
+            continue
+        path = os.path.join(directory, name)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(path)
+            finally:
+                os.close(descriptor)
+        except OSError:
+            pass  # somebody's who still writes, or not ours to remove
 
 
 def open_output(path: str | None) -> Output:

@@ -331,6 +331,16 @@ def test_killed_leaves_nothing_under_the_final_name(long_log: Path, tmp_path: Pa
     while any(Path(f"/proc/{child}").exists() for child in children):
         assert time.monotonic() < until, "a worker outlives its main process"
         time.sleep(0.05)
+    left = [path.name for path in tmp_path.iterdir() if path.name.startswith(".out.")]
+    assert len(left) == 1
+    (tmp_path / ".out.another.partial").touch()
+    (tmp_path / left[0]).write_bytes(b"")
+    process = started(long_log, tmp_path, "-j", "2")
+    assert left[0] not in os.listdir(tmp_path), "the next conversion removes it"
+    assert shipper(log(tmp_path / "small.log", 10), "-o", tmp_path / "out").returncode == 0
+    assert len([path for path in tmp_path.iterdir() if path.name.startswith(".out.")]) == 2, "and nothing that one still writes"
+    process.kill()
+    process.communicate(timeout=20)
 
 
 @pytest.mark.parametrize("jobs", ("1", "2"))
