@@ -281,6 +281,8 @@ class DiskBuffer:
         self._troubles = {"read": "", "write": ""}
         self._logged = -60.0
         self._told = False
+        self._lost_told = 0
+        self._lost_at = -60.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"spool-{name}")
         self._work: asyncio.Future[None] | None = None
         self._group: list[_Parcel] = []
@@ -392,6 +394,7 @@ class DiskBuffer:
                 self._start_later()
                 return
             self._troubled("read", "")
+            self._say_lost()
             if frame is None:
                 return
             parcel = _FrameParcel(frame)
@@ -448,6 +451,16 @@ class DiskBuffer:
             self._troubled("write", failure.reason if isinstance(failure, SpoolBlocked) else f"error in the spool: {failure!r}")
             self._start_later()
         self._bell.ring()
+
+    def _say_lost(self) -> None:
+        """Records that were safe and are damaged now: said at once, and then once a minute at most."""
+        now = asyncio.get_running_loop().time()
+        if self._spool.lost > self._lost_told and now - self._lost_at >= 60:
+            self._lost_told, self._lost_at = self._spool.lost, now
+            directory = self._spool.directory
+            logger.error(
+                "output '{}': {} records in '{}' are damaged and lost; what stands in their place is kept", self._name, self.lost, directory
+            )
 
     def _note(self) -> None:
         """The position is made durable, and segments that are done with go."""

@@ -218,6 +218,36 @@ def test_state_that_is_damaged(tmp_path: Path, damage: str) -> None:
     assert any("begins from its start" in one for one in service.told) == (damage != "gone")
 
 
+def test_a_spool_that_is_damaged(tmp_path: Path) -> None:
+    """One octet of what waits: what stands in that frame is lost, said, counted as set aside, and kept; everything else is delivered."""
+    with socket.create_server(("127.0.0.1", 0)) as receiver:
+        receiver.settimeout(15)
+        siem = "  siem: {{type: syslog, takes: all, protocol: tcp, host: 127.0.0.1, port: {}}}\n"
+        with running(tmp_path, outputs=siem.format(free_port())) as service:
+            for number in range(10):
+                append(service.log, number * 10, 10)
+                service.until_written(number * 10 + 10)
+            assert service.stop() == 0
+        (segment,) = (tmp_path / "state" / "spool" / "siem").glob("*.spool")
+        octets = bytearray(segment.read_bytes())
+        octets[octets.index(b"user50@")] ^= 1
+        segment.write_bytes(octets)
+        service.config.write_text(service.yaml(outputs=siem.format(receiver.getsockname()[1])))
+        with running(tmp_path) as service:
+            connection, _ = receiver.accept()
+            with connection:
+                connection.settimeout(15)
+                got = b""
+                while b"user99@" not in got:
+                    got += connection.recv(1 << 16)
+                lost = int(re.search(r"output 'siem': (\d+) records", service.until_told("are damaged and lost"))[1])  # type: ignore[index]
+                assert service.stop() == 0
+    found = [int(number) for number in re.findall(rb'from="user(\d+)@', got)]
+    assert len(found) == len(set(found)) == 100 - lost
+    assert 0 < lost <= 20 and 50 not in found
+    assert list(segment.parent.glob("*.corrupt-*"))
+
+
 @pytest.mark.parametrize("release", sorted(path.name for path in GOLDEN.iterdir()))
 def test_the_state_of_an_earlier_release(tmp_path: Path, release: str) -> None:
     """Forty records were read, one output had them all, for the other thirty wait: it goes on exactly there, although the log has moved to

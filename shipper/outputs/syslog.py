@@ -21,6 +21,7 @@ import asyncio
 import errno
 import fcntl
 import math
+import os
 import socket
 import ssl
 import struct
@@ -151,6 +152,8 @@ def _why(error: BaseException) -> str:
         return f"TLS: {(error.reason or str(error)).lower().replace('_', ' ')}"
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return os.strerror(error.errno).lower()  # asyncio has the address in its own text, and so has what stands before this
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error) or type(error).__name__
