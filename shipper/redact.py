@@ -60,7 +60,7 @@ _V6 = re.compile(r"(?:(?<=IPv6:)|(?<![\w:.]))(?=[0-9A-F]{0,4}:)[0-9A-F:.]{2,45}(
 _OWNER = re.compile(r"(?<![\w.-])(user/|(?:user|uid|username|login|owner)=)([^\s/|;,\"'<>&()\[\]]+)", re.IGNORECASE)
 _ENCODED = re.compile(r"\\[ux]|&#|=\?", re.IGNORECASE)
 """Ways to write a character so that it is not found."""
-_DOMAIN = re.compile(r"[\w.-]+")
+_DOMAIN = re.compile(r"[\w-]+(?:\.[\w-]+)+")
 _MOST = 20_000
 """Replacements that are remembered."""
 
@@ -265,7 +265,7 @@ class _Found:
         done = self._done(text, 0)
         for value, instead in self.values:
             if len(value) > 5 and value in done and value not in instead and ("@" in value or is_ip(value)):
-                done = done.replace(value, instead)  # as a part of a word that is no address
+                done = done.replace(value, GONE)  # as a part of a word that is no address
         return done
 
     def _done(self, text: str, step: int) -> str:

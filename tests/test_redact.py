@@ -41,6 +41,7 @@ HIDING = {
 every_way = pytest.mark.parametrize("way", HIDING)
 
 ADDRESS = re.compile(r"[A-Za-z0-9_.+-]*[A-Za-z0-9_+-]@[A-Za-z0-9.-]*[A-Za-z0-9]")
+PSEUDONYM = re.compile(rb"p:[\w-]+:[a-z2-7]{16}")
 V4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
 
 
@@ -75,7 +76,7 @@ def personal(record: Record) -> set[str]:
         found |= {value for value in [getattr(record, name, "")] if "@" in value}
     for name in ("local_ip", "remote_ip", "client_ip"):
         found |= {value for value in [getattr(record, name, "")] if is_host(value)}
-    return {value for value in found if len(value) > 4}
+    return {value for value in found if len(value) > 4 and not value.startswith("@")}
 
 
 def rendered(records: Sequence[Record]) -> bytes:
@@ -97,7 +98,7 @@ def check(way: str, records: list[Record]) -> None:
     assert [msgspec.json.encode(record) for record in records] == before, "records are shared with other outputs"
     assert [type(record) for record in redacted] == [type(record) for record in records]
     for record, new in zip(records, redacted, strict=True):
-        out = rendered([new])
+        out = PSEUDONYM.sub(b"#", rendered([new]))  # its end and a domain that is kept could be read as somebody else's address
         left = [value for value in personal(record) if value.encode(errors="replace") in out]
         assert not left, (left, record, new)
 
