@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import sys
 from typing import Annotated
 from urllib.parse import urlencode
@@ -41,6 +40,9 @@ def tap(
             messages.write(f"error: '{one}' is not FIELD=VALUE\n")
             raise typer.Exit(EX_USAGE)
         pairs.append((name, value))
+    # All of HTTP, and ssl with it, is loaded when something is asked.
+    from http.client import HTTPException
+
     from shipper.cli import control
 
     response = control.asked(control.state_of(service), f"/tap?{urlencode(pairs)}")
@@ -59,7 +61,7 @@ def tap(
             shown += 1
             if shown == count:
                 return
-    except (OSError, http.client.HTTPException):
+    except (OSError, HTTPException):
         pass
     messages.write("shipper tap: the service has stopped\n")
     raise typer.Exit(EX_TEMPFAIL)
