@@ -12,9 +12,11 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import chain
 
 from shipper.archives import ArchiveBroken, Content, kind_of
+from shipper.compiled import line_ends
 from shipper.dedupe import Seen
 from shipper.errors import Failure
 from shipper.formats.debug import time_of_day
@@ -106,6 +108,7 @@ class Conversion:
         self.account = Account(jobs=jobs)
         self._options = options
         self._output = output
+        output.line_ends = partial(line_ends, options.twin)
         self._watch = watch
         self._sizes = sizes
         self._seen = Seen() if options.dedupe else None
@@ -177,7 +180,7 @@ class Conversion:
                 if log.content.position < log.source.size:
                     log.broken = (log.content.position, "it became shorter while it was read")
 
-        return portions(blocks(chunks(), max_line=self._options.max_line))
+        return portions(blocks(chunks(), max_line=self._options.max_line), self._options.twin)
 
     def _date(self, log: _Log, begin: bytes) -> tuple[int, int, int] | None:
         """By when the log was last written to: the date of a debug log's first line; for syslog stamps without a year, that of the last line

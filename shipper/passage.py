@@ -283,10 +283,10 @@ def drop_repeated(piece: Piece, repeated: Sequence[int], tally: Tally) -> bytes 
     return b"\n".join(kept) + b"\n" if kept else b""
 
 
-def portions(blocks: Iterator[Block]) -> Iterator[Block]:
-    """The same blocks, none of more than some thousand lines."""
+def portions(blocks: Iterator[Block], twin: Any = None) -> Iterator[Block]:
+    """The same blocks, none of more than some thousand lines. `twin`: see `Options`."""
     for block in blocks:
-        if len(block.data) < LINES or block.data.count(b"\n") < LINES:
+        if len(block.data) < LINES or compiled.line_ends(twin, block.data) < LINES:
             yield block
             continue
         lines = block.data.split(b"\n")

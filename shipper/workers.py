@@ -172,7 +172,7 @@ def _do(channel: _Channel, task: Task, passage: Passage, options: Options, hold:
     size = 0
     ours = False
     chunks = _Range(task.file, task.start, task.end)
-    for block in portions(blocks(chunks, task.start, options.max_line) if task.file >= 0 else iter(task.given)):
+    for block in portions(blocks(chunks, task.start, options.max_line) if task.file >= 0 else iter(task.given), options.twin):
         piece = passage.render(block)
         if ours:
             _send(channel, piece)
