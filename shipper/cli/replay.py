@@ -27,7 +27,8 @@ def replay(
     """Send set-aside records again, after what was wrong has been mended.
 
     What is refused again is set aside again, in a new file. A file that was sent
-    is kept under a name that ends in .replayed. The service may run meanwhile.
+    is kept under a name that ends in .replayed. The service may run meanwhile,
+    but for an output that is a file: nothing is sent while it writes there.
 
     \b
     Examples:

@@ -1,7 +1,8 @@
 """Output `jsonl`: JSON lines of any profile, to a file that is rotated by size and age, or to standard output.
 
 A file is appended to in whole lines. What a crash or a full disk left as half a line at its end is cut off before anything else is written: it
-was not taken, and comes again. `send` returns when the lines are written, and with `fsync: always` on the disk.
+was not taken, and comes again. Who writes has the file locked, so that no other shipper does, a replay for one. `send` returns when the lines are
+written, and with `fsync: always` on the disk.
 
 Rotation renames `mail.jsonl` to `mail.jsonl-20261122T142200` (UTC; `.1`, `.2` … where that exists) and begins a new file; `keep` says how many
 of these stay. A rotation program of one's own renames the file and sends HUP: then `reopen` begins the new one.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
 import re
 import stat
@@ -32,6 +34,7 @@ from shipper.profiles import PROFILES, Profile
 from shipper.record import Record
 
 _TAIL = 1 << 16
+_LOCK_SECONDS = 0.5
 _ROTATED = re.compile(r"-([0-9]{8}T[0-9]{6})(?:\.([0-9]{1,9}))?")
 
 
@@ -114,7 +117,8 @@ class _FileSender:
             status = os.fstat(self._file)
             if not stat.S_ISREG(status.st_mode):
                 raise Unavailable(f"{self._path.name}: not a plain file", misconfigured=True)
-            size = whole_lines(self._file, status.st_size)
+            _lock(self._file, self._path)
+            size = whole_lines(self._file, os.fstat(self._file).st_size)
             if status.st_size == 0:
                 _sync_directory(self._path)
         except OSError as error:
@@ -202,6 +206,22 @@ def _age(path: Path, entry: Path) -> tuple[str, int]:
     name = entry.name
     shape = _ROTATED.fullmatch(name, len(path.name)) if name.startswith(path.name) else None
     return (shape[1], int(shape[2] or 0)) if shape else ("", 0)
+
+
+def _lock(file: int, path: Path) -> None:
+    """Two who append to a file, and cut off half lines, would cut each other's: the second one waits for the first to end. Who was killed may hold
+    it for a moment more."""
+    last = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= last:
+                raise Unavailable(f"{path.name}: another process, or another output, is writing to it") from None
+            time.sleep(0.02)
+        except OSError:
+            return  # a file system without locks
 
 
 def whole_lines(file: int, size: int) -> int:

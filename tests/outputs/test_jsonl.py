@@ -49,6 +49,26 @@ def test_records_become_lines_in_order(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "a.jsonl").stat().st_mode) == 0o640
 
 
+def test_a_file_has_one_writer(tmp_path: Path) -> None:
+    """A second one, a replay beside the service, is told so and cuts nothing off; when the first has ended it may write."""
+
+    async def run() -> None:
+        path = tmp_path / "a.jsonl"
+        async with output(path).sender() as first:
+            await first.send([b"1\n"])
+            with path.open("ab") as half:
+                half.write(b"a line that is being wri")
+            with pytest.raises(Unavailable, match="another process, or another output, is writing to it"):
+                async with output(path).sender():
+                    pass
+            assert path.read_bytes() == b"1\na line that is being wri"
+        async with output(path).sender() as second:
+            await second.send([b"2\n"])
+        assert path.read_bytes() == b"1\n2\n"
+
+    asyncio.run(run())
+
+
 @given(st.binary(max_size=300))
 def test_half_a_line_is_cut_off_before_anything_is_written(left: bytes) -> None:
     """Whatever a crash left at the end of the file: whole lines stay, half a line goes, and what is sent is whole."""
