@@ -59,7 +59,7 @@ WAY = (
 
 PURE = (
     "record", "events", "screen", "window", "framing", "identity", "spans", "formats", "reader", "profiles", "fused", "passage", "knowledge", "explain",
-    "tryline", "conditions", "changes", "redact",
+    "tryline", "conditions", "changes", "redact", "router",
 )  # fmt: skip
 """Rooms that know no file, socket, process or clock."""
 

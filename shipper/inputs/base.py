@@ -57,7 +57,13 @@ class Places(Protocol):
 
 
 class Input(Protocol):
-    """One input of the configuration."""
+    """One input of the configuration. Beside what every input has, one may have
+
+    - `bind(before)`: opens its sockets, before root is given up and before a reload takes effect; those of the same address it takes over from
+      `before`, an input of its own class that still runs, or None. Raises `Failure` R507 or R509.
+    - `close()`: closes them, once `run` has returned; without it, or where `bind` failed for another input of the plan, nothing stays open.
+    - `counters()`: event -> how often since the start, beside records; for `status`.
+    """
 
     name: str
 

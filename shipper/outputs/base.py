@@ -115,7 +115,11 @@ class Limits:
 
 
 class Output(Protocol):
-    """One output of the configuration."""
+    """One output of the configuration. Beside what every output has, one may have
+
+    - `reopen()`: HUP came; a file may have been renamed, and the next payloads go to one of its name.
+    - `ready()`: raises `Unavailable` for what shows only when it is used, such as a certificate; a reload asks before it takes the configuration.
+    """
 
     name: str
     limits: Limits
