@@ -6,8 +6,9 @@ but the id, the host, the place and the envelope. Of identical lines as many are
 of the file. A copy is settled when the record is that it is a copy of: whatever happens to that one, one of them is read again.
 
 **Loops.** What we send to a relay may come back to our syslog input. A message of ours says so (`origin`) and has the record's id (`uid`): one that
-passed here lately is stopped. RFC 3164 and raw lines cannot say it: there, what comes the third time from an address that we send to, with
-every field the same, is taken for a loop.
+passed here lately is stopped. RFC 3164 and raw lines cannot say it. There a loop shows in that one message, with every field and the second the
+same, goes on coming from an address that we send to: many times, and seconds after it came first. A program that says the same thing a
+thousand times in one second has done so by then.
 
 Memory is bounded: records are remembered for `KEPT_SECONDS` to twice that, and at most twice `KEPT` of them.
 """
@@ -30,14 +31,17 @@ LOOP = "our own message that came back"
 _TWICE = (Mta, Connection, Header, Service, Store)
 """Kinds that the mail server itself both writes and sends."""
 _NOT_IN_THE_LINE = ("id", "host", "source", "syslog", "raw", "extra", "error", "attributes", "time_zone_source")
-_PASSES = 2
-"""How often what may be a loop of messages without a mark is let through."""
+_PASSES = 20
+_PASSING_SECONDS = 5.0
+"""How often, and how long, what may be a loop of messages without a mark is let through."""
 
 
 @dataclass(slots=True)
 class _Seen:
-    """How often a record came by file and by syslog, and the receipt of the last one that was passed on."""
+    """How often a record came by file, by syslog, and from an address that we send to, since when, and the receipt of the last one that was
+    passed on."""
 
+    since: float
     by_file: int = 0
     by_syslog: int = 0
     from_relay: int = 0
@@ -112,7 +116,7 @@ class Copies:
         lately, before = self._lines
         seen = lately.get(key)
         if seen is None:
-            seen = lately[key] = before.pop(key) if key in before else _Seen()
+            seen = lately[key] = before.pop(key) if key in before else _Seen(self._now())
         return seen
 
     def _came_back(self, record: Record, relays: Collection[str]) -> bool:
@@ -125,7 +129,7 @@ class Copies:
             return False
         seen = self._seen(record)
         seen.from_relay += 1
-        return seen.from_relay > _PASSES
+        return seen.from_relay > _PASSES and self._now() - seen.since > _PASSING_SECONDS
 
     def _turn(self) -> None:
         self._lines = ({}, self._lines[0])
