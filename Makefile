@@ -18,8 +18,8 @@ help:
 	@echo "make demo    a day of logs, generated and converted to JSON lines, in ./$(DEMO)"
 	@echo "make test    the tests"
 	@echo "make check   ruff, mypy --strict, the rule of the rooms"
-	@echo "make bench   speed, beside rsyslog and syslog-ng; rewrites docs/performance.md"
-	@echo "make bench-full    and the running service: following, delivering, UDP, memory"
+	@echo "make bench   speed, beside rsyslog, syslog-ng and the OpenTelemetry Collector; rewrites the tables of docs/performance.md"
+	@echo "make bench-full    the same with more of everything"
 	@echo "make native  the compiled twin, which the others build too where they can; wheel: to take away, in ./dist"
 	@echo "make fuzz-native   damaged lines through the twin and through Python, until they differ or five millions are done"
 	@echo "make clean   removes what these made, the virtual environment too"
@@ -57,9 +57,9 @@ bench: $(VENV)/installed
 	@$(native)
 	@$(BIN)/python -m bench $(BENCH)
 
-bench-full: bench
-	@$(BIN)/python -m bench.service
-	@$(BIN)/python -m bench.udp
+bench-full: $(VENV)/installed
+	@$(native)
+	@$(BIN)/python -m bench --full $(BENCH)
 
 # Builds the twin where there is cargo, and says in one line what is in use. Without cargo, or when it cannot be built, all works without it.
 define native

@@ -1,6 +1,7 @@
-"""`python -m bench`: measures, prints the tables, and writes docs/performance.md.
+"""`python -m bench`: measures, prints the tables, and writes them into docs/performance.md, whose prose it leaves as it is.
 
-One generated log for all, each program alone on one CPU, in turns, so that a slow minute of the machine hits all of them; medians of the runs.
+All programs read the same generated log, in turns; the best of the runs counts. A program on one CPU has it to itself: the benchmark itself, and
+what sends or receives for a program, is on the others, where there are some.
 """
 
 from __future__ import annotations
@@ -9,150 +10,266 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import corpus, peers, report
-from bench.measure import Cost, Failed, middle, to_the_end, until_written
+from bench import conversion, corpus, following, peers, report, udp
+from bench.measure import Failed
+from bench.report import Row, megabytes, number, ratio
 
-ROOT = Path(__file__).resolve().parent.parent
-SHIPPER = [sys.executable, "-m", "shipper"]
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 KINDS = {"mta": "MTA log", "service": "service log"}
-REFERENCE = "shipper, native"
-UNREAD = (b'"kind":"unparsed"', b'"kind":"text"')
-"""What a record of ours has, in any profile, whose line could not be read."""
 
 
-class Contender(NamedTuple):
-    """One program at its work: `run(log, output, state, lines)`; `unread`: what a line of its output has that it could not read;
-    `part`: of how many lines it gets one."""
+class Sizes(NamedTuple):
+    """How much of everything: lines that are generated, and those of a log, which has these over and over; runs; lines that are followed; for how
+    many seconds, and at how many rates, datagrams are sent; octets of the large file; records that wait; the unit of linearity; whether
+    messages of another program are sent, too."""
 
-    name: str
-    how: str
-    run: Callable[[Path, Path, Path, int], Cost]
-    unread: tuple[bytes, ...] = ()
-    part: int = 1
+    generated: int
+    lines: int
+    runs: int
+    followed: int
+    seconds: float
+    steps: int
+    large: int
+    waiting: int
+    unit: int
+    others: bool
 
-
-def convert(log: Path, output: Path, profile: str, jobs: int, cpus: set[int]) -> Cost:
-    options = ["--profile", profile, "--jobs", str(jobs), "--timezone", "UTC"]
-    return to_the_end([*SHIPPER, "convert", str(log), "-o", str(output), *options], cpus=cpus)
-
-
-def contenders(kind: str, cpus: set[int], found: list[peers.Peer]) -> list[Contender]:
-    """Everything that is measured on a log of this kind, the floor first."""
-
-    def ours(profile: str) -> Contender:
-        def run(log: Path, output: Path, state: Path, lines: int) -> Cost:
-            return convert(log, output, profile, 1, cpus)
-
-        return Contender(f"shipper, {profile}", f"convert --profile {profile} --jobs 1", run, UNREAD)
-
-    def theirs(peer: peers.Peer) -> Contender:
-        def run(log: Path, output: Path, state: Path, lines: int) -> Cost:
-            command = peer.command(kind, log, output, state)
-            return until_written(command, cpus=cpus, output=output, lines=lines, env=peer.environment())
-
-        return Contender(peer.name, peer.how, run, (b"{}\n", b'"unparsed-data"', b'"time":""'), peer.part)
-
-    def copy(log: Path, output: Path, state: Path, lines: int) -> Cost:
-        return to_the_end(["cat", str(log)], cpus=cpus, output=output)
-
-    return [Contender("copying the bytes", "cat", copy), ours("native"), ours("ecs"), *map(theirs, found)]
+    def __str__(self) -> str:
+        return f"{self.lines:,} lines, best of {self.runs}; {self.followed:,} lines followed; UDP {self.seconds:g} s a rate"
 
 
-def share_read(output: Path, marks: tuple[bytes, ...]) -> float:
-    """The share of lines that the program could read."""
-    read = count = 0
-    with output.open("rb") as stream:
-        for line in stream:
-            count += 1
-            read += not any(mark in line for mark in marks)
-    return read / count if count else 0.0
+SMALL = Sizes(2_000, 2_000, 1, 2_000, 0.2, 2, 1 << 20, 2_000, 1_000, False)
+USUAL = Sizes(200_000, 400_000, 2, 150_000, 1.0, 6, 200_000_000, 200_000, 250_000, False)
+FULL = Sizes(1_000_000, 1_000_000, 3, 1_000_000, 3.0, 7, 2_000_000_000, 1_000_000, 1_000_000, True)
 
 
-def race(kind: str, log: Path, lines: int, runs: int, cpus: set[int], found: list[peers.Peer], scratch: Path) -> list[report.Row]:
-    """All contenders on one log, in turns."""
-    field = contenders(kind, cpus, found)
-    costs: dict[str, list[Cost]] = {contender.name: [] for contender in field}
-    shares: dict[str, float] = {}
-    output = scratch / "output"
-    pieces = {part: (scratch / f"{kind}-{part}.log", lines // part) for part in {contender.part for contender in field}}
-    for piece, count in pieces.values():
-        corpus.head(log, piece, count)
-    for turn in range(runs):
-        for contender in field:
-            report.progress(f"{KINDS[kind]}, run {turn + 1} of {runs}: {contender.name}")
-            state = scratch / f"{kind}-{turn}-{contender.name}"
-            piece, count = pieces[contender.part]
-            costs[contender.name].append(contender.run(piece, output, state, count))
-            if contender.unread and not turn:
-                shares[contender.name] = share_read(output, contender.unread)
-            output.unlink()
-    reference = middle(costs[REFERENCE]).cpu / lines
-    return [
-        report.Row(
-            contender.name, contender.how, lines // contender.part, middle(costs[contender.name]), reference, shares.get(contender.name)
+class Bench:
+    """One run of the benchmark: its logs, sizes and peers, and a method for each table."""
+
+    def __init__(
+        self, sizes: Sizes, logs: dict[str, tuple[Path, int]], found: Sequence[peers.Peer], document: report.Document, scratch: Path
+    ) -> None:
+        self.sizes, self.logs, self.found, self.document, self.scratch = sizes, logs, found, document, scratch
+        self.all = os.sched_getaffinity(0)
+        self.one = {max(self.all)}
+        self._alone: dict[str, list[Row]] = {}
+
+    def run(self, names: Sequence[str]) -> None:
+        jobs: dict[str, Callable[[], None]] = {
+            "convert": self.convert,
+            "cores": self.cores,
+            "archive": self.archive,
+            "tail": self.tail,
+            "otlp": self.otlp,
+            "udp": self.udp,
+            "memory": self.memory,
+            "linear": self.linear,
+        }
+        for name in names:
+            jobs[name]()
+
+    def convert(self) -> None:
+        """A log to JSON, on one CPU."""
+        for kind, title in KINDS.items():
+            log, lines = self.logs[kind]
+            rows = conversion.race(
+                title, conversion.field(kind, self.found), log, lines, self.sizes.runs, self._apart(self.one), self.scratch
+            )
+            self._alone[kind] = rows
+            caption = f"{KINDS[kind]} → JSON: {lines:,} lines of {log.stat().st_size / lines:.0f} bytes, one CPU."
+            self.document.add(kind, caption, *_race(rows))
+
+    def cores(self) -> None:
+        """The same on all CPUs."""
+        if len(self.all) < 2:
+            return
+        for kind, title in KINDS.items():
+            log, lines = self.logs[kind]
+            many = corpus.repeated(log, self.scratch / "many", 4)
+            field = [one for one in conversion.field(kind, self.found) if one.how != "cat"]
+            alone = {row.name: row for row in self._alone.get(kind, [])}
+            rows = conversion.race(f"{title}, all CPUs", field, many, 4 * lines, self.sizes.runs, self.all, self.scratch)
+            many.unlink()
+            table = [
+                (
+                    row.name,
+                    number(row.rate, ",.0f"),
+                    number(row.each * 1e6, ".2f"),
+                    ratio(row.each, rows[0].each),
+                    ratio(row.rate, alone[row.name].rate) if row.name in alone else report.NONE,
+                    ratio(row.rate, len(self.all) * alone[row.name].rate) if row.name in alone else report.NONE,
+                )
+                for row in rows
+            ]
+            heads = ("", "lines/s", "CPU µs/line", f"CPU, {rows[0].name} = 1", "times one CPU", "of linear")
+            self.document.add("cores", f"{title} → JSON: {4 * lines:,} lines, {len(self.all)} CPUs.", heads, table)
+
+    def archive(self) -> None:
+        """A .gz to JSON, on one CPU; what unpacks is on it, too."""
+        log, lines = self.logs["mta"]
+        rows = conversion.race(
+            "archive", conversion.field_of_archives("mta", self.found), log, lines, self.sizes.runs, self.one, self.scratch, packed=True
         )
-        for contender in field
+        self.document.add("archive", f"MTA log.gz → JSON: {lines:,} lines, one CPU for all that takes part.", *_race(rows))
+
+    def tail(self) -> None:
+        """A log followed into a file."""
+        self._follow("tail", "MTA log followed → JSON lines", following.followers("mta", self.found), sink=False)
+
+    def otlp(self) -> None:
+        """A log followed to a receiver."""
+        self._follow(
+            "otlp", "MTA log followed → OTLP over HTTP, gzip, to a receiver that counts", following.senders("mta", self.found), sink=True
+        )
+
+    def _follow(self, name: str, title: str, field: Sequence[following.Follower], *, sink: bool) -> None:
+        log, lines = self.logs["mta"]
+        followed = self.sizes.followed
+        many = corpus.cycled(log, self.scratch / "followed", lines, followed)
+        rows = []
+        for one in field:
+            report.progress(f"{title}: {one.name}")
+            rows.append(following.follow(one, many, followed, self._apart(self.one), self.scratch, sink=sink))
+        many.unlink()
+        heads = ("", "records/s", "CPU µs/record", f"CPU, {rows[0].name} = 1", "MB", "how")
+        table = [
+            (
+                row.name,
+                number(row.rate, ",.0f"),
+                number(row.each * 1e6, ".2f"),
+                ratio(row.each, rows[0].each),
+                megabytes(row.cost.rss),
+                row.how,
+            )
+            for row in rows
+        ]
+        self.document.add(name, f"{title}: {followed:,} lines, one CPU.", heads, table)
+
+    def udp(self) -> None:
+        """Datagrams without loss."""
+        log, lines = self.logs["mta"]
+        kinds = {"MTA records behind a syslog header": udp.messages(log, min(lines, 5000))}
+        if self.sizes.others:
+            kinds["messages of another program"] = [udp.OTHER]
+        for title, bodies in kinds.items():
+            found = [
+                udp.measure(one, bodies, self.sizes.seconds, self.sizes.steps, self._apart(self.one), self.scratch)
+                for one in udp.receivers(self.found)
+            ]
+            first = found[0].best
+            reference = first.cpu / first.sent if first else 0.0
+            table = [
+                (
+                    one.name,
+                    f"{'≥ ' if one.limited else ''}{one.best.rate:,.0f}" if one.best else report.NONE,
+                    number(one.best.cpu / one.best.sent * 1e6, ".2f") if one.best else report.NONE,
+                    ratio(one.best.cpu / one.best.sent, reference) if one.best else report.NONE,
+                    megabytes(one.rss),
+                    one.how,
+                )
+                for one in found
+            ]
+            heads = ("", "datagrams/s without loss", "CPU µs/datagram", f"CPU, {found[0].name} = 1", "MB", "how")
+            size = sum(map(len, bodies)) // len(bodies)
+            self.document.add("udp", f"UDP → JSON lines: {title}, {size} octets, {self.sizes.seconds:g} s a rate, one CPU.", heads, table)
+
+    def memory(self) -> None:
+        """A large file, and a receiver that is not there."""
+        log, lines = self.logs["mta"]
+        sizes = (self.sizes.large // 10, self.sizes.large)
+        table = [
+            (f"{one.name}, {one.octets / 1e6:,.0f} MB", megabytes(one.peak), f"{one.seconds:,.1f}")
+            for one in conversion.memory(log, lines, sizes, self.scratch)
+        ]
+        for count in (self.sizes.waiting // 10, self.sizes.waiting):
+            many = corpus.cycled(log, self.scratch / "waiting", lines, count)
+            found = following.waiting(many, count, self.one, self.scratch)
+            many.unlink()
+            table.append((f"run, {count:,} records waiting for a dead receiver", megabytes(found.rss), f"{found.wall:,.1f}"))
+        self.document.add("memory", "Memory of all processes of a run together.", ("", "MB at most", "seconds"), table)
+
+    def linear(self) -> None:
+        """Twice the lines, twice the time."""
+        log, lines = self.logs["mta"]
+        rows = conversion.linearity(log, lines, self.sizes.unit, self.sizes.runs, self.one, self.scratch)
+        table = [
+            (row.name, f"{row.cost.cpu:.2f}", number(row.each * 1e6, ".2f"), ratio(row.cost.cpu, rows[0].cost.cpu), megabytes(row.cost.rss))
+            for row in rows
+        ]
+        heads = ("", "CPU s", "CPU µs/line", f"CPU, {rows[0].name} = 1", "MB")
+        self.document.add("linear", "MTA log → native JSON, one CPU, start included.", heads, table)
+
+    def _apart(self, cpus: set[int]) -> set[int]:
+        """These CPUs for the program, the others for us."""
+        if self.all - cpus:
+            os.sched_setaffinity(0, self.all - cpus)
+        return cpus
+
+
+def _race(rows: Sequence[Row]) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """Heads and lines of a table; the first row is the floor, the second what the ratios are to."""
+    copied, ours = rows[0], rows[1]
+    heads = ("", "lines/s", "CPU µs/line", f"CPU, {ours.name} = 1", "CPU, bytes = 1", "start ms", "read", "MB", "lines", "how")
+    return heads, [
+        (
+            row.name,
+            number(row.rate, ",.0f"),
+            number(row.each * 1e6, ".2f"),
+            ratio(row.each, ours.each),
+            ratio(row.each, copied.each, ".1f"),
+            f"{row.start.cpu * 1e3:.0f}" if row.start else "",
+            "" if row.read is None else f"{row.read:.2%}",
+            megabytes(row.cost.rss),
+            f"{row.records:,}",
+            row.how,
+        )
+        for row in rows
     ]
 
 
-def linearity(log: Path, lines: int, runs: int, cpus: set[int], scratch: Path) -> list[report.Row]:
-    """The same log once, twice, and four times over."""
-    rows = []
-    for times in (1, 2, 4):
-        many = corpus.repeated(log, scratch / "many", times)
-        report.progress(f"{lines * times:,} lines")
-        cost = middle([convert(many, scratch / "output", "native", 1, cpus) for _ in range(runs)])
-        rows.append(report.Row(f"{lines * times:,} lines", "", lines * times, cost, 0.0, None))
-    return rows
-
-
-def all_cpus(log: Path, lines: int, runs: int, scratch: Path) -> list[report.Row]:
-    """`--jobs` of 1, and of all CPUs that we may use, on a log four times as long."""
-    available = os.sched_getaffinity(0)
-    many = corpus.repeated(log, scratch / "many", 4)
-    rows = []
-    for jobs in sorted({1, len(available)}):
-        report.progress(f"--jobs {jobs}")
-        cost = middle([convert(many, scratch / "output", "native", jobs, available) for _ in range(runs)])
-        rows.append(report.Row(f"--jobs {jobs}", "", lines * 4, cost, 0.0, None))
-    return rows
+JOBS = ("convert", "cores", "archive", "tail", "otlp", "udp", "memory", "linear")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench", description="How fast shipper reads logs, beside what else could read them here."
-    )
-    parser.add_argument("--lines", type=int, default=200_000, help="lines of each log (default %(default)s)")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each program; medians count (default %(default)s)")
+    parser = argparse.ArgumentParser(prog="python -m bench", description="How fast shipper is, beside what else could do the same here.")
+    parser.add_argument("--small", action="store_true", help="only whether it works, in less than a minute")
+    parser.add_argument("--full", action="store_true", help="more of everything, for an hour")
+    parser.add_argument("--only", nargs="+", choices=JOBS, default=JOBS, metavar="JOB", help=f"some tables: {', '.join(JOBS)}")
+    parser.add_argument("--lines", type=int, help="lines of each log")
+    parser.add_argument("--runs", type=int, help="runs of each program; the best counts")
+    parser.add_argument("--large", type=int, metavar="MB", help="size of the large file whose conversion's memory is measured")
     parser.add_argument("--mta", type=Path, help="an MTA log of your own instead of the generated one")
     parser.add_argument("--service", type=Path, help="a service log of your own instead of the generated one")
     parser.add_argument("--no-peers", action="store_true", help="shipper alone")
-    parser.add_argument(
-        "--output", type=Path, default=ROOT / "docs" / "performance.md", help="where the report goes (default docs/performance.md)"
-    )
+    parser.add_argument("--output", type=Path, default=PAGE, help="where the report goes (default docs/performance.md)")
     options = parser.parse_args()
 
-    found, missing = ([], "left out") if options.no_peers else peers.installed()
-    one = {max(os.sched_getaffinity(0))}
-    document = report.Document(options.lines, options.runs, found, missing)
+    sizes = SMALL if options.small else FULL if options.full else USUAL
+    sizes = sizes._replace(
+        lines=options.lines or sizes.lines, runs=options.runs or sizes.runs, large=(options.large or 0) * 10**6 or sizes.large
+    )
+    found, missing = ([], ["peers, as asked"]) if options.no_peers else peers.installed()
+    available = os.sched_getaffinity(0)
+    document = report.Document()
+    document.add("machine", "", ("", "measured"), report.surroundings(str(sizes), found, missing))
     with tempfile.TemporaryDirectory(prefix="shipper-bench-") as name:
         scratch = Path(name)
         report.progress("generating logs")
         own = {"mta": options.mta, "service": options.service}
-        made = {} if all(own.values()) else corpus.generated(SHIPPER, scratch, options.lines)
+        made = {} if all(own.values()) else corpus.generated(conversion.SHIPPER, scratch, min(sizes.lines, sizes.generated))
         logs: dict[str, tuple[Path, int]] = {}
-        for kind, title in KINDS.items():
+        for kind in KINDS:
             log = scratch / f"{kind}-cut.log"
-            lines = corpus.head(own[kind] or made[kind], log, options.lines)
-            logs[kind] = log, lines
-            document.race(title, log, lines, race(kind, log, lines, options.runs, one, found, scratch))
-        document.linearity(linearity(*logs["mta"], options.runs, one, scratch))
-        document.all_cpus(all_cpus(*logs["mta"], options.runs, scratch))
-    document.save(options.output)
+            logs[kind] = log, corpus.cut(own[kind] or made[kind], log, sizes.lines)
+        bench = Bench(sizes, logs, found, document, scratch)
+        for job in options.only:
+            os.sched_setaffinity(0, available)
+            bench.run([job])
+    document.save(PAGE, options.output)
 
 
 if __name__ == "__main__":

@@ -55,3 +55,29 @@ def repeated(log: Path, target: Path, times: int) -> Path:
             with log.open("rb") as source:
                 shutil.copyfileobj(source, sink, 1 << 20)
     return target
+
+
+def cut(log: Path, target: Path, lines: int) -> int:
+    """So many lines of a log, which comes over and over if it is shorter; how many it is."""
+    with log.open("rb") as source:
+        there = sum(1 for _ in source)
+    cycled(log, target, there, lines)
+    return lines
+
+
+def cycled(log: Path, target: Path, lines: int, wanted: int) -> Path:
+    """A log of `wanted` lines: this one, of `lines` lines, over and over, and the first of it at last."""
+    repeated(log, target, wanted // lines)
+    with log.open("rb") as source, target.open("ab") as sink:
+        sink.writelines(islice(source, wanted % lines))
+    return target
+
+
+def of_size(log: Path, target: Path, octets: int) -> Path:
+    """The log over and over, until it is at least so large."""
+    return repeated(log, target, -(-octets // log.stat().st_size))
+
+
+def remove(folder: Path) -> None:
+    """With all in it."""
+    shutil.rmtree(folder)

@@ -1,114 +1,176 @@
-"""`python -m bench.udp`: how many datagrams a second are received and read into records without losing one, and what one costs.
+"""How many syslog datagrams a second a program turns into JSON lines without losing one, and what one costs it, beside the peers.
 
-A paced sender, a process of its own, sends the lines of a generated MTA log and those of another program behind syslog headers, faster from
-step to step until the kernel drops one. The receiver is the syslog input as it is configured by default, in this process; its CPU time is all
-of it: the loop, the socket, the parsing, the id.
+The sender is this process, on another CPU than the receiver where there is one, and even in time; the receiver is a whole program on one CPU, with
+a buffer of four MiB in the kernel where it can be set, and writes to a file. The largest rate without loss is searched by halving.
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import gc
-import multiprocessing
 import socket
-import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
-from bench import corpus
-from shipper.batch import Batch
-from shipper.inputs.base import Reading
-from shipper.inputs.syslog import Section, make
+from bench import following, report
+from bench.measure import POLL, Child, Count
+from bench.peers import Peer
 
 HEADER = b"<22>Aug 30 16:53:05 mail.example.com imta[411]: "
 OTHER = b"<86>Aug 30 16:53:05 mail.example.com sshd[911]: Accepted publickey for adam from 192.0.2.7 port 51234 ssh2: " + b"x" * 190
-STEPS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 120, 140, 160, 180, 200)
-"""Thousands of datagrams a second."""
+SLOWEST, FASTEST = 2_000.0, 400_000.0
+"""Datagrams a second between which the rate is searched."""
+QUIET = 1.2
+"""Seconds without another line after which none comes any more: some programs look at their output once a second."""
 
 
-class Run(NamedTuple):
-    """One rate: datagrams sent, read and dropped by the kernel; seconds that sending took; CPU seconds of the receiver."""
+class Receiver(NamedTuple):
+    """One program: `start(folder, port, output)` writes its configuration into the folder and says how it is started."""
+
+    name: str
+    how: str
+    start: Callable[[Path, int, Path], Sequence[str]]
+    env: dict[str, str] = {}  # noqa: RUF012
+    mark: bytes = b"\n"
+
+
+class Probe(NamedTuple):
+    """One rate: datagrams sent and turned into lines; seconds that sending took; CPU seconds of the receiver."""
 
     sent: int
     read: int
-    dropped: int
     seconds: float
     cpu: float
 
-
-def send(port: int, lines: Sequence[bytes], count: int, rate: int) -> None:
-    """The sender: `count` datagrams, in time as even as a process can."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.connect(("127.0.0.1", port))
-        began, done = time.perf_counter(), 0
-        while done < count:
-            due = min(count, int((time.perf_counter() - began) * rate) + 1)
-            for number in range(done, due):
-                sender.send(lines[number % len(lines)])
-            done = max(done, due)
+    @property
+    def rate(self) -> float:
+        return self.sent / self.seconds
 
 
-class NoPlaces:
-    """Syslog remembers nothing."""
+class Found(NamedTuple):
+    """The fastest probe without loss, None if there was none; `limited`: the sender could not send faster."""
 
-    def load(self) -> dict[str, object]:
-        return {}
-
-    def save(self, places: dict[str, object]) -> None:
-        pass
-
-
-async def receive(lines: Sequence[bytes], rate: int, seconds: float) -> Run:
-    """One run at this rate."""
-    receiver = make("udp", Section(type="syslog", listen=("udp://127.0.0.1:0",)), Reading(ZoneInfo("UTC")))
-
-    async def deliver(batch: Batch) -> None:
-        batch.receipt.settle()
-
-    stop, count = asyncio.Event(), int(rate * seconds)
-    running = asyncio.create_task(receiver.run(deliver, NoPlaces(), stop))
-    while not receiver.addresses:
-        await asyncio.sleep(0.01)
-    port = int(receiver.addresses[0].rpartition(":")[2])
-    sender = multiprocessing.get_context("spawn").Process(target=send, args=(port, lines, count, rate))
-    sender.start()
-    while not receiver.counts.received and sender.is_alive():
-        await asyncio.sleep(0.001)
-    began, cpu = time.perf_counter(), time.process_time()
-    while sender.is_alive():
-        await asyncio.sleep(0.05)
-    took = time.perf_counter() - began
-    stop.set()
-    await running
-    cpu = time.process_time() - cpu
-    receiver.close()
-    return Run(count, receiver.counts.received, receiver.counts.kernel_drops, took, cpu)
+    name: str
+    how: str
+    best: Probe | None
+    limited: bool
+    rss: int
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.udp", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long each rate is sent")
-    options = parser.parse_args()
-    gc.freeze()
-    gc.set_threshold(50_000)
-    with tempfile.TemporaryDirectory() as directory:
-        log = corpus.generated([sys.executable, "-m", "shipper"], Path(directory), 5000)["mta"]
-        bodies = [line for line in log.read_bytes().split(b"\n") if line]
-    for name, lines in (("MTA records", [HEADER + body for body in bodies]), ("other messages", [OTHER])):
-        print(f"{name}, {sum(map(len, lines)) // len(lines)} octets")
-        for rate in STEPS:
-            run = asyncio.run(receive(lines, rate * 1000, options.seconds))
-            print(
-                f"  {run.sent / run.seconds:9,.0f}/s  read {run.read:,} of {run.sent:,}, {1e6 * run.cpu / max(run.read, 1):.1f} µs CPU each"
-            )
-            if run.read < run.sent:
-                break
+def ours(profile: str) -> Receiver:
+    def start(folder: Path, port: int, output: Path) -> Sequence[str]:
+        target: dict[str, object] = {"type": "jsonl", "path": str(output), "profile": profile, "buffer": {"kind": "memory"}}
+        return following.run_command(folder, {"type": "syslog", "listen": [f"udp://127.0.0.1:{port}"]}, target)
+
+    return Receiver(f"shipper, {profile}", "run, all fields of the record", start)
 
 
-if __name__ == "__main__":
-    main()
+def theirs(peer: Peer) -> Receiver:
+    def start(folder: Path, port: int, output: Path) -> Sequence[str]:
+        return peer.command("udp", "mta", folder / "state", source=port, target=output)
+
+    how = {
+        "rsyslogd": "imudp, fields of the header",
+        "syslog-ng": "network(udp), fields of the header",
+        "otelcol": "syslog, fields of the header",
+    }
+    return Receiver(peer.name.partition(",")[0], how[peer.program], start, peer.environment(), peer.mark)
+
+
+def receivers(peers: Sequence[Peer]) -> list[Receiver]:
+    return [ours("native"), *[theirs(peer) for peer in peers if "udp" in peer.jobs]]
+
+
+def messages(log: Path, count: int) -> list[bytes]:
+    """MTA records behind a header of RFC 3164."""
+    with log.open("rb") as source:
+        return [HEADER + source.readline().rstrip(b"\n") for _ in range(count)]
+
+
+def search(holds: Callable[[float], bool], low: float, high: float, steps: int) -> None:
+    """Looks for the largest rate that holds, between these two, by halving the octaves that are left; `holds` notes what it saw."""
+    for _ in range(steps):
+        middle = (low * high) ** 0.5
+        if holds(middle):
+            low = middle
+        else:
+            high = middle
+
+
+def send(sender: socket.socket, bodies: Sequence[bytes], rate: float, seconds: float) -> tuple[int, float]:
+    """Sends at this rate, in time as even as a process can, and never more than a hundredth of a second's worth at once; or as fast as it can.
+    How many were sent, and in how many seconds."""
+    put, kinds, sent = sender.send, len(bodies), 0
+    most = max(1, int(rate / 100))
+    wanted = max(1, int(rate * seconds))
+    began = time.perf_counter()
+    while sent < wanted:
+        passed = time.perf_counter() - began
+        if passed > 2 * seconds:
+            break
+        due = min(wanted, int(passed * rate) + 1, sent + most)
+        for index in range(sent, due):
+            put(bodies[index % kinds])
+        sent = max(sent, due)
+    return sent, time.perf_counter() - began
+
+
+def measure(one: Receiver, bodies: Sequence[bytes], seconds: float, steps: int, cpus: set[int], scratch: Path) -> Found:
+    """Starts the program, and searches its rate. Raises Failed when it receives nothing."""
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    output = folder / "output"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as place:
+        place.bind(("127.0.0.1", 0))
+        port = int(place.getsockname()[1])
+    child = Child(one.start(folder, port, output), cpus, one.env)
+    count = Count(output, one.mark)
+    probes: list[Probe] = []
+
+    def holds(rate: float) -> bool:
+        report.progress(f"UDP: {one.name} at {rate:,.0f} a second")
+        before, cpu = count.now(), child.cpu()
+        sent, took = send(sender, bodies, rate, seconds)
+        seen = _settled(count, before + sent) - before
+        probes.append(Probe(sent, seen, took, child.cpu() - cpu))
+        return seen >= sent
+
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.connect(("127.0.0.1", port))
+            _wake(child, sender, bodies[0], count)
+            search(holds, SLOWEST, FASTEST, steps)
+    finally:
+        child.kill()
+        rss = child.cost().rss
+        count.close()
+    output.unlink()
+    good = [probe for probe in probes if probe.read >= probe.sent]
+    best = max(good, key=lambda probe: probe.rate, default=None)
+    limited = best is not None and all(probe.read >= probe.sent for probe in probes if probe.rate >= best.rate)
+    return Found(one.name, one.how, best, limited, rss)
+
+
+def _wake(child: Child, sender: socket.socket, body: bytes, count: Count) -> None:
+    """Sends one now and then until it comes out."""
+    end = time.monotonic() + 30
+    while not count.now():
+        if child.ended() or time.monotonic() > end:
+            raise child.failed("received nothing")
+        try:
+            sender.send(body)
+        except ConnectionRefusedError:
+            pass
+        time.sleep(0.1)
+    _settled(count, 1 << 62)
+
+
+def _settled(count: Count, wanted: int) -> int:
+    """The records in the output, when there are so many, or when no more come."""
+    seen, heard = count.now(), time.monotonic()
+    while seen < wanted and time.monotonic() - heard < QUIET:
+        time.sleep(POLL)
+        new = count.now()
+        if new > seen:
+            seen, heard = new, time.monotonic()
+    return seen

@@ -1,0 +1,190 @@
+"""Logs converted once through: beside the peers on one CPU and on all, from an archive, more and more lines, and a large file in little memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bench import corpus, report
+from bench.measure import POLL, Child, Cost, Count, best, to_the_end, until_written
+from bench.peers import Job, Peer
+from bench.report import Row
+from shipper import compiled
+
+SHIPPER = (sys.executable, "-m", "shipper")
+UNREAD = (b'"kind":"unparsed"', b'"kind":"text"')
+"""What a record of ours has, in any profile, whose line could not be read."""
+
+UNPACKS = {"rsyslogd": "zcat into a file that imfile follows", "syslog-ng": "zcat piped into stdin()", "otelcol": "compression: gzip"}
+
+
+class Contender(NamedTuple):
+    """One program at its work: `run(log, output, state, lines, cpus)`; `share(output, lines)`: of its lines that it could read; `part`: of how
+    many lines it gets one."""
+
+    name: str
+    how: str
+    run: Callable[[Path, Path, Path, int, set[int]], Cost]
+    share: Callable[[Path, int], float] | None = None
+    part: int = 1
+
+
+def convert(log: Path, output: Path, profile: str, jobs: int, cpus: set[int], *, python: bool = False) -> Cost:
+    """One run of `shipper convert`; `python`: without the compiled twin."""
+    options = ["--profile", profile, "--jobs", str(jobs), "--timezone", "UTC", "--quiet"]
+    return to_the_end(
+        [*SHIPPER, "convert", str(log), "-o", str(output), *options], cpus=cpus, env={"SHIPPER_NATIVE": "0"} if python else {}
+    )
+
+
+def ours(profile: str, *, python: bool = False) -> Contender:
+    """shipper, as many processes as CPUs."""
+
+    def run(log: Path, output: Path, state: Path, lines: int, cpus: set[int]) -> Cost:
+        return convert(log, output, profile, len(cpus), cpus, python=python)
+
+    name = f"shipper, {profile}, plain Python" if python else f"shipper, {profile}"
+    how = "convert, SHIPPER_NATIVE=0" if python else "convert"
+    return Contender(name, how, run, share_read, 2 if python else 1)
+
+
+def theirs(peer: Peer, kind: str, job: Job = "read") -> Contender:
+    """A peer that reads the log, or its archive; what unpacks it for the peer counts with it."""
+
+    def run(log: Path, output: Path, state: Path, lines: int, cpus: set[int]) -> Cost:
+        feed: Sequence[str] = ()
+        into: Path | None = None
+        source = log
+        if job == "archive" and peer.program != "otelcol":
+            feed = ("zcat", str(log))
+        if feed and peer.program == "rsyslogd":
+            into = source = state.with_suffix(".log")
+        command = peer.command(job, kind, state, source=source, target=output, cpus=len(cpus))
+        output.unlink(missing_ok=True)
+        count = Count(output, peer.mark)
+        cost = until_written(command, cpus=cpus, count=count, wanted=lines, env=peer.environment(), feed=feed, into=into)
+        if into is not None:
+            into.unlink()
+        return cost
+
+    how = peer.how
+    if job == "archive":
+        how = {"rsyslogd": "zcat into a file that imfile follows", "syslog-ng": "zcat piped into stdin()", "otelcol": "compression: gzip"}[
+            peer.program
+        ]
+    return Contender(peer.name, how, run, lambda output, lines: peer.read(kind, output, lines), peer.part)
+
+
+def floor(*command: str) -> Contender:
+    """Only the bytes."""
+
+    def run(log: Path, output: Path, state: Path, lines: int, cpus: set[int]) -> Cost:
+        return to_the_end([*command, str(log)], cpus=cpus, output=output)
+
+    return Contender("unpacking the bytes" if "zcat" in command else "copying the bytes", " ".join(command), run)
+
+
+def share_read(output: Path, lines: int) -> float:
+    """The share of lines that shipper could read."""
+    with output.open("rb") as stream:
+        return sum(not any(mark in line for mark in UNREAD) for line in stream) / lines
+
+
+def race(
+    title: str, field: Sequence[Contender], log: Path, lines: int, runs: int, cpus: set[int], scratch: Path, *, packed: bool = False
+) -> list[Row]:
+    """All contenders on one log, in turns, so that a slow minute of the machine hits all of them. Each reads one line as well, in every turn: that
+    is its start."""
+    folder = scratch / "race"
+    folder.mkdir()
+    output = folder / "output"
+
+    def piece(count: int) -> Path:
+        place = folder / f"{count}.log"
+        if packed:
+            place = place.with_suffix(".log.gz")
+        if not place.exists():
+            corpus.head(log, place.with_suffix("") if packed else place, count)
+            if packed:
+                subprocess.run(["gzip", "-6", str(place.with_suffix(""))], check=True)
+        return place
+
+    costs: dict[str, list[Cost]] = {contender.name: [] for contender in field}
+    starts: dict[str, list[Cost]] = {contender.name: [] for contender in field}
+    shares: dict[str, float] = {}
+    for turn in range(runs):
+        for contender in field:
+            report.progress(f"{title}, run {turn + 1} of {runs}: {contender.name}")
+            state, count = folder / f"{turn}-{contender.name}", max(1, lines // contender.part)
+            starts[contender.name].append(contender.run(piece(1), output, state.with_name(state.name + "-start"), 1, cpus))
+            output.unlink()
+            costs[contender.name].append(contender.run(piece(count), output, state, count, cpus))
+            if contender.share and not turn:
+                shares[contender.name] = contender.share(output, count)
+            output.unlink()
+    corpus.remove(folder)
+    rows = []
+    for one in field:
+        start = best(starts[one.name])
+        rows.append(Row(one.name, one.how, max(1, lines // one.part), best(costs[one.name]).without(start), start, shares.get(one.name)))
+    return rows
+
+
+def field(kind: str, peers: Sequence[Peer]) -> list[Contender]:
+    """Everything that is measured on a log of this kind, the floor first."""
+    plain = [ours("native", python=True)] if compiled.find().module else []
+    return [floor("cat"), ours("native"), ours("ecs"), *plain, *[theirs(peer, kind) for peer in peers if "read" in peer.jobs]]
+
+
+def field_of_archives(kind: str, peers: Sequence[Peer]) -> list[Contender]:
+    return [floor("zcat"), ours("native"), ours("ecs"), *[theirs(peer, kind, "archive") for peer in peers if "archive" in peer.jobs]]
+
+
+def linearity(log: Path, lines: int, unit: int, runs: int, cpus: set[int], scratch: Path) -> list[Row]:
+    """1, 2, 4 and 8 times `unit` lines, the same log over and over, or the first of it."""
+    rows = []
+    for times in (1, 2, 4, 8):
+        wanted = unit * times
+        report.progress(f"{wanted:,} lines")
+        many = corpus.cycled(log, scratch / "many", lines, wanted)
+        cost = best([convert(many, scratch / "output", "native", 1, cpus) for _ in range(runs)])
+        many.unlink()
+        (scratch / "output").unlink()
+        rows.append(Row(f"{wanted:,} lines", "", wanted, cost))
+    return rows
+
+
+class Watched(NamedTuple):
+    """The most memory of all processes together, as looked at many times a second."""
+
+    name: str
+    octets: int
+    seconds: float
+    peak: int
+
+
+def memory(log: Path, lines: int, sizes: Sequence[int], scratch: Path) -> list[Watched]:
+    """A log of so many octets, converted on one CPU and on all. Where all its bytes go is nowhere."""
+    available = os.sched_getaffinity(0)
+    found = []
+    for octets in sizes:
+        report.progress(f"a log of {octets / 1e6:,.0f} MB")
+        many = corpus.of_size(log, scratch / "large", octets)
+        for jobs in sorted({1, len(available)}):
+            options = ["--profile", "native", "--jobs", str(jobs), "--timezone", "UTC", "--quiet"]
+            child = Child([*SHIPPER, "convert", str(many), *options], available)
+            peak = 0
+            while not child.ended():
+                peak = max(peak, child.memory())
+                time.sleep(4 * POLL)
+            cost = child.cost()
+            if child.code:
+                raise child.failed(f"ended with {child.code}")
+            found.append(Watched(f"convert --jobs {jobs}", many.stat().st_size, cost.wall, peak))
+        many.unlink()
+    return found
