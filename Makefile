@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO   := demo
+# Tests wait more than they work: more workers than cores.
+WORKERS ?= 4
 
 # What was installed counts only as long as it can be imported: not after the checkout was moved, or its Python removed.
 STALE := $(shell $(CURDIR)/$(BIN)/python -I -c 'import shipper' 2>/dev/null || rm -f $(VENV)/installed $(VENV)/installed-test $(VENV)/installed-native)
@@ -45,7 +47,7 @@ endef
 
 test: $(VENV)/installed-test
 	@$(native)
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff check .
