@@ -43,7 +43,7 @@ from shipper.mailserver.settings import MailServer
 from shipper.outputs import KINDS as OUTPUTS
 from shipper.outputs.base import Output, Unavailable
 from shipper.pipeline import Pipeline, Plan, Source, Target
-from shipper.process import Systemd, become, identity, more_descriptors, no_new_rights, resident
+from shipper.process import Systemd, become, give_memory_back, hold_little_memory, identity, more_descriptors, no_new_rights, resident
 from shipper.retry import Backoff
 from shipper.spool import Spool
 from shipper.telemetry import Metrics, Number, Tap, application, listen, listen_unix, of_input, serve
@@ -59,6 +59,10 @@ _PULSE = 1.0
 _CERTIFICATES = 3600.0
 _ONCE_LOOKED = 10.0
 """Seconds between two looks at how late the loop is, between two at our certificates, and over how many the worst is remembered."""
+
+_RUSH = 1000
+_QUIET = 5.0
+"""Records after which memory is given back, once no more have come for so many seconds."""
 
 _NOT_RESUMED = ("syslog", "stdin")
 """Inputs that cannot read again what they have handed over."""
@@ -102,6 +106,7 @@ class Service:
         """Runs until it is told to stop; returns when everything is saved. Raises `Failure`."""
         signal.signal(signal.SIGHUP, lambda *_: self._hup.set())  # one that comes before the loop turns is no less a wish
         more_descriptors()
+        hold_little_memory()
         settings = self._config.settings
         if os.geteuid() == 0 and not (settings.user or self._allow_root):
             raise Failure("R504", "started as root, and 'user' is not set")
@@ -298,11 +303,13 @@ class Service:
         return doors
 
     async def _pulse(self) -> None:
-        """Looks how late the loop is, and tells the watchdog that it turns."""
+        """Looks how late the loop is, tells the watchdog that it turns, and gives back the memory of a rush when that is over."""
         loop = asyncio.get_running_loop()
         pause = min(_PULSE, self._systemd.watchdog / 3) if self._systemd.watchdog else _PULSE
         told = "running"
         looked = -_CERTIFICATES
+        read = given_back = 0
+        since = 0.0
         while True:
             if loop.time() - looked >= _CERTIFICATES:
                 looked = loop.time()
@@ -317,6 +324,11 @@ class Service:
             if now != told and self._state == "running":
                 self._systemd.tell(f"STATUS={now}")
                 told = now
+            if read != (read := sum(count.read for count in self._pipeline.read.values())):
+                since = loop.time()
+            elif read - given_back >= _RUSH and loop.time() - since >= _QUIET:
+                given_back = read
+                give_memory_back()
 
     # What is seen
 
