@@ -217,6 +217,8 @@ def _rfc3164(text: str, at: int, envelope: Envelope, received: date | None, colo
         if host := _HOST.match(text, at):
             envelope.hostname = host[1]
             at = host.end()
+        elif text.startswith(" - ", at) and _TAG.match(text, at + 2):
+            at += 2  # who has no host says so as RFC 5424 does: we, and relays between the two
     tag = _TAG.match(text, at)
     if tag:
         name, pid, plain = tag.groups()

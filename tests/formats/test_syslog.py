@@ -194,6 +194,19 @@ def test_tags(tail: str, tag: str, pid: str, message: str) -> None:
     assert header(parse(f"<22>Aug 30 16:53:05 mail {tail}")) == wanted
 
 
+def test_no_host_is_a_hyphen() -> None:
+    """Where a tag follows it: it is what RFC 5424 writes for none. Elsewhere it is the beginning of a message."""
+    assert header(parse("<22>Aug 30 16:53:05 - imapd[4711]: hello")) == {
+        "facility": "mail",
+        "severity": "info",
+        "timestamp": "Aug 30 16:53:05",
+        "app_name": "imapd",
+        "proc_id": "4711",
+        "message": "hello",
+    }
+    assert parse("<22>Aug 30 16:53:05 - no tag").message == "- no tag"
+
+
 def test_tag_without_colon_is_an_option() -> None:
     """Where senders are known to leave the colon out, the first word is the tag; with a colon it stays the tag that it was."""
     for text in ("mta E 1 text", "mta  E 1 text"):
