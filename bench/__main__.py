@@ -105,7 +105,7 @@ class Bench:
                 )
                 for row in rows
             ]
-            heads = ("", "lines/s", "CPU µs/line", f"CPU, {rows[0].name} = 1", "times one CPU", "of linear")
+            heads = ("", "lines/s", "CPU µs/line", "CPU, shipper = 1", "times one CPU", "of linear")
             self.document.add("cores", f"{title} → JSON: {4 * lines:,} lines, {len(self.all)} CPUs.", heads, table)
 
     def archive(self) -> None:
@@ -135,7 +135,7 @@ class Bench:
             report.progress(f"{title}: {one.name}")
             rows.append(following.follow(one, many, followed, self._apart(self.one), self.scratch, sink=sink))
         many.unlink()
-        heads = ("", "records/s", "CPU µs/record", f"CPU, {rows[0].name} = 1", "MB", "how")
+        heads = ("", "records/s", "CPU µs/record", "CPU, shipper = 1", "MB", "how")
         table = [
             (
                 row.name,
@@ -173,7 +173,7 @@ class Bench:
                 )
                 for one in found
             ]
-            heads = ("", "datagrams/s without loss", "CPU µs/datagram", f"CPU, {found[0].name} = 1", "MB", "how")
+            heads = ("", "datagrams/s without loss", "CPU µs/datagram", "CPU, shipper = 1", "MB", "how")
             size = sum(map(len, bodies)) // len(bodies)
             self.document.add("udp", f"UDP → JSON lines: {title}, {size} octets, {self.sizes.seconds:g} s a rate, one CPU.", heads, table)
 
@@ -200,7 +200,7 @@ class Bench:
             (row.name, f"{row.cost.cpu:.2f}", number(row.each * 1e6, ".2f"), ratio(row.cost.cpu, rows[0].cost.cpu), megabytes(row.cost.rss))
             for row in rows
         ]
-        heads = ("", "CPU s", "CPU µs/line", f"CPU, {rows[0].name} = 1", "MB")
+        heads = ("", "CPU s", "CPU µs/line", "CPU, first = 1", "MB")
         self.document.add("linear", "MTA log → native JSON, one CPU, start included.", heads, table)
 
     def _apart(self, cpus: set[int]) -> set[int]:
@@ -213,7 +213,7 @@ class Bench:
 def _race(rows: Sequence[Row]) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     """Heads and lines of a table; the first row is the floor, the second what the ratios are to."""
     copied, ours = rows[0], rows[1]
-    heads = ("", "lines/s", "CPU µs/line", f"CPU, {ours.name} = 1", "CPU, bytes = 1", "start ms", "read", "MB", "lines", "how")
+    heads = ("", "lines/s", "CPU µs/line", "CPU, shipper = 1", "CPU, bytes = 1", "start ms", "read", "MB", "lines", "how")
     return heads, [
         (
             row.name,

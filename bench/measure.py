@@ -7,6 +7,7 @@ A program that runs on and on is looked at twice.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -54,7 +55,7 @@ class Child:
     ) -> None:
         self.argv = argv
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        self._most = 0
+        self._most, self._last = 0, ""
         self.started = time.monotonic()
         self._process = subprocess.Popen(
             argv,
@@ -71,7 +72,7 @@ class Child:
     def kill(self) -> None:
         """At once; what memory it had is noted before, as the kernel's account begins with what our own process has."""
         self._most = _status(self._process.pid, "VmHWM")
-        self._process.kill()
+        os.kill(self._process.pid, signal.SIGKILL)  # Popen's own would wait for one that has ended, and its account were gone
 
     def cpu(self) -> float:
         """CPU seconds so far, of its children too."""
@@ -85,12 +86,20 @@ class Child:
         """Waits for its end."""
         _, status, usage = os.wait4(self._process.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
+        self._last = self._words()
+        self._said.close()
         return Cost(time.monotonic() - self.started, usage.ru_utime + usage.ru_stime, self._most or usage.ru_maxrss * 1024)
 
     def failed(self, why: str) -> Failed:
+        return Failed(f"{' '.join(self.argv)}: {why}\n{self._last if self._said.closed else self._words()}")
+
+    def _words(self) -> str:
         self._said.seek(0)
-        said = self._said.read().decode(errors="replace").strip()
-        return Failed(f"{' '.join(self.argv)}: {why}\n{said[-2000:]}")
+        return self._said.read().decode(errors="replace").strip()[-2000:]
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def code(self) -> int:
