@@ -25,7 +25,8 @@ from loguru import logger
 from shipper.batch import Flight, Receipt
 from shipper.intents import About, Intents
 from shipper.outputs.base import Limits
-from shipper.spool import Frame, Spool, SpoolBlocked
+from shipper.segment import Frame
+from shipper.spool import Spool, SpoolBlocked
 
 WhenFull = Literal["wait", "drop"]
 
@@ -459,7 +460,10 @@ class DiskBuffer:
             self._lost_told, self._lost_at = self._spool.lost, now
             directory = self._spool.directory
             logger.error(
-                "output '{}': {} records in '{}' are damaged and lost; what stands in their place is kept", self._name, self.lost, directory
+                "output '{}': {} records in '{}' are lost, damaged or cut off; what is left of them is kept",
+                self._name,
+                self.lost,
+                directory,
             )
 
     def _note(self) -> None:

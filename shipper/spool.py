@@ -1,18 +1,16 @@
 """One output's disk spool: payloads that wait in files, bounded in size, until the receiver has taken them.
 
-A spool is a directory of segments. A segment is frames, one behind the other, and is only ever appended to:
-
-    mark  first  count  length  crc of body  crc of header │ body = msgpack [observed, [payload, ...]]
-    4     8      4      4       4            4             │ length octets
-
-Every payload has a number, one more than that of the payload before; `first` is that of the first payload of the frame. The name of a segment is
-`SEGMENT-FIRST-SEED.spool`: its own number, the number of its first payload, and what both checksums start from (so that a log line that
-looks like a frame is none). The file `position` has the number of the first payload that is not yet acknowledged.
+A spool is a directory of segments, which are frames of payloads (`segment` has their octets), and are only ever appended to. Every payload has a
+number, one more than that of the payload before. The name of a segment is `SEGMENT-FIRST-SEED.spool`: its own number, the number of its first
+payload, and what its checksums start from. The file `position` has the number of the first payload that is not yet acknowledged, the file
+`end` the one behind the last that was durable.
 
 - What `append` has returned from is on the disk, directory and all. What a failed `append` wrote is never built upon: its frames come again,
   under the same numbers, in a new segment, and of two segments with the same numbers the later holds.
-- A frame that is damaged is skipped: the numbers of the next good one say how many payloads are lost. Its octets are kept beside the segment
-  (`.corrupt-TIME`). Half a frame at the end is what a crash leaves of an append that never returned: it is cut off.
+- What is damaged is skipped, payload by payload: the numbers of those behind say how many are lost. Its octets are kept beside the segment
+  (`.corrupt-TIME`).
+- Half a frame at the end is what a crash leaves of an append that never returned: it is cut off. Where payloads before `end` are missing, they
+  are lost.
 - A segment is unlinked when a position behind it is durable, and not before.
 - Nothing that stands in the files keeps a spool from opening.
 
@@ -26,21 +24,17 @@ import os
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from struct import Struct
 from zlib import crc32
 
-import msgpack  # type: ignore[import-untyped]
-
+from shipper import segment as frames_of
 from shipper.intents import About, Stretch
+from shipper.segment import Damaged, Frame, Index
 
 SEGMENT_OCTETS = 16 << 20
 
-_MARK = b"\xf5SP\x01"
-_HEADER = Struct(">4sQIII")
-_CHECKED = Struct(">4sQIIII")
 _NAME = re.compile(r"(\d{10})-(\d{20})-([0-9a-f]{8})\.spool")
 _SLOT = 512
 _BLOCK = 4096
@@ -76,15 +70,6 @@ class Disk:
         return found.f_bavail * found.f_frsize
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """Payloads that came together, the number of the first, and when that arrived (nanoseconds since 1970)."""
-
-    first: int
-    observed: int
-    payloads: tuple[bytes, ...]
-
-
 class _Segment:
     """`size` is what is durable of it (or was there when the spool was opened)."""
 
@@ -98,24 +83,13 @@ class _Segment:
         self.size = size
 
 
-class _Header:
-    __slots__ = ("count", "crc", "end", "first", "length")
-
-    def __init__(self, first: int, count: int, length: int, crc: int) -> None:
-        self.first = first
-        self.count = count
-        self.length = length
-        self.crc = crc
-        self.end = first + count
-
-
 class Spool:
     """The spool in `directory`, which is made if it is not there. Raises OSError when the directory cannot be made or listed, or a file in it
     not be opened.
 
     `octets`: what all segments may hold together; a single append larger than that is taken when nothing else waits. `keep_free`: octets of
     the disk that are left to others. `delivered`: payloads before this number are known to be delivered. Public
-    counters: `torn` tails cut, `damaged` stretches skipped, `lost` payloads in them.
+    counters: `torn` tails cut, `damaged` stretches skipped, `lost` payloads in them or cut off.
     """
 
     def __init__(
@@ -142,11 +116,17 @@ class Spool:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._segments = self._listed()
         self._last_number = self._segments[-1].number if self._segments else 0
+        self._failures = 0
         self._place = _Place(directory / "position")
-        self.position = max(self._place.load(), self._segments[0].first if self._segments else 0)
-        self.end = self.position
+        self._durable = _Place(directory / "end")
+        known, durable = self._place.load(), self._durable.load() or 0
+        if known is None:  # lost, or new: from the beginning of what there is
+            known = self._segments[0].first if self._segments else durable
+            self._place.store(known)
+        self.position = max(known, self._segments[0].first if self._segments else 0)
+        self.end = max(self.position, durable)
         if self._segments:
-            self.end = max(self.position, self._measured(self._segments[-1]))
+            self.end = max(self.end, self._measured(self._segments[-1], durable))
         if self.position < delivered <= self.end:
             self.position = delivered
             self._place.store(delivered)
@@ -156,8 +136,8 @@ class Spool:
         self._reading_descriptor = -1
         self._offset = 0
         self._next = self.position
-        self._failures = 0
-        self._unsure: list[tuple[int, int]] = []
+        self._pieces: deque[Frame | Damaged] = deque()
+        self._unsure: list[Damaged] = []
         self._skipped: dict[int, int] = {}
         try:
             self.trim()
@@ -186,14 +166,13 @@ class Spool:
         """Puts (payloads, arrival) behind all others, each as a frame, and returns when they are durable. Raises `SpoolBlocked`: then none of
         them is in the spool, and the spool is as good as before. `about` is told of the stretch before."""
         assert all(payloads for payloads, _ in frames), "a frame has payloads"
-        bodies = [(msgpack.packb((observed, tuple(payloads))), len(payloads)) for payloads, observed in frames]
-        segment = self._with_room(sum(_CHECKED.size + len(body) for body, _ in bodies))
+        segment = self._with_room(sum(frames_of.size(payloads) for payloads, _ in frames))
         number = self.end
-        joined = bytearray()
-        for body, count in bodies:
-            checked = _HEADER.pack(_MARK, number, count, len(body), crc32(body, segment.seed))
-            joined += checked + crc32(checked, segment.seed).to_bytes(4, "big") + body
-            number += count
+        parts: list[bytes] = []
+        for payloads, observed in frames:
+            parts += frames_of.written(number, payloads, observed, segment.seed)
+            number += len(payloads)
+        joined = b"".join(parts)
         if about is not None:
             about(self._stretch(segment, joined))
         try:
@@ -211,8 +190,9 @@ class Spool:
                 self._segments.append(segment)
             segment.size += len(joined)
             self.end = number
+        self._durable.store(number)
 
-    def _stretch(self, segment: _Segment, octets: bytearray) -> Stretch:
+    def _stretch(self, segment: _Segment, octets: bytes) -> Stretch:
         status = os.fstat(self._descriptor)
         return Stretch(str(segment.path.absolute()), status.st_dev, status.st_ino, segment.size, len(octets), crc32(octets))
 
@@ -299,45 +279,69 @@ class Spool:
             pass  # what was not made durable comes twice
         self._close_reading()
         self._place.close()
+        self._durable.close()
 
     # Reading
 
     def read(self) -> Frame | None:
-        """The next frame, in order; None when there is no other. Raises OSError when the disk does not give it: then try again. A place that it
-        has not given ten times is damaged."""
+        """The next frame, in order, or what of it is good; None when there is no other. Raises OSError when the disk does not give it: then try
+        again. What it has not given ten times is damaged."""
         try:
             frame = self._read()
         except OSError as error:
-            self._failures += 1
-            if error.errno == errno.EIO and self._failures >= _TRIES and self._reading is not None:
-                start, self._offset = self._offset, min(self._offset + _BLOCK, self._reading.size)
-                self._unsure.append((start, self._offset))
-                self._failures = 0
+            self._failures += error.errno == errno.EIO
             raise
         self._failures = 0
         return frame
 
     def _read(self) -> Frame | None:
         while True:
+            while self._pieces:
+                piece = self._pieces.popleft()
+                if isinstance(piece, Damaged):
+                    self._unsure.append(piece)
+                elif (frame := self._fresh(piece)) is not None:
+                    return frame
             with self._lock:
                 if self._next >= self.end:
                     return None
                 limit = self._turned_to_segment()
-            segment = self._reading
+            segment, descriptor = self._reading, self._reading_descriptor
             if segment is None or self._offset >= segment.size:
                 self._gap(limit)
                 continue
-            header = self._header(self._reading_descriptor, segment, self._offset)
-            if header is None:
-                start, self._offset = self._offset, self._resynced(self._reading_descriptor, segment, self._offset + 1)
-                self._unsure.append((start, self._offset))
-            elif header.first >= limit:
+            index, known = self._index(descriptor, segment, self._offset)
+            if index is None:
+                index, known = self._resynced(descriptor, segment, self._offset), b""
+            if index is None or self._offset < index.start:
+                end = segment.size if index is None else index.start
+                self._unsure.append(Damaged(self._offset, end))
+                self._offset = end
+            elif index.first >= limit:
                 self._offset = segment.size  # written again, in the segment that follows
-            elif (frame := self._frame(segment, header)) is not None:
-                return frame
+            else:
+                within = index.body - self._offset
+                whole = len(known) >= within + index.length
+                self._pieces.extend(
+                    index.pieces(known[within : within + index.length] if whole else self._body(descriptor, segment, index))
+                )
+                self._offset = index.stop
+
+    def _fresh(self, frame: Frame) -> Frame | None:
+        """What is new of it; None if nothing is."""
+        end = frame.first + len(frame.payloads)
+        if self._next < frame.first:
+            self._gap(frame.first)
+        self._unsure.clear()  # what is damaged before an acknowledged payload was acknowledged too
+        if end <= self._next:
+            return None
+        known, self._next = self._next - frame.first, end
+        return Frame(frame.first + known, frame.observed, frame.payloads[known:]) if known else frame
 
     def acknowledge(self, number: int) -> None:
         """All payloads before `number` are delivered or set aside."""
+        for start in [start for start in self._skipped if start < number] if self._skipped else ():
+            del self._skipped[start]
         while number in self._skipped:
             number = self._skipped.pop(number)
         assert self.position <= number <= self.end
@@ -361,34 +365,20 @@ class Spool:
             os.close(self._reading_descriptor)
         self._reading_descriptor = -1
         self._offset = 0
+        self._pieces.clear()
         self._unsure.clear()
 
-    def _header(self, descriptor: int, segment: _Segment, offset: int) -> _Header | None:
-        """The header of a frame that begins and ends in this segment."""
-        octets = self._octets_at(descriptor, _CHECKED.size, offset)
-        header = _parsed(octets, segment.seed)
-        return header if header and offset + _CHECKED.size + header.length <= segment.size else None
+    def _index(self, descriptor: int, segment: _Segment, offset: int) -> tuple[Index | None, bytes]:
+        """The index of the frame that begins there, and what has been read from there on."""
+        octets = self._octets_at(descriptor, min(_BLOCK, segment.size - offset), offset)
+        more = frames_of.index_octets(octets) - len(octets)
+        if 0 < more <= segment.size - offset - len(octets):
+            octets += self._octets_at(descriptor, more, offset + len(octets))
+        index = frames_of.parsed(octets, segment.seed, offset)
+        return (index if index and index.start == offset else None), octets
 
-    def _frame(self, segment: _Segment, header: _Header) -> Frame | None:
-        """What is new of the frame at the offset, which is passed."""
-        start = self._offset
-        body = self._octets_at(self._reading_descriptor, header.length, start + _CHECKED.size)
-        self._offset += _CHECKED.size + header.length
-        content = _content(body, header, segment.seed)
-        if content is None:
-            self._unsure.append((start, self._offset))
-            return None
-        if header.end <= self._next:
-            self._unsure.clear()  # what is damaged before an acknowledged frame was acknowledged too
-            return None
-        if header.first > self._next:
-            self._gap(header.first)
-        self._unsure.clear()
-        observed, payloads = content
-        fresh = payloads[self._next - header.first :]
-        frame = Frame(self._next, observed, tuple(fresh))
-        self._next = header.end
-        return frame
+    def _body(self, descriptor: int, segment: _Segment, index: Index) -> bytes:
+        return self._octets_at(descriptor, min(index.length, segment.size - index.body), index.body)
 
     def _gap(self, to: int) -> None:
         """The payloads from the next number to this one are nowhere: counted, and the damaged octets where they were are kept."""
@@ -396,41 +386,49 @@ class Spool:
         self.lost += to - start
         self.damaged += len(self._unsure)
         for region in self._unsure:
-            self._keep_aside(*region)
+            self._keep_aside(region)
         self._unsure.clear()
         self._skipped[start] = to
         if self.position == start:
             self.acknowledge(start)
 
-    def _keep_aside(self, start: int, end: int) -> None:
+    def _keep_aside(self, region: Damaged) -> None:
         assert self._reading is not None
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._now()))
         try:
             descriptor = os.open(f"{self._reading.path}.corrupt-{stamp}", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
-                os.write(descriptor, self._octets_at(self._reading_descriptor, end - start, start))
+                os.write(descriptor, self._octets_at(self._reading_descriptor, region.stop - region.start, region.start))
             finally:
                 os.close(descriptor)
         except OSError:
             pass  # counted all the same
 
-    def _resynced(self, descriptor: int, segment: _Segment, offset: int) -> int:
-        """Where the next whole, good frame at or behind `offset` begins; the segment's end if there is none."""
+    def _resynced(self, descriptor: int, segment: _Segment, offset: int) -> Index | None:
+        """The index of the next frame that begins there or behind it and has a good one."""
         octets = self._octets_at(descriptor, segment.size - offset, offset)
-        found = octets.find(_MARK)
-        while found >= 0:
-            header = _parsed(octets[found : found + _CHECKED.size], segment.seed)
-            if header is not None:
-                begin = found + _CHECKED.size
-                if _content(octets[begin : begin + header.length], header, segment.seed) is not None:
-                    return offset + found
-            found = octets.find(_MARK, found + 1)
-        return segment.size
+        for at in frames_of.candidates(octets):
+            index = frames_of.parsed(octets, segment.seed, offset, at)
+            if index is not None and index.start >= offset:
+                return index
+        return None
 
     def _octets_at(self, descriptor: int, octets: int, offset: int) -> bytes:
-        """So many octets of a segment, fewer only at its end or when it is gone."""
+        """So many octets of a segment, fewer only at its end or when it is gone. Blocks that the disk has often enough not given are zeros."""
         found = b""
-        while descriptor >= 0 and len(found) < octets and (more := self._disk.read(descriptor, octets - len(found), offset + len(found))):
+        while descriptor >= 0 and len(found) < octets:
+            at, wanted = offset + len(found), octets - len(found)
+            given_up = self._failures >= _TRIES
+            if given_up:
+                wanted = min(wanted, _BLOCK - at % _BLOCK)
+            try:
+                more = self._disk.read(descriptor, wanted, at)
+            except OSError as error:
+                if not given_up or error.errno != errno.EIO:
+                    raise
+                more = bytes(wanted)
+            if not more:
+                break
             found += more
         return found
 
@@ -446,25 +444,21 @@ class Spool:
                 segments.append(_Segment(self.directory / entry.name, int(named[1]), int(named[2]), int(named[3], 16), size))
         return sorted(segments, key=lambda segment: segment.number)
 
-    def _measured(self, segment: _Segment) -> int:
-        """The number behind the last payload of the last segment, whose torn tail is cut. A damaged end has at least one payload."""
+    def _measured(self, segment: _Segment, durable: int) -> int:
+        """The number behind the last payload of the last segment, whose torn tail is cut, unless payloads before `durable` were there. A damaged
+        end has at least one payload."""
         end, offset = segment.first, 0
         descriptor = _opened(segment.path)
         if descriptor < 0:
             return end
         try:
             while offset < segment.size:
-                header = self._header(descriptor, segment, offset)
-                if header is not None:
-                    offset += _CHECKED.size + header.length
-                    end = max(end, header.end)
-                elif (found := self._resynced(descriptor, segment, offset + 1)) < segment.size:
-                    offset = found
-                else:
+                index = self._index(descriptor, segment, offset)[0] or self._resynced(descriptor, segment, offset)
+                if index is None or index.stop > segment.size:
                     break
-            if offset < segment.size:
-                rest = self._octets_at(descriptor, segment.size - offset, offset)
-                if len(rest) < _CHECKED.size or not any(rest) or _parsed(rest[: _CHECKED.size], segment.seed):
+                end, offset = max(end, index.end), index.stop
+            if offset < segment.size and end >= durable:
+                if frames_of.torn(self._octets_at(descriptor, segment.size - offset, offset), segment.seed):
                     self.torn += 1
                     os.truncate(segment.path, offset)
                     segment.size = offset
@@ -478,7 +472,7 @@ class Spool:
 
 
 class _Place:
-    """The file with the position: two slots, written in turn and in place, so that one is always whole; the highest that is whole holds."""
+    """A file with one number: two slots, written in turn and in place, so that one is always whole; the highest that is whole holds."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -488,8 +482,8 @@ class _Place:
         self._synced = -1
         self._directory_synced = False
 
-    def load(self) -> int:
-        """The position as it was last stored; 0 when it is lost."""
+    def load(self) -> int | None:
+        """The number as it was last stored; None when there is none, or it is damaged."""
         try:
             self._open()
             octets = os.pread(self._descriptor, 2 * _SLOT, 0)
@@ -503,7 +497,7 @@ class _Place:
                 found.append((int(number), slot))
         self._written, latest = max(found, default=(0, 1))
         self._slot = 1 - latest
-        return self._written
+        return self._written if found else None
 
     def store(self, number: int) -> None:
         """Writes it, so that it outlives this process; `sync` makes it outlive the machine. A failure is met again by `sync`."""
@@ -537,27 +531,6 @@ class _Place:
     def _open(self) -> None:
         if self._descriptor < 0:
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-
-def _parsed(octets: bytes, seed: int) -> _Header | None:
-    """A header whose own checksum is right."""
-    if len(octets) != _CHECKED.size:
-        return None
-    mark, first, count, length, crc, own = _CHECKED.unpack(octets)
-    if mark != _MARK or crc32(octets[:-4], seed) != own:
-        return None
-    return _Header(first, count, length, crc)
-
-
-def _content(body: bytes, header: _Header, seed: int) -> tuple[int, list[bytes]] | None:
-    """(arrival, payloads) of a body that is whole."""
-    if len(body) != header.length or crc32(body, seed) != header.crc:
-        return None
-    try:
-        observed, payloads = msgpack.unpackb(body)
-        return (observed, payloads) if len(payloads) == header.count else None
-    except (ValueError, TypeError, msgpack.UnpackException):
-        return None
 
 
 def _opened(path: Path) -> int:

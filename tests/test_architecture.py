@@ -39,6 +39,7 @@ WAY = (
     ("redact",),
     ("router", "copies"),
     ("outputs",),
+    ("segment",),
     ("spool", "recent", "retry", "deadletter"),
     ("buffer",),
     ("lane",),

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loguru import logger
 
 from shipper.batch import Receipt
 from shipper.buffer import Buffer, DiskBuffer, MemoryBuffer, WhenFull
@@ -332,3 +333,38 @@ def test_segments_go_while_nothing_is_put(tmp_path: Path) -> None:
         await buffer.close()
 
     told(story())
+
+
+def test_damaged_payloads_count_as_lost_and_wait_no_more(tmp_path: Path) -> None:
+    """One in the middle of a frame, and the last frame cut off: what is good is given in order, what waits is right at every step, and the loss is
+    said in the log."""
+    spool = Spool(tmp_path, disk=Unsynced())
+    spool.append([([b"payload %d" % number for number in range(6)], 0), ([b"cut off"], 0)])
+    path = next(tmp_path.glob("*.spool"))
+    octets = bytearray(path.read_bytes())
+    octets[octets.index(b"payload 3")] ^= 1
+    path.write_bytes(octets[: octets.index(b"cut off")])
+
+    async def story() -> None:
+        buffer = DiskBuffer(Spool(tmp_path, disk=Unsynced()), name="siem")
+        assert buffer.waiting == 7
+        taken = await buffer.take(Limits(4, 1 << 20))
+        assert taken is not None and taken.payloads == (b"payload 0", b"payload 1", b"payload 2", b"payload 4")
+        assert (buffer.waiting, buffer.lost) == (6, 1)
+        for count, left in ((2, 4), (1, 3), (1, 2)):
+            buffer.done(count)
+            assert buffer.waiting == left
+        taken = await buffer.take(ALL)
+        assert taken is not None and taken.payloads == (b"payload 5",)
+        assert (buffer.waiting, buffer.lost) == (1, 2)
+        buffer.done(1)
+        assert buffer.waiting == 0
+        await buffer.close()
+
+    said: list[str] = []
+    heard = logger.add(lambda line: said.append(str(line)), format="{message}")
+    try:
+        told(story())
+    finally:
+        logger.remove(heard)
+    assert [line for line in said if "'siem': 1 records in" in line and "damaged" in line]
