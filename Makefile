@@ -73,6 +73,7 @@ native: $(VENV)/installed-native
 
 $(VENV)/installed-native: $(VENV)/installed $(TWIN)
 	@echo "building the compiled twin"
+	@touch native/src/lib.rs # else cargo takes the library that another checkout left in the same cache for this one's
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps ./native
 	@touch $@
 

@@ -20,14 +20,15 @@ from string import ascii_uppercase
 from typing import Any, NamedTuple
 
 from shipper import __version__, events
-from shipper.formats import mta_fields
+from shipper.formats import mta_fields, service
+from shipper.formats.names import SERVICE_OF
 from shipper.identity import LINES_KEPT, SECONDS_KEPT, content_of
 from shipper.profiles import ecs
-from shipper.profiles.base import INBOUND
+from shipper.profiles.base import INBOUND, PROTOCOLS
 from shipper.reader import RawPolicy
-from shipper.record import Connection, Mta, Record
+from shipper.record import Connection, Mta, Record, Service, Store
 
-INTERFACE = 3
+INTERFACE = 4
 """Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
 PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
@@ -62,13 +63,17 @@ def line_ends(module: Any, octets: bytes | bytearray) -> int:
     return octets.count(b"\n")
 
 
+KINDS = ("mta", "connection", "service", "store")
+"""The kinds of records that the twin renders, in the order in which it counts them."""
+
+
 class Run(NamedTuple):
     """What a run of the twin gives.
 
     `out`: the lines of output, None while there are gaps; `gaps`: lines that it left out, as (number in the run, first octet, octet after it);
-    `hour`: whether it stopped for a stamp of another hour; `next`: where the next line begins, one octet after the end at the end;
-    `lines`: that it went through, of which `mta` and `connection` are rendered; `panics`: lines at which it gave up; `first` and `last`: the
-    smallest and the largest time of the lines rendered, as text.
+    `hour`: whether it stopped for a stamp of another hour, or of another zone; `next`: where the next line begins, one octet after the end
+    at the end; `lines`: that it went through; `kinds`: how many it rendered of each of `KINDS`; `panics`: lines at which it gave up; `first`
+    and `last`: the smallest and the largest time of the lines rendered, as text.
     """
 
     out: bytes | None
@@ -76,8 +81,7 @@ class Run(NamedTuple):
     hour: bool
     next: int
     lines: int
-    mta: int
-    connection: int
+    kinds: tuple[int, int, int, int]
     panics: int
     first: str
     last: str
@@ -88,7 +92,7 @@ class Twin:
 
     def __init__(self, module: Any, *, zone_source: str, file: str, host: str, raw: RawPolicy, profile: str, observed: int) -> None:
         told = [events.code_event(letter) for letter in ascii_uppercase]
-        documents = [[tuple(ecs.fixed(kind, event, observed)) for event in told] for kind in (Mta, Connection)]
+        documents = [[tuple(ecs.fixed(kind, event.name, event.severity, True, observed)) for event in told] for kind in (Mta, Connection)]
         self._twin = module.Twin(
             events=[(event.name, event.severity) for event in told],
             messages="".join(events.MTA_EVENTS),
@@ -100,13 +104,18 @@ class Twin:
             raw=raw == "always",
             seconds_kept=SECONDS_KEPT,
             lines_kept=LINES_KEPT,
-            ecs=(*documents, "".join(INBOUND), ecs.fixed_tail()) if profile == "ecs" else None,
+            ecs=(*documents, "".join(INBOUND), ecs.fixed_tail(True)) if profile == "ecs" else None,
+            service=_service(profile, observed),
         )
 
     def run(self, data: bytes, start: int, offset: int, hour: tuple[str, str, str]) -> Run:
         """Renders lines of MTA text from octet `start` of `data` on, as far as their stamps are of this hour (`Clock.hour`). `offset`: of `data`
         in the log."""
         return Run(*self._twin.run(data, start, offset, hour))
+
+    def run_service(self, data: bytes, start: int, offset: int) -> Run:
+        """The same for lines of a service log, as far as their stamps are usual ones of one zone."""
+        return Run(*self._twin.run_service(data, start, offset))
 
     def filled(self, lines: bytes) -> bytes:
         """The output of a run that had gaps, with the rendered records of these in it. They must have got their ids before, all together."""
@@ -122,3 +131,35 @@ class Twin:
     def state(self) -> Iterator[bytes]:
         """See `identity.Ids`."""
         yield self._twin.state()
+
+
+_SERVICE_EVENTS = (
+    (Service, "login"),
+    (Service, "badlogin"),
+    (Service, "close"),
+    (Service, "message"),
+    (Store, "append"),
+    (Store, "fetch"),
+    (Store, "expunge"),
+)
+"""In the order of `native/src/service.rs`."""
+
+
+def _service(profile: str, observed: int) -> tuple[object, ...]:
+    """What the twin is told of service logs."""
+    rows = [(kind, events.SERVICE_EVENTS[name].name) for kind, name in _SERVICE_EVENTS]
+    severities = list(events.SEVERITIES)
+    documents = [
+        tuple(ecs.fixed(kind, name, severity, user, observed)) for kind, name in rows for severity in severities for user in (False, True)
+    ]
+    return (
+        sorted(SERVICE_OF.items()),
+        [(level, severities.index(severity)) for level, severity in events.LEVELS.items()],
+        severities,
+        [name for _, name in rows],
+        sorted(service.MECHANISMS),
+        list(service.REASONS),
+        documents if profile == "ecs" else [],
+        ecs.fixed_tail(False),
+        sorted(PROTOCOLS.items()),
+    )

@@ -1,7 +1,8 @@
 """Blocks of one log through the compiled twin, with Python at the lines that it does not know.
 
-- The twin is asked where the line before was MTA text, and the stamp of the next is in an hour that has one offset from UTC. It stops where
-  that ends, and leaves gaps for lines that are not straight: these are read together, and put where they belong.
+- The twin is asked where the line before was MTA text, and the stamp of the next is in an hour that has one offset from UTC; or where it was a
+  service log's. It stops where that ends, and leaves gaps for lines that are not straight: these are read together, and put where they
+  belong.
 - Where it stops Python reads some lines: one at first, more where the twin gives little in between, so that a log that is not for it costs
   no more than without it.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from shipper.compiled import Run, Twin
-from shipper.formats import mta_text
+from shipper.formats import mta_text, service
 from shipper.framing import Block
 from shipper.reader import Reader
 from shipper.record import Record
@@ -42,9 +43,8 @@ class Fused:
         pieces: list[bytes] = []
         position = number = 0
         while position <= size:
-            hour = self._clock.hour(data[position : position + 32].decode("latin-1")) if self._reader.latest is mta_text.FORMAT else None
-            if hour is not None:
-                run = self._twin.run(data, position, block.offset, hour)
+            run = self._run(data, position, block.offset)
+            if run is not None:
                 pieces.append(self._whole(block, run, number, rendered))
                 counted(run)
                 position = run.next
@@ -60,6 +60,16 @@ class Fused:
             number += len(records)
             self._stretch = min(2 * self._stretch, MOST)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _run(self, data: bytes, position: int, offset: int) -> Run | None:
+        """A run of the twin, where the line before says that this is for it."""
+        latest = self._reader.latest
+        if latest is service.FORMAT:
+            return self._twin.run_service(data, position, offset)
+        if latest is mta_text.FORMAT:
+            hour = self._clock.hour(data[position : position + 32].decode("latin-1"))
+            return None if hour is None else self._twin.run(data, position, offset, hour)
+        return None
 
     def _whole(self, block: Block, run: Run, number: int, rendered: Rendered) -> bytes:
         """The output of a run, its gaps filled."""

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from shipper import compiled
 from shipper.dedupe import Keys, Minutes
 from shipper.errors import Failure
-from shipper.formats import Format, Log, mta_text
+from shipper.formats import Format, Log, mta_text, service
 from shipper.formats.names import service_of
 from shipper.framing import MAX_LINE, Block
 from shipper.fused import Fused
@@ -192,11 +192,11 @@ class Passage:
 
     def _counted(self, run: compiled.Run) -> None:
         """What the twin has rendered, in the tally."""
-        tally, rendered = self.tally, run.mta + run.connection
+        tally, rendered = self.tally, sum(run.kinds)
         if rendered:
             tally.written += rendered
             tally.compiled += rendered
-            tally.kinds.update({kind: count for kind, count in (("mta", run.mta), ("connection", run.connection)) if count})
+            tally.kinds.update({kind: count for kind, count in zip(compiled.KINDS, run.kinds, strict=True) if count})
             for time in (run.first, run.last):
                 if (at := epoch_ns(time)) is not None:
                     tally.first = min(tally.first or (at, time), (at, time))
@@ -250,7 +250,7 @@ def _twin(options: Options, log: Log, file: str) -> compiled.Twin | None:
     """The compiled twin for a log, where there is one for what is wanted."""
     if options.twin is None or options.profile.name not in compiled.PROFILES or options.since is not None or options.until is not None:
         return None
-    if options.dedupe or options.fields is not None or options.only not in (None, mta_text.FORMAT):
+    if options.dedupe or options.fields is not None or options.only not in (None, mta_text.FORMAT, service.FORMAT):
         return None
     try:
         return compiled.Twin(

@@ -346,7 +346,7 @@ fn related(out: &mut Vec<u8>, users: [&[u8]; 3], host: &[u8], dns: &[u8], dns_ho
     out.push(b'}');
 }
 
-fn list(out: &mut Vec<u8>, name: &[u8], values: &[&[u8]], plain: bool) {
+pub fn list(out: &mut Vec<u8>, name: &[u8], values: &[&[u8]], plain: bool) {
     if values.iter().all(|value| value.is_empty()) {
         return;
     }
@@ -361,7 +361,7 @@ fn list(out: &mut Vec<u8>, name: &[u8], values: &[&[u8]], plain: bool) {
 }
 
 /// An object of one member.
-fn single(out: &mut Vec<u8>, name: &[u8], value: &[u8], plain: bool) {
+pub fn single(out: &mut Vec<u8>, name: &[u8], value: &[u8], plain: bool) {
     if !value.is_empty() {
         key(out, name);
         text(out, value, plain);
@@ -371,7 +371,7 @@ fn single(out: &mut Vec<u8>, name: &[u8], value: &[u8], plain: bool) {
 
 /// A member's name as it stands (`"code":"`), with a comma before it where another member is.
 #[inline]
-fn key(out: &mut Vec<u8>, name: &[u8]) {
+pub fn key(out: &mut Vec<u8>, name: &[u8]) {
     if out.last() != Some(&b'{') {
         out.push(b',');
     }
@@ -379,7 +379,7 @@ fn key(out: &mut Vec<u8>, name: &[u8]) {
 }
 
 #[inline]
-fn member(out: &mut Vec<u8>, name: &[u8], value: &[u8], plain: bool) {
+pub fn member(out: &mut Vec<u8>, name: &[u8], value: &[u8], plain: bool) {
     if !value.is_empty() {
         key(out, name);
         text(out, value, plain);
@@ -388,7 +388,7 @@ fn member(out: &mut Vec<u8>, name: &[u8], value: &[u8], plain: bool) {
 }
 
 #[inline]
-fn number_member(out: &mut Vec<u8>, name: &[u8], value: Option<u64>) {
+pub fn number_member(out: &mut Vec<u8>, name: &[u8], value: Option<u64>) {
     if let Some(value) = value {
         key(out, name);
         number(out, value);
@@ -396,7 +396,7 @@ fn number_member(out: &mut Vec<u8>, name: &[u8], value: Option<u64>) {
 }
 
 /// `ipv4`, `ipv6`, or nothing for what is no address; `base.ip_version`.
-fn ip_version(text: &[u8]) -> &'static [u8] {
+pub fn ip_version(text: &[u8]) -> &'static [u8] {
     match std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()) {
         Some(IpAddr::V4(_)) => b"ipv4",
         Some(IpAddr::V6(_)) => b"ipv6",

@@ -8,6 +8,7 @@ mod json;
 mod mta;
 mod native;
 mod run;
+mod service;
 mod tables;
 
 use std::panic::{catch_unwind, set_hook, AssertUnwindSafe};
@@ -22,15 +23,29 @@ use crate::run::{Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 3;
+const INTERFACE: u32 = 4;
 
-/// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour; where the next
-/// line begins; lines; transaction records; connection records; panics; smallest time; largest time).
-type Ran<'py> = (Option<Bound<'py, PyBytes>>, Vec<(usize, usize, usize)>, bool, usize, usize, usize, usize, usize, String, String);
+/// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
+/// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
+type Ran<'py> = (Option<Bound<'py, PyBytes>>, Vec<(usize, usize, usize)>, bool, usize, usize, [usize; 4], usize, String, String);
 
 /// Of ECS, for each letter in a transaction and in a connection record: (the event up to its id, as JSON; what is done; whether that failed);
 /// the letters of records whose connection came in; what every document has before `sunmsg`.
 type EcsTold = (Vec<(String, String, bool)>, Vec<(String, String, bool)>, String, String);
+
+/// Of service logs: (process, service); (level, number of its severity); severities; names of events; mechanisms; reasons of bad logins; ECS
+/// events as above, by event, severity and user; what every document has before `sunmsg`; (service, protocol).
+type ServiceTold = (
+    Vec<(String, String)>,
+    Vec<(String, usize)>,
+    Vec<String>,
+    Vec<String>,
+    Vec<String>,
+    Vec<String>,
+    Vec<(String, String, bool)>,
+    String,
+    Vec<(String, String)>,
+);
 
 /// A run whose gaps Python is about to fill, and the octets it read.
 struct Open {
@@ -53,7 +68,7 @@ impl Twin {
     /// `events`: for each letter of the alphabet the name and severity of its event; `messages`: the letters of transaction records; `ecs`: None
     /// for the native profile.
     #[new]
-    #[pyo3(signature = (*, events, messages, accounts, words, zone_source, file, host, raw, seconds_kept, lines_kept, ecs))]
+    #[pyo3(signature = (*, events, messages, accounts, words, zone_source, file, host, raw, seconds_kept, lines_kept, ecs, service))]
     #[allow(clippy::too_many_arguments)] // they are named
     fn new(
         events: Vec<(String, String)>,
@@ -67,11 +82,32 @@ impl Twin {
         seconds_kept: usize,
         lines_kept: usize,
         ecs: Option<EcsTold>,
+        service: ServiceTold,
     ) -> PyResult<Twin> {
         let parts = ecs.iter().all(|(messages, connections, _, _)| messages.len() == 26 && connections.len() == 26);
-        if events.len() != 26 || !parts {
-            return Err(PyValueError::new_err("26 events, for A to Z"));
+        let (processes, levels, severities, names, mechanisms, reasons, documents, tail, protocols) = service;
+        let documents_fit = ecs.is_none() || documents.len() == names.len() * severities.len() * 2;
+        let levels_fit = levels.iter().all(|(_, severity)| *severity < severities.len());
+        let Some(info) = severities.iter().position(|severity| severity == "info") else {
+            return Err(PyValueError::new_err("no severity 'info'"));
+        };
+        if events.len() != 26 || !parts || names.len() != service::EVENTS || !documents_fit || !levels_fit {
+            return Err(PyValueError::new_err("tables of another size"));
         }
+        let octets = |texts: Vec<String>| texts.into_iter().map(String::into_bytes).collect::<Vec<_>>();
+        let pairs = |texts: Vec<(String, String)>| texts.into_iter().map(|(a, b)| (a.into_bytes(), b.into_bytes())).collect::<Vec<_>>();
+        let told = service::Told {
+            processes: pairs(processes),
+            levels: levels.into_iter().map(|(level, severity)| (level.into_bytes(), severity)).collect(),
+            severities: octets(severities),
+            info,
+            events: octets(names),
+            mechanisms: octets(mechanisms),
+            reasons: octets(reasons),
+            documents: documents.into_iter().map(part).collect(),
+            tail: tail.into_bytes(),
+            protocols: pairs(protocols),
+        };
         let quoted = |text: &str| {
             let mut out = Vec::new();
             json::escaped(&mut out, text.as_bytes());
@@ -91,6 +127,7 @@ impl Twin {
                     inbound: std::array::from_fn(|letter| inbound.as_bytes().contains(&(b'A' + letter as u8))),
                     tail: tail.into_bytes(),
                 }),
+                service: told,
             },
             counts: Counts::new(seconds_kept, lines_kept),
             open: None,
@@ -108,47 +145,12 @@ impl Twin {
         hour: (&str, &str, &str),
     ) -> PyResult<Ran<'py>> {
         let hour = Hour { stamp: exactly(hour.0)?, iso: exactly(hour.1)?, offset: exactly(hour.2)? };
-        if self.open.is_some() {
-            return Err(PyValueError::new_err("the run before has gaps"));
-        }
-        let octets = data.as_bytes();
-        if start > octets.len() {
-            return Err(PyValueError::new_err("there is no line"));
-        }
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        let (frame, counts) = (&self.frame, &mut self.counts);
-        let run = py.detach(|| {
-            caught(|| {
-                let mut run = Run::new(buffer);
-                run.go(octets, start, offset, &hour, frame);
-                if run.gaps.is_empty() {
-                    run.settle(octets, &[], counts, &frame.host);
-                }
-                run
-            })
-        })?;
-        let out = run.gaps.is_empty().then(|| PyBytes::new(py, &run.out));
-        let gaps = run.gaps.iter().map(|gap| (gap.number, gap.start, gap.end)).collect();
-        let time = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
-        let ran = (
-            out,
-            gaps,
-            run.stop == Stop::Hour,
-            run.next,
-            run.lines,
-            run.messages,
-            run.connections,
-            run.panics,
-            time(&run.first),
-            time(&run.last),
-        );
-        if run.gaps.is_empty() {
-            self.buffer = run.out;
-        } else {
-            self.open = Some(Open { run, data: data.unbind(), settled: false });
-        }
-        Ok(ran)
+        self.ran(py, data, start, |run, octets, frame| run.go(octets, start, offset, &hour, frame))
+    }
+
+    /// The same for lines of service logs.
+    fn run_service<'py>(&mut self, py: Python<'py>, data: Bound<'py, PyBytes>, start: usize, offset: u64) -> PyResult<Ran<'py>> {
+        self.ran(py, data, start, |run, octets, frame| run.go_service(octets, start, offset, frame))
     }
 
     /// The ids of lines that Python has read, each given as (second of its record, content). They are the gaps of the last run, where that
@@ -195,6 +197,48 @@ fn part((begin, action, failed): (String, String, bool)) -> ecs::Event {
     let mut quoted = Vec::new();
     json::escaped(&mut quoted, action.as_bytes());
     ecs::Event { begin: begin.into_bytes(), action: quoted, failed }
+}
+
+impl Twin {
+    /// One run of either kind, without the interpreter's lock.
+    fn ran<'py>(
+        &mut self,
+        py: Python<'py>,
+        data: Bound<'py, PyBytes>,
+        start: usize,
+        go: impl FnOnce(&mut Run, &[u8], &Frame) + Send,
+    ) -> PyResult<Ran<'py>> {
+        if self.open.is_some() {
+            return Err(PyValueError::new_err("the run before has gaps"));
+        }
+        let octets = data.as_bytes();
+        if start > octets.len() {
+            return Err(PyValueError::new_err("there is no line"));
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        let (frame, counts) = (&self.frame, &mut self.counts);
+        let run = py.detach(|| {
+            caught(|| {
+                let mut run = Run::new(buffer);
+                go(&mut run, octets, frame);
+                if run.gaps.is_empty() {
+                    run.settle(octets, &[], counts, &frame.host);
+                }
+                run
+            })
+        })?;
+        let out = run.gaps.is_empty().then(|| PyBytes::new(py, &run.out));
+        let gaps = run.gaps.iter().map(|gap| (gap.number, gap.start, gap.end)).collect();
+        let time = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+        let ran = (out, gaps, run.stop == Stop::Hour, run.next, run.lines, run.kinds, run.panics, time(&run.first), time(&run.last));
+        if run.gaps.is_empty() {
+            self.buffer = run.out;
+        } else {
+            self.open = Some(Open { run, data: data.unbind(), settled: false });
+        }
+        Ok(ran)
+    }
 }
 
 /// A panic outside of any line is an exception like others.

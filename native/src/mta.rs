@@ -257,7 +257,7 @@ fn channels<'a>(rest: &'a [u8], wire: &mut Wire<'a>) -> Option<&'a [u8]> {
         rest = after;
         usual = name.len() < 12;
     } else if let Some((second, after)) = word(after) {
-        if second.len() < 12 && !name.is_empty() && process(second, wire) {
+        if second.len() < 12 && !name.is_empty() && name.iter().all(u8::is_ascii_graphic) && process(second, wire) {
             wire.host = name;
             rest = after;
         }

@@ -12,7 +12,7 @@ use memchr::memchr;
 use crate::ecs::Ecs;
 use crate::identity::Counts;
 use crate::tables::Tables;
-use crate::{ecs, json, mta, native};
+use crate::{ecs, json, mta, native, service};
 
 /// What is the same for all lines of a log. The texts are inside of JSON strings, but for `host`.
 pub struct Frame {
@@ -23,6 +23,7 @@ pub struct Frame {
     pub raw: bool,
     /// None for the native profile.
     pub ecs: Option<Ecs>,
+    pub service: service::Told,
 }
 
 /// One line: its time as ISO 8601, its offset in the log, itself with any CR; `plain` when no text in it needs an escape.
@@ -74,8 +75,8 @@ pub struct Run {
     /// Where the next line begins; one more than there are octets when the run came to their end.
     pub next: usize,
     pub lines: usize,
-    pub messages: usize,
-    pub connections: usize,
+    /// Records rendered: of transactions, connections, services, and the message store.
+    pub kinds: [usize; 4],
     pub panics: usize,
     /// The smallest and the largest time of the lines rendered, as text.
     pub first: Vec<u8>,
@@ -94,8 +95,7 @@ impl Run {
             stop: Stop::End,
             next: 0,
             lines: 0,
-            messages: 0,
-            connections: 0,
+            kinds: [0; 4],
             panics: 0,
             first: Vec::new(),
             last: Vec::new(),
@@ -107,6 +107,11 @@ impl Run {
     /// Reads on from `start`. `offset`: of the first octet of `data`, in the log.
     pub fn go(&mut self, data: &[u8], start: usize, offset: u64, hour: &Hour, frame: &Frame) {
         self.guarded(data, start, |run, line, start| run.render(line, start, offset + start as u64, hour, frame));
+    }
+
+    /// The same for service logs, whose stamps name their zone; one zone a run.
+    pub fn go_service(&mut self, data: &[u8], start: usize, offset: u64, frame: &Frame) {
+        self.guarded(data, start, |run, line, start| run.render_service(line, start, offset + start as u64, frame));
     }
 
     /// Gives each line to `render` until that says where to stop.
@@ -160,7 +165,7 @@ impl Run {
                 None => native::connection(&mut self.out, &record, frame, &place),
                 Some(ecs) => ecs::connection(&mut self.out, &record, frame, ecs, &place),
             };
-            self.connections += 1;
+            self.kinds[1] += 1;
             (out, record.wire.host)
         } else {
             let Some(record) = mta::message(&line[rest..], &frame.tables) else { return Ok(false) };
@@ -168,25 +173,61 @@ impl Run {
                 None => native::message(&mut self.out, &record, frame, &place),
                 Some(ecs) => ecs::message(&mut self.out, &record, frame, ecs, &place),
             };
-            self.messages += 1;
+            self.kinds[0] += 1;
             (out, record.wire.host)
         };
+        // The node is the first word after the stamp.
+        let host = if host.is_empty() { (0, 0) } else { (start + rest, start + rest + host.len()) };
+        self.rendered(&time[..size], Waiting { out, start, end: start + line.len(), second: 0, host });
+        Ok(true)
+    }
+
+    /// One line of a service log.
+    fn render_service(&mut self, raw: &[u8], start: usize, offset: u64, frame: &Frame) -> Result<bool, Stop> {
+        let line = match raw {
+            [.., b'\r'] => &raw[..raw.iter().rposition(|&octet| octet != b'\r').map_or(0, |last| last + 1)],
+            _ => raw,
+        };
+        let mut time = [0; 40];
+        let size = service::stamp(line, &mut time).ok_or(Stop::Foreign)?;
+        if !self.first.is_empty() && self.first[self.first.len() - 6..] != time[size - 6..size] {
+            return Err(Stop::Hour);
+        }
+        let plain = json::is_plain(raw);
+        if !line.last().is_some_and(u8::is_ascii_graphic) || !(plain || raw.is_ascii()) {
+            return Ok(false);
+        }
+        let place = Place { time: &time[..size], offset, raw, plain };
+        let told = &frame.service;
+        let Some(record) = service::read(&line[service::STAMP..], told) else { return Ok(false) };
+        let out = match &frame.ecs {
+            None => Some(service::native(&mut self.out, &record, frame, told, &place)),
+            Some(_) => service::document(&mut self.out, &record, frame, told, &place),
+        };
+        let Some(out) = out else { return Ok(false) };
+        self.kinds[if record.is_store() { 3 } else { 2 }] += 1;
+        let host = start + service::STAMP;
+        let host = (host, host + record.host.len());
+        self.rendered(&time[..size], Waiting { out, start, end: start + line.len(), second: 0, host });
+        Ok(true)
+    }
+
+    /// A line is rendered: it waits for its id.
+    fn rendered(&mut self, time: &[u8], mut waiting: Waiting) {
         if self.seconds.last().is_none_or(|second| second[..] != time[..19]) {
             let mut second = [0; 19];
             second.copy_from_slice(&time[..19]);
             self.seconds.push(second);
         }
-        if self.first.is_empty() || self.first[..] > time[..size] {
-            self.first = time[..size].to_vec();
+        if self.first.is_empty() || self.first[..] > *time {
+            self.first = time.to_vec();
         }
-        if self.last[..] < time[..size] {
+        if self.last[..] < *time {
             self.last.clear();
-            self.last.extend_from_slice(&time[..size]);
+            self.last.extend_from_slice(time);
         }
-        // The node is the first word after the stamp.
-        let host = if host.is_empty() { (0, 0) } else { (start + rest, start + rest + host.len()) };
-        self.waiting.push(Waiting { out, start, end: start + line.len(), second: self.seconds.len() - 1, host });
-        Ok(true)
+        waiting.second = self.seconds.len() - 1;
+        self.waiting.push(waiting);
     }
 
     /// Gives all lines their ids. `gaps`: of each gap the second and the content; returns their ids.

@@ -98,15 +98,15 @@ def source_system(record: Mta | Connection, text: str) -> None:
     """`helo-name (dns-name [ip])`, `helo-name ([ip])`, or only a name -> `remote_name`, `remote_dns`, `remote_ip`."""
     open_ = text.find("(")
     if open_ < 0 or text[-1:] != ")":
-        record.remote_name = text.strip()
+        record.remote_name = text.strip(" ")
         return
-    record.remote_name = text[:open_].rstrip()
+    record.remote_name = text[:open_].rstrip(" ")
     inner = text[open_ + 1 : -1].strip(" ")
     bracket = inner.rfind("[")
     if bracket < 0 or inner[-1:] != "]" or not is_ip(inner[bracket + 1 : -1]):
-        record.remote_dns = inner.strip()
+        record.remote_dns = inner.strip(" ")
         return
-    record.remote_dns = inner[:bracket].rstrip()
+    record.remote_dns = inner[:bracket].rstrip(" ")
     record.remote_ip = inner[bracket + 1 : -1].removeprefix("IPv6:")
 
 

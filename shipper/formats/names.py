@@ -72,9 +72,9 @@ _PROCESSES = {
     "mmp": ("ImapProxy", "PopProxy", "SmtpProxy", "SubmitProxy", "AService"),
     "default": ("msprobe", "imexpire", "imdbverify", "impurge", "imsched", "imcheck", "reconstruct", "mboxutil", "stored", "watcher"),
 }
-_SERVICE_OF = {process: service for service, processes in _PROCESSES.items() for process in processes}
+SERVICE_OF = {process: service for service, processes in _PROCESSES.items() for process in processes}
 
 
 def service_of_process(process: str) -> str:
     """The service whose log a process writes: `imapd` -> `imap`, `cgi_store` -> `admin`; `""` when only the file can tell."""
-    return _SERVICE_OF.get(process) or ("admin" if process.startswith("cgi_") else "")
+    return SERVICE_OF.get(process) or ("admin" if process.startswith("cgi_") else "")

@@ -346,9 +346,9 @@ class Fixed(NamedTuple):
     failed: bool
 
 
-def fixed(kind: type[Record], event: events.Event, observed: int) -> Fixed:
-    """For a transaction or connection record of this event."""
-    constant = _constant((kind, event.name, event.severity, True))
+def fixed(kind: type[Record], name: str, severity: str, user: bool, observed: int) -> Fixed:
+    """For a record of this kind, event and severity; `user`: whether it names one."""
+    constant = _constant((kind, name, severity, user))
     begun = _Event(
         kind="event",
         module=events.NAMESPACE,
@@ -363,10 +363,11 @@ def fixed(kind: type[Record], event: events.Event, observed: int) -> Fixed:
     return Fixed(f'"event":{encode(begun).decode()[:-1]}', constant.event.action, constant.failed)
 
 
-def fixed_tail() -> str:
-    """Of the same, the members between `process` and `sunmsg`, as JSON."""
+def fixed_tail(mta: bool) -> str:
+    """Of the same, the members after `process` and before `sunmsg`, as JSON; those that all MTA records, or all records of services, have."""
     batch = _Batch(0)
-    return encode({"service": batch.mta, "observer": batch.observer, "ecs": batch.ecs}).decode()[1:-1]
+    members = {"service": batch.mta} if mta else {}
+    return encode({**members, "observer": batch.observer, "ecs": batch.ecs}).decode()[1:-1]
 
 
 def is_date(text: str) -> bool:

@@ -89,38 +89,48 @@ def differs(module: Any, data: bytes, file: str = "mail.log", sizes: Iterable[in
 
 
 class Seeds(NamedTuple):
-    """Lines to begin with: of generated MTA logs, of the fixtures of MTA text, and of all fixtures."""
+    """Lines to begin with: of generated logs of the MTA, and of the services; of the fixtures of both; of all fixtures."""
 
-    generated: list[bytes]
     mta: list[bytes]
+    service: list[bytes]
+    mta_fixtures: list[bytes]
+    service_fixtures: list[bytes]
     others: list[bytes]
 
-    def any(self, rng: random.Random, odd: int) -> bytes:
+    def any(self, rng: random.Random, odd: int, service: bool) -> bytes:
         """A line; of all fixtures once in `odd` times."""
         if not rng.randrange(odd):
             return rng.choice(self.others)
-        return rng.choice(self.generated if rng.randrange(6) else self.mta)
+        if rng.randrange(6):
+            return rng.choice(self.service if service else self.mta)
+        return rng.choice(self.service_fixtures if service else self.mta_fixtures)
 
 
 def seeds(directory: Path) -> Seeds:
     """The lines, some of which are generated in an empty directory."""
-    generated: list[bytes] = []
+    mta: list[bytes] = []
+    services: list[bytes] = []
     for number, settings in enumerate(SETTINGS):
         out = directory / str(number)
         more = ["--options", settings] if settings else []
         command = [sys.executable, "-m", "shipper", "generate", "--lines", "3000", "--rate", "20000", "--quiet", "--out", str(out)]
         subprocess.run([*command, "--seed", str(number), *more], check=True)
-        generated += (out / "log" / "mail.log_current").read_bytes().split(b"\n") * (1 if settings else 8)
-    mta = [line for path in GOLDEN if path.parent.parent.name == "mta_text" for line in path.read_bytes().split(b"\n")]
-    others = [line for path in GOLDEN for line in path.read_bytes().split(b"\n")]
-    return Seeds(*([line for line in lines if len(line) < 2000] for lines in (generated, mta, others)))
+        mta += (out / "log" / "mail.log_current").read_bytes().split(b"\n") * (1 if settings else 8)
+        for name in ("imap", "pop", "http", "admin", "default", "imta"):
+            services += (out / "log" / name).read_bytes().split(b"\n")
+    fixtures = {
+        name: [line for path in GOLDEN if name in ("", path.parent.parent.name) for line in path.read_bytes().split(b"\n")]
+        for name in ("mta_text", "service", "")
+    }
+    return Seeds(*([line for line in lines if len(line) < 2000] for lines in (mta, services, *fixtures.values())))
 
 
 _BITS = (
     b" ", b"  ", b"\r", b"\t", b'"', b"\\", b"<", b">", b"<>", b"(", b")", b"[", b"]", b"|", b";", b":", b",", b"/", b".", b"*", b"=", b"+", b"-",
     b"0", b"7", b"250", b" 250 2.1.5 ok", b"E", b"DS", b"B", b"\xc3\xa9", b"\xe2\x80\xa8", b"\xc2\x85", b"\xff", b"\x00", b"\x1f", b"\xef\xbb\xbf",
     b"rfc822;", b"dns;", b"smtp;", b"(TCP|", b" TCP|", b") smtp;", b") lmtp;", b"TLS", b"SMTP/", b"mailsrv", b" normal ", b"@", b"127.0.0.1",
-    b"2001:db8::1", b"::ffff:192.0.2.1", b"01.2.3.4",
+    b"2001:db8::1", b"::ffff:192.0.2.1", b"01.2.3.4", b"login [", b"close [", b"badlogin: [", b"append:", b":<", b":user/", b"|a=b", b" (x)",
+    b"2005/2/29 1:02:03 0:00:00", b" 1 2 3", b"192.0.2.1:143] ", b"[unauthenticated]", b"Account Disabled (off)", b"Plaintext", b"Error:",
 )  # fmt: skip
 
 
@@ -140,7 +150,7 @@ def mutated(rng: random.Random, line: bytes, pool: Seeds) -> bytes:
         elif kind == 3:
             line = line[:to] + line[at:]
         elif kind == 4:
-            other = pool.any(rng, 5)
+            other = pool.any(rng, 5, rng.random() < 0.5)
             cut = rng.randrange(len(other) + 1)
             line = line[:at] + other[cut : cut + rng.choice((1, 5, 20, 400))]
         elif kind == 5:
@@ -149,7 +159,7 @@ def mutated(rng: random.Random, line: bytes, pool: Seeds) -> bytes:
             line = b" ".join(words)
         elif kind == 6:
             words = line.split(b" ")
-            words.insert(rng.randrange(len(words) + 1), rng.choice(pool.any(rng, 5).split(b" ")))
+            words.insert(rng.randrange(len(words) + 1), rng.choice(pool.any(rng, 5, rng.random() < 0.5).split(b" ")))
             line = b" ".join(words)
         else:
             line = line[:at] + rng.choice(_BITS) + line[at if kind == 7 else to :]
@@ -164,13 +174,17 @@ def log_of(rng: random.Random, pool: Seeds, lines: int) -> bytes:
     in few."""
     made: list[bytes] = []
     day, second, odd = rng.choice(_DAYS), rng.randrange(0, 90_000), rng.choice((20, 2000, 20_000))
-    leap = rng.choice((0, 700, 3600))
+    leap, service, zone = rng.choice((0, 700, 3600)), rng.random() < 0.4, b"-0700"
     while len(made) < lines:
         second += rng.choice((0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0 if rng.randrange(50) else rng.choice((leap, -leap, -3))))
-        line = pool.any(rng, odd)
+        line = pool.any(rng, odd, service)
         if line[2:3] == b"-" and line[6:7] == b"-" and rng.randrange(1000):
             clock = b"%02d:%02d:%02d" % (second // 3600 % 24, second // 60 % 60, second % 60)
             line = day + b" " + clock + line[20:]
+        elif line[:1] == b"[" and line[13:14] == b":" and rng.randrange(500):
+            zone = zone if rng.randrange(500) else rng.choice((b"+0000", b"+0530", b"-0700", b"+2400"))
+            clock = b"%02d:%02d:%02d" % (second // 3600 % 24, second // 60 % 60, second % 60)
+            line = b"[" + day.replace(b"-", b"/") + b":" + clock + b" " + zone + line[27:]
         line = mutated(rng, line, pool)
         made += [line] * rng.choice((1, 1, 1, 1, 2, 3))
     return b"\n".join(made[:lines])

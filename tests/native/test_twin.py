@@ -61,6 +61,15 @@ def test_it_does_the_straight_lines_itself() -> None:
     assert done == tally.lines == 1000
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+def test_service_logs_too(profile: str) -> None:
+    """All but the first line, by which the format is found."""
+    line = b"[30/Aug/2004:16:%02d:%02d -0700] vadar imapd[13027]: Account Notice: badlogin: [192.0.2.7:40718] plaintext user1 authentication failure"
+    data = b"\n".join(line % (number // 60, number % 60) for number in range(1000))
+    _, tally, done = converted(data, options(MODULE, profile), "imap")
+    assert done == tally.lines - 1 == 999
+
+
 LINE = b"19-Jan-1998 19:%02d:%02d.64 2e2d.2.1 tcp_local    ims-ms       E 1 adam@example.com rfc822;bob@example.org bob@example.org"
 
 

@@ -1,0 +1,566 @@
+//! Lines of the service logs in the straight case: the twin of `shipper/formats/service.py` and of what the profiles make of its records.
+//!
+//! Only ASCII, with single blanks between the pieces and a process whose log is known; for any doubt it is None, and Python reads that line.
+
+use memchr::{memchr, memmem, memrchr};
+
+use crate::ecs::{self, ip_version, key};
+use crate::json::{self, number, text};
+use crate::mta::digits;
+use crate::run::{Frame, Place};
+
+/// The events in the order in which Python tells them. The last three are of the message store.
+pub const EVENTS: usize = 7;
+const LOGIN: usize = 0;
+const BADLOGIN: usize = 1;
+const CLOSE: usize = 2;
+const MESSAGE: usize = 3;
+const APPEND: usize = 4;
+const FETCH: usize = 5;
+const EXPUNGE: usize = 6;
+
+/// What Python tells of service logs.
+#[derive(Default)]
+pub struct Told {
+    /// process -> service
+    pub processes: Vec<(Vec<u8>, Vec<u8>)>,
+    /// level in lower case -> number of its severity; another one has that of `info`
+    pub levels: Vec<(Vec<u8>, usize)>,
+    pub severities: Vec<Vec<u8>>,
+    pub info: usize,
+    pub events: Vec<Vec<u8>>,
+    pub mechanisms: Vec<Vec<u8>>,
+    pub reasons: Vec<Vec<u8>>,
+    /// ECS: by event, severity, and whether there is a user.
+    pub documents: Vec<ecs::Event>,
+    /// `"observer":…,"ecs":…`
+    pub tail: Vec<u8>,
+    /// service -> protocol
+    pub protocols: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// A record. Text that is absent is empty.
+#[derive(Default)]
+pub struct Service<'a> {
+    pub host: &'a [u8],
+    process: &'a [u8],
+    pid: u64,
+    service: &'a [u8],
+    category: &'a [u8],
+    level: &'a [u8],
+    severity: usize,
+    event: usize,
+    message: &'a [u8],
+    client_ip: &'a [u8],
+    client_port: Option<u64>,
+    user: &'a [u8],
+    auth_method: &'a [u8],
+    reason: &'a [u8],
+    account_state: &'a [u8],
+    session: Option<Session>,
+    folder: &'a [u8],
+    size: Option<u64>,
+    message_id: &'a [u8],
+    attributes: Vec<(&'a [u8], Vec<u8>)>,
+}
+
+struct Session {
+    start: [u8; 19],
+    seconds: u64,
+    counts: Option<[u64; 3]>,
+}
+
+const MONTHS: [&[u8; 3]; 12] = [b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"];
+/// `[30/Aug/2004:16:53:05 -0700] `
+pub const STAMP: usize = 29;
+
+/// The usual stamp at the beginning of a line, as ISO 8601; None when it is another, or no time of the calendar.
+pub fn stamp(line: &[u8], time: &mut [u8]) -> Option<usize> {
+    let stamp = line.get(..STAMP)?;
+    let [b'[', d1, d2, b'/', m1, m2, m3, b'/', y1, y2, y3, y4, b':', clock @ .., b' ', sign @ (b'+' | b'-'), h1, h2, n1, n2, b']', b' '] =
+        stamp
+    else {
+        return None;
+    };
+    let name = [*m1, *m2, *m3].map(|letter| letter.to_ascii_lowercase());
+    let month = MONTHS.iter().position(|known| **known == name)? + 1;
+    let [c1, c2, b':', c3, c4, b':', c5, c6] = clock else { return None };
+    let (year, day) = (digits(&[*y1, *y2, *y3, *y4], 4)?, digits(&[*d1, *d2], 2)?);
+    if !is_date(year, month as u64, day)
+        || digits(&[*c1, *c2], 2)? > 23
+        || digits(&[*c3, *c4], 2)? > 59
+        || digits(&[*c5, *c6], 2)? > 59
+        || digits(&[*h1, *h2], 2)? > 23
+        || digits(&[*n1, *n2], 2)? > 59
+    {
+        return None;
+    }
+    let (tens, ones) = (b'0' + (month / 10) as u8, b'0' + (month % 10) as u8);
+    let iso = [
+        *y1, *y2, *y3, *y4, b'-', tens, ones, b'-', *d1, *d2, b'T', *c1, *c2, b':', *c3, *c4, b':', *c5, *c6, *sign, *h1, *h2, b':', *n1,
+        *n2,
+    ];
+    time.get_mut(..iso.len())?.copy_from_slice(&iso);
+    Some(iso.len())
+}
+
+fn is_date(year: u64, month: u64, day: u64) -> bool {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 => 28 + u64::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => 0,
+    };
+    year > 0 && (1..=days).contains(&day)
+}
+
+/// The record of an ASCII line; `rest` is what stands after its stamp.
+pub fn read<'a>(rest: &'a [u8], told: &'a Told) -> Option<Service<'a>> {
+    let (host, rest) = word(rest)?;
+    let bracket = memchr(b'[', rest)?;
+    let process = &rest[..bracket];
+    let rest = &rest[bracket + 1..];
+    let close = memchr(b']', rest)?;
+    let pid = digits(&rest[..close], 10)?;
+    let (category, rest) = word(rest[close + 1..].strip_prefix(b": ")?)?;
+    let colon = memchr(b':', rest)?;
+    let level = &rest[..colon];
+    let message = rest[colon + 1..].strip_prefix(b" ")?;
+    if host.is_empty() || host.len() > 255 || !host.iter().all(u8::is_ascii_graphic) || !is_word(category) || !is_word(level) {
+        return None;
+    }
+    let service = &told.processes.iter().find(|(known, _)| known == process)?.1;
+    let severity = told.levels.iter().find(|(known, _)| known.eq_ignore_ascii_case(level)).map_or(told.info, |(_, severity)| *severity);
+    let mut record = Service { host, process, pid, service, category, level, severity, message, event: MESSAGE, ..Service::default() };
+    let done = match message {
+        [b' ', ..] | [] => None,
+        [b'l', b'o', b'g', b'i', b'n', ..] => login(&mut record, told),
+        [b'b', b'a', b'd', b'l', b'o', ..] => badlogin(&mut record, told),
+        [b'c', b'l', b'o', b's', b'e', ..] => closed(&mut record),
+        [b'a', b'p', b'p', b'e', b'n', ..] => operation(&mut record, b"append:", APPEND),
+        [b'f', b'e', b't', b'c', b'h', ..] => operation(&mut record, b"fetch:", FETCH),
+        [b'e', b'x', b'p', b'u', b'n', ..] => operation(&mut record, b"expunge:", EXPUNGE),
+        [b'L', b'o', b'g', b' ', b'c', ..] => None,
+        _ => other(&mut record),
+    };
+    done.map(|()| record)
+}
+
+/// `login [address] user mechanism`
+fn login<'a>(record: &mut Service<'a>, told: &Told) -> Option<()> {
+    let left = peer(record, b"login [")?;
+    let (user, mut mechanism) = user_of(left);
+    let mut user = user;
+    if mechanism.contains(&b' ') {
+        let last = memrchr(b' ', left)?;
+        if told.mechanisms.iter().any(|known| known.eq_ignore_ascii_case(&left[last + 1..])) {
+            (user, mechanism) = (&left[..last], &left[last + 1..]);
+        } else {
+            mechanism = first(mechanism);
+        }
+    }
+    (record.event, record.user, record.auth_method) = (LOGIN, user, mechanism);
+    Some(())
+}
+
+/// `badlogin: [address] mechanism user reason`
+fn badlogin<'a>(record: &mut Service<'a>, told: &Told) -> Option<()> {
+    let text = peer(record, b"badlogin: [")?;
+    let mechanism = first(text);
+    let mut left = text.get(mechanism.len() + 1..).unwrap_or_default();
+    let mut state: &[u8] = b"";
+    if left.ends_with(b")") {
+        if let Some(open) = memmem::rfind(left, b" (") {
+            let before = &left[..open];
+            if before.len() >= 16 && before[before.len() - 16..].eq_ignore_ascii_case(b"account disabled") {
+                (left, state) = (before, &left[open + 2..left.len() - 1]);
+            }
+        }
+    }
+    record.event = BADLOGIN;
+    record.auth_method = mechanism;
+    record.account_state = state;
+    for known in &told.reasons {
+        let Some(at) = left.len().checked_sub(known.len()) else { continue };
+        if left[at..].eq_ignore_ascii_case(known) && (at == 0 || left[at - 1] == b' ') {
+            record.reason = &left[at..];
+            let user = &left[..at.saturating_sub(1)];
+            record.user = match user {
+                [b'"', inner @ .., b'"'] => inner,
+                _ => user,
+            };
+            return Some(());
+        }
+    }
+    (record.user, record.reason) = user_of(left);
+    Some(())
+}
+
+/// `close [address] user yyyy/m/d h:mm:ss h:mm:ss`, and three numbers or none.
+fn closed(record: &mut Service) -> Option<()> {
+    let left = peer(record, b"close [")?;
+    let user = first(left);
+    let mut pieces = left.get(user.len() + 1..)?.split(|&octet| octet == b' ');
+    let mut date = pieces.next()?.split(|&octet| octet == b'/');
+    let (year, month, day) = (date.next()?, date.next()?, date.next()?);
+    if year.len() != 4 || date.next().is_some() {
+        return None;
+    }
+    let (month, day) = (digits(month, 2)?, digits(day, 2)?);
+    if !is_date(digits(year, 4)?, month, day) {
+        return None;
+    }
+    let (clock, length) = (pieces.next()?, pieces.next()?);
+    let (hour, minute, second) = time_of(clock, 2)?;
+    if hour > 23 {
+        return None;
+    }
+    let two = |value: u64| [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8];
+    let mut start = *b"0000-00-00T00:00:00";
+    start[..4].copy_from_slice(year);
+    for (place, value) in [(5, month), (8, day), (11, hour), (14, minute), (17, second)] {
+        start[place..place + 2].copy_from_slice(&two(value));
+    }
+    let (hours, minutes, seconds) = time_of(length, 9)?;
+    let counts = match pieces.next() {
+        None => None,
+        Some(first) => Some([digits(first, 18)?, digits(pieces.next()?, 18)?, digits(pieces.next()?, 18)?]),
+    };
+    if pieces.next().is_some() {
+        return None;
+    }
+    record.event = CLOSE;
+    record.user = if user == b"[unauthenticated]" { b"" } else { user };
+    record.session = Some(Session { start, seconds: hours * 3600 + minutes * 60 + seconds, counts });
+    Some(())
+}
+
+/// `append:user:folder:size:<id>`, `fetch:user:folder:<id>`, `expunge:folder:<id>`
+fn operation<'a>(record: &mut Service<'a>, verb: &[u8], event: usize) -> Option<()> {
+    let left = record.message.strip_prefix(verb)?;
+    let at = memmem::rfind(left, b":<")?;
+    record.message_id = left[at + 2..].strip_suffix(b">")?;
+    let mut folder = &left[..at];
+    if event == APPEND {
+        if let Some(colon) = memrchr(b':', folder).filter(|&colon| colon > 0) {
+            if let Some(size) = digits(&folder[colon + 1..], 18) {
+                record.size = Some(size);
+                folder = &folder[..colon];
+            }
+        }
+    }
+    if event != EXPUNGE {
+        // The folder after the first colon, or where its path begins.
+        let colon = memchr(b':', folder);
+        let after = colon.map_or(0, |colon| colon + 1);
+        let is_path = folder[after..].starts_with(b"user/") || folder[after..].starts_with(b"shared/");
+        let path = if is_path { None } else { memmem::find(&folder[after..], b":user/").map(|path| after + path) };
+        if let Some(colon) = path.or(colon) {
+            record.user = &folder[..colon];
+            folder = &folder[colon + 1..];
+        }
+    }
+    record.folder = folder;
+    record.event = event;
+    Some(())
+}
+
+/// Any other message, with `key=value|key=value` or without.
+fn other<'a>(record: &mut Service<'a>) -> Option<()> {
+    let message = record.message;
+    let bracket = memchr(b'[', &message[..message.len().min(256)]);
+    if message.starts_with(b"(id ") || bracket.is_some_and(|bracket| !message[..bracket].contains(&b' ')) {
+        return None;
+    }
+    if memchr(b'=', message).is_none() {
+        return Some(());
+    }
+    let mut found: Vec<(&[u8], Vec<u8>)> = Vec::new();
+    let mut latest = 0;
+    for piece in message.split(|&octet| octet == b'|') {
+        let equals = memchr(b'=', piece).unwrap_or(0);
+        if equals == 0 {
+            let Some((_, value)) = found.get_mut(latest) else { return Some(()) };
+            value.push(b'|');
+            value.extend_from_slice(piece);
+            continue;
+        }
+        let (name, value) = (&piece[..equals], &piece[equals + 1..]);
+        if found.is_empty() && name.contains(&b' ') {
+            return Some(());
+        }
+        match found.iter().position(|(known, _)| *known == name) {
+            Some(place) => {
+                latest = place;
+                found[place].1.push(b'|');
+                found[place].1.extend_from_slice(value);
+            }
+            None => {
+                latest = found.len();
+                found.push((name, value.to_vec()));
+            }
+        }
+        if found.len() > 64 {
+            return None; // a look through all of them for each is no longer cheap
+        }
+    }
+    found.retain(|(_, value)| !value.is_empty());
+    record.attributes = found;
+    Some(())
+}
+
+/// The address in the bracket that the message begins with; returns what stands after it and its blank.
+fn peer<'a>(record: &mut Service<'a>, begin: &[u8]) -> Option<&'a [u8]> {
+    let text = record.message.strip_prefix(begin)?;
+    let end = memchr(b']', &text[..text.len().min(80)])?;
+    let address = &text[..end];
+    if address.first() == Some(&b'[') {
+        return None;
+    }
+    let colon = memrchr(b':', address).unwrap_or(0);
+    let port = digits(address.get(colon + 1..).unwrap_or_default(), 5);
+    if port.is_some() && !ip_version(&address[..colon]).is_empty() {
+        (record.client_ip, record.client_port) = (&address[..colon], port);
+    } else if !ip_version(address).is_empty() {
+        record.client_ip = address;
+    }
+    Some(text.get(end + 2..).unwrap_or_default())
+}
+
+/// (user, what stands after it): one word, unless it has quotation marks.
+fn user_of(text: &[u8]) -> (&[u8], &[u8]) {
+    if text.first() == Some(&b'"') {
+        if let Some(end) = text.get(1..).and_then(|inner| memmem::find(inner, b"\" ")) {
+            return (&text[1..1 + end], &text[end + 3..]);
+        }
+    }
+    let user = first(text);
+    (user, text.get(user.len() + 1..).unwrap_or_default())
+}
+
+/// `h:mm:ss`, the hours with at most so many digits.
+fn time_of(text: &[u8], most: usize) -> Option<(u64, u64, u64)> {
+    let colon = text.len().checked_sub(6)?;
+    let [b':', minutes @ .., b':', s1, s2] = &text[colon..] else { return None };
+    let (minutes, seconds) = (digits(minutes, 2)?, digits(&[*s1, *s2], 2)?);
+    (minutes < 60 && seconds < 60).then_some(())?;
+    Some((digits(&text[..colon], most)?, minutes, seconds))
+}
+
+fn is_word(text: &[u8]) -> bool {
+    text.len() <= 32
+        && text.first().is_some_and(u8::is_ascii_alphabetic)
+        && text.iter().all(|&octet| octet.is_ascii_alphanumeric() || octet == b'_' || octet == b'-')
+}
+
+fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let blank = memchr(b' ', text)?;
+    Some((&text[..blank], &text[blank + 1..]))
+}
+
+fn first(text: &[u8]) -> &[u8] {
+    &text[..memchr(b' ', text).unwrap_or(text.len())]
+}
+
+impl Service<'_> {
+    pub fn is_store(&self) -> bool {
+        self.event >= APPEND
+    }
+}
+
+/// As native JSON. Returns where in `out` its id belongs.
+pub fn native(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Told, place: &Place) -> usize {
+    use json::{member, number_member};
+    let plain = place.plain;
+    out.extend_from_slice(if record.is_store() { b"{\"kind\":\"store\"" } else { b"{\"kind\":\"service\"" });
+    out.extend_from_slice(b",\"time\":\"");
+    out.extend_from_slice(place.time);
+    out.extend_from_slice(b"\",\"time_zone_source\":\"record\",\"event\":\"");
+    out.extend_from_slice(&told.events[record.event]);
+    out.extend_from_slice(b"\",\"severity\":\"");
+    out.extend_from_slice(&told.severities[record.severity]);
+    out.extend_from_slice(b"\",\"id\":\"");
+    let at = out.len();
+    out.extend_from_slice(&[b'0'; 32]);
+    out.push(b'"');
+    if !frame.file.is_empty() {
+        out.extend_from_slice(b",\"source\":{\"file\":\"");
+        out.extend_from_slice(&frame.file);
+        out.extend_from_slice(b"\",\"offset\":");
+        number(out, place.offset);
+        out.push(b'}');
+    }
+    member(out, b",\"host\":\"", record.host, plain);
+    member(out, b",\"process\":\"", record.process, plain);
+    number_member(out, b",\"pid\":", Some(record.pid));
+    if frame.raw {
+        member(out, b",\"raw\":\"", place.raw, false);
+    }
+    member(out, b",\"service\":\"", record.service, false);
+    member(out, b",\"category\":\"", record.category, true);
+    member(out, b",\"level\":\"", record.level, true);
+    member(out, b",\"message\":\"", record.message, plain);
+    member(out, b",\"client_ip\":\"", record.client_ip, plain);
+    number_member(out, b",\"client_port\":", record.client_port);
+    member(out, b",\"user\":\"", record.user, plain);
+    member(out, b",\"auth_method\":\"", record.auth_method, plain);
+    member(out, b",\"reason\":\"", record.reason, plain);
+    member(out, b",\"account_state\":\"", record.account_state, plain);
+    if let Some(session) = &record.session {
+        out.extend_from_slice(b",\"session_start\":\"");
+        out.extend_from_slice(&session.start);
+        out.extend_from_slice(&place.time[19..]);
+        out.push(b'"');
+        number_member(out, b",\"session_seconds\":", Some(session.seconds));
+        if let Some([from_client, to_client, mailboxes]) = session.counts {
+            number_member(out, b",\"bytes_from_client\":", Some(from_client));
+            number_member(out, b",\"bytes_to_client\":", Some(to_client));
+            number_member(out, b",\"mailboxes\":", Some(mailboxes));
+        }
+    }
+    member(out, b",\"folder\":\"", record.folder, plain);
+    number_member(out, b",\"size_bytes\":", record.size);
+    member(out, b",\"message_id\":\"", record.message_id, plain);
+    if !record.attributes.is_empty() {
+        out.extend_from_slice(b",\"attributes\":");
+        attributes(out, record, plain);
+    }
+    out.extend_from_slice(b"}\n");
+    at
+}
+
+fn attributes(out: &mut Vec<u8>, record: &Service, plain: bool) {
+    out.push(b'{');
+    for (name, value) in &record.attributes {
+        key(out, b"\"");
+        text(out, name, plain);
+        out.extend_from_slice(b"\":\"");
+        text(out, value, plain);
+        out.push(b'"');
+    }
+    out.push(b'}');
+}
+
+/// As an ECS document. Returns the same; None for a session that is too long for a number of nanoseconds.
+pub fn document(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Told, place: &Place) -> Option<usize> {
+    use ecs::{list, member, number_member, single};
+    let plain = place.plain;
+    let duration =
+        record.session.as_ref().map(|session| session.seconds.checked_mul(1_000_000_000).filter(|&time| time <= i64::MAX as u64));
+    if duration == Some(None) {
+        return None;
+    }
+    let event = &told.documents[(record.event * told.severities.len() + record.severity) * 2 + usize::from(!record.user.is_empty())];
+    out.extend_from_slice(b"{\"@timestamp\":\"");
+    out.extend_from_slice(place.time);
+    out.extend_from_slice(b"\",\"message\":\"");
+    text(out, record.message, plain);
+    out.extend_from_slice(b"\",");
+    out.extend_from_slice(&event.begin);
+    out.extend_from_slice(b",\"id\":\"");
+    let at = out.len();
+    out.extend_from_slice(&[b'0'; 32]);
+    out.push(b'"');
+    if frame.raw {
+        member(out, b"\"original\":\"", place.raw, false);
+    }
+    member(out, b"\"reason\":\"", record.reason, plain);
+    if let Some(session) = &record.session {
+        out.extend_from_slice(b",\"start\":\"");
+        out.extend_from_slice(&session.start);
+        out.extend_from_slice(&place.time[19..]);
+        out.push(b'"');
+    }
+    number_member(out, b"\"duration\":", duration.flatten());
+    out.push(b'}');
+    single(out, b"\"email\":{\"message_id\":\"", record.message_id, plain);
+    single(out, b"\"user\":{\"name\":\"", record.user, plain);
+    let counts = record.session.as_ref().and_then(|session| session.counts);
+    let client = !record.client_ip.is_empty();
+    let end = |out: &mut Vec<u8>, name: &[u8], octets: Option<u64>| {
+        if client || octets.is_some() {
+            key(out, name);
+            member(out, b"\"ip\":\"", record.client_ip, plain);
+            number_member(out, b"\"port\":", record.client_port);
+            number_member(out, b"\"bytes\":", octets);
+            out.push(b'}');
+        }
+    };
+    end(out, b"\"source\":{", counts.map(|[received, _, _]| received));
+    if let Some([_, sent, _]) = counts {
+        key(out, b"\"destination\":{");
+        number_member(out, b"\"bytes\":", Some(sent));
+        out.push(b'}');
+    }
+    end(out, b"\"client\":{", None);
+    let version = if client { ip_version(record.client_ip) } else { b"" };
+    let protocol =
+        told.protocols.iter().find(|(service, _)| client && service == record.service).map_or(&b""[..], |(_, protocol)| protocol);
+    if client || counts.is_some() {
+        key(out, b"\"network\":{");
+        member(out, b"\"type\":\"", version, true);
+        member(out, b"\"protocol\":\"", protocol, true);
+        number_member(out, b"\"bytes\":", counts.map(|[received, sent, _]| received + sent));
+        out.push(b'}');
+    }
+    key(out, b"\"related\":{");
+    list(out, b"\"user\":[", &[record.user], plain);
+    list(out, b"\"hosts\":[", &[record.host], plain);
+    list(out, b"\"ip\":[", &[record.client_ip], plain);
+    out.push(b'}');
+    if event.failed {
+        single(out, b"\"error\":{\"message\":\"", record.reason, plain);
+    }
+    key(out, b"\"log\":{");
+    member(out, b"\"level\":\"", record.level, true);
+    member(out, b"\"logger\":\"", record.category, true);
+    if !frame.file.is_empty() {
+        key(out, b"\"file\":{\"path\":\"");
+        out.extend_from_slice(&frame.file);
+        out.extend_from_slice(b"\"},\"offset\":");
+        number(out, place.offset);
+    }
+    out.extend_from_slice(b"},\"host\":{\"name\":\"");
+    text(out, record.host, plain);
+    out.extend_from_slice(b"\",\"hostname\":\"");
+    text(out, record.host, plain);
+    out.extend_from_slice(b"\"},\"process\":{\"name\":\"");
+    text(out, record.process, plain);
+    out.extend_from_slice(b"\",\"pid\":");
+    number(out, record.pid);
+    out.extend_from_slice(b"},\"service\":{\"name\":\"");
+    text(out, record.process, plain);
+    out.extend_from_slice(b"\",\"type\":\"");
+    text(out, record.service, false);
+    out.extend_from_slice(b"\"},");
+    out.extend_from_slice(&told.tail);
+    out.extend_from_slice(if record.is_store() { b",\"sunmsg\":{\"kind\":\"store\"" } else { b",\"sunmsg\":{\"kind\":\"service\"" });
+    out.extend_from_slice(b",\"event\":\"");
+    out.extend_from_slice(&told.events[record.event]);
+    out.extend_from_slice(b"\",\"time\":{\"zone_source\":\"record\"}");
+    if !(record.auth_method.is_empty() && record.account_state.is_empty()) {
+        key(out, b"\"auth\":{");
+        member(out, b"\"method\":\"", record.auth_method, plain);
+        member(out, b"\"account_state\":\"", record.account_state, plain);
+        out.push(b'}');
+    }
+    if let Some([_, _, mailboxes]) = counts {
+        key(out, b"\"session\":{\"mailboxes\":");
+        number(out, mailboxes);
+        out.push(b'}');
+    }
+    if !record.folder.is_empty() || record.size.is_some() {
+        key(out, b"\"store\":{");
+        member(out, b"\"folder\":\"", record.folder, plain);
+        number_member(out, b"\"size\":", record.size);
+        out.push(b'}');
+    }
+    if !record.attributes.is_empty() {
+        key(out, b"\"service\":{\"attributes\":");
+        attributes(out, record, plain);
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"}}\n");
+    Some(at)
+}
