@@ -8,7 +8,6 @@ record, where a row for each id takes 2.5.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
@@ -81,6 +80,8 @@ class Seen:
     """The ids of one conversion. Raises `sqlite3.Error` when there is no room for its temporary file."""
 
     def __init__(self, in_memory: int = IN_MEMORY, in_minute: int = IN_MINUTE) -> None:
+        import sqlite3  # loaded here, as whoever imports this for its types would have it in memory: the service, a megabyte
+
         self._in_memory = in_memory
         self._in_minute = in_minute
         self._minutes: OrderedDict[int, set[bytes]] = OrderedDict()

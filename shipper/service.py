@@ -22,7 +22,6 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -33,6 +32,7 @@ from shipper.buffer import DiskBuffer, MemoryBuffer, WhenFull
 from shipper.checkpoints import Checkpoints, StateDirectory
 from shipper.config.load import Loaded
 from shipper.config.sections import Config, Settings
+from shipper.config.state import CONTROL, DEAD_LETTERS, SPOOLS, state_path
 from shipper.deadletter import DeadLetters
 from shipper.errors import Failure
 from shipper.expiry import Expiry, Own, ends
@@ -47,13 +47,6 @@ from shipper.process import Systemd, become, give_memory_back, hold_little_memor
 from shipper.retry import Backoff
 from shipper.spool import Spool
 from shipper.telemetry import Metrics, Number, Tap, application, listen, listen_unix, of_input, serve
-
-SPOOLS = "spool"
-DEAD_LETTERS = "dead-letters"
-"""Directories in the state directory that have one for each output."""
-
-CONTROL = "control"
-"""The Unix socket in the state directory that `shipper status` and `shipper tap` ask."""
 
 _PULSE = 1.0
 _CERTIFICATES = 3600.0
@@ -122,7 +115,7 @@ class Service:
         else:
             no_new_rights()
         self._pipeline = Pipeline(plan, self._checkpoints, self.taps)
-        if settings.telemetry.http or settings.telemetry.otlp:
+        if settings.telemetry.otlp:
             self._measured()
         # What is there now stays; records are in no cycles, and looking for some costs a fifth of the time.
         gc.freeze()
@@ -230,7 +223,7 @@ class Service:
         return plan
 
     def _measured(self) -> Metrics:
-        """The metrics, made when they are first needed: OpenTelemetry takes a while to load, and memory."""
+        """The metrics, made when they are first needed: OpenTelemetry takes a while to load, and 5 MiB of memory."""
         if self._metrics is None:
             otlp = self._config.settings.telemetry.otlp
             headers = {name: value.get_secret_value() for name, value in otlp.headers.items()} if otlp else {}
@@ -504,11 +497,6 @@ def counted(source: Input) -> dict[str, int]:
     """What an input counts besides records, by event; `{}` where it counts nothing."""
     counters: Callable[[], dict[str, int]] | None = getattr(source, "counters", None)
     return counters() if counters else {}
-
-
-def state_path(settings: Settings) -> Path:
-    """The state directory: as configured, or as systemd has made it for us."""
-    return Path(settings.state if "state" in settings.model_fields_set else os.environ.get("STATE_DIRECTORY") or settings.state)
 
 
 def _iso(seconds: float) -> str:

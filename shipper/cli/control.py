@@ -32,7 +32,7 @@ def state_of(place: str) -> Path:
     if Path(place).is_dir():
         return Path(place)
     from shipper.config.load import load
-    from shipper.service import state_path
+    from shipper.config.state import state_path
 
     # The service's variables are not ours: `state` is all that is wanted.
     loaded = load(place, os.environ, lenient=True)
@@ -46,7 +46,7 @@ def state_of(place: str) -> Path:
 
 def asked(state: Path, page: str, seconds: float | None = None) -> http.client.HTTPResponse:
     """The answer, its body not yet read; `seconds`: how long the service may be silent. Raises `Failure` R508."""
-    from shipper.service import CONTROL
+    from shipper.config.state import CONTROL
 
     connection: Any = _UnixConnection(state / CONTROL, seconds)
     try:

@@ -39,8 +39,8 @@ def replay(
     Exit code: 0; 1 when some were set aside again; 66 nothing to replay; 75 the
     receiver takes nothing, and the file is left for the next time.
     """
+    from shipper.config.state import DEAD_LETTERS, state_path
     from shipper.deadletter import waiting_files
-    from shipper.service import DEAD_LETTERS, state_path
 
     terminal.be_lenient()
     read = configuration.read(config)
