@@ -133,6 +133,7 @@ def _debian(root: Path) -> list[Peer]:
         Peer("rsyslog, rules", "rsyslogd", "mmnormalize", rules, root),
         Peer("rsyslog, regex", "rsyslogd", "re_extract, once for each field", {"read": "rsyslog-expressions.conf"}, root, part=50),
         Peer("syslog-ng, regex", "syslog-ng", "regexp-parser", regex, root, part=4),
+        Peer("syslog-ng, rules", "syslog-ng", "db-parser", {"read": "syslog-ng-patterndb.conf"}, root, part=4),
     ]
 
 
