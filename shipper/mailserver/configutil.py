@@ -7,7 +7,8 @@
     configutil -o logfile.imap.loglevel -v Notice      a script that sets it
     msconfig set imap.logfile.loglevel Notice
 
-- Quotes around a value do not count. A `#`, `!` or `;` begins a comment. A prompt (`msconfig> show`) is no setting.
+- Quotes around a value do not count. A `#`, `!` or `;` begins a comment. A prompt (`msconfig> show`) is no setting, unless a setting is
+  made there.
 - An empty value is none: configutil lists what is not set as well. `;lang-xx` behind a name is left out of it.
 - The spelling of `msconfig show` was found for channels (`role.channel:hold.official_host_name = hold-daemon`); that of an option without
   a value was not: `(novalue)`, `(no value)` and nothing at all are taken.
@@ -26,15 +27,15 @@ _NAME = r"(?P<name>[A-Za-z*][\w*:.-]*)(?:;lang-[\w-]+)?"
 _SHAPES = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        rf"\s*(?:[\w./-]*/)?configutil(?:\s+-[A-Za-np-z])*\s+-o\s+{_NAME}\s+-v(?:\s+|$)",
-        rf"\s*(?:(?:[\w./-]*/)?msconfig(?:\s+|[>#]\s*))?set\s+{_NAME}(?:\s+|$)",
+        rf"\s*(?:[$%>]\s*)?(?:[\w./-]*/)?configutil(?:\s+-[A-Za-np-z])*\s+-o\s+{_NAME}\s+-v(?:\s+|$)",
+        rf"\s*(?:[$%]\s+)?(?:(?:[\w./-]*/)?msconfig(?:\s+|[>#*]\s*))?set\s+{_NAME}(?:\s+|$)",
         rf"\s*{_NAME}\s*=",
         rf"\s*{_NAME}\s*:(?:\s|$)",
         r"\s*(?P<name>[A-Za-z][\w:-]*\.[\w:.-]+)(?=\s*(?:\(no ?value\))?\s*$)",
     )
 )
 """What stands before a value; the last one has none."""
-_PROMPT = re.compile(r"\s*(?:msconfig[>#*]|[$#%]\s)")
+_PROMPT = re.compile(r"\s*(?:msconfig[>#*]|[$%]\s)(?!.*(?:[\s>#*]set|\s-v)\s)", re.IGNORECASE)
 _NO_VALUE = re.compile(r"\(no ?value\)", re.IGNORECASE)
 SWITCHED_ON = "(novalue)"
 """What the value of an option without one is given as."""

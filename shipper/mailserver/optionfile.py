@@ -15,6 +15,7 @@ Sources: the option file format of the Messaging Server reference (acmki, bgajt)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -49,6 +50,9 @@ _BITS = {"LOG_REASON": ("reason", 0), "LOG_DIAGNOSTICS": ("diagnostic", 1), "LOG
 
 FIELD_OPTIONS = (*_SWITCHES, *_BITS, "LOG_CONNECTION")
 """All options that decide on the fields of a text record."""
+
+
+_NUMBER = re.compile(r"([+-]?)([1-9][0-9]?%|0[xX]|)([0-9A-Za-z]{1,4000})")
 
 
 class Malformed(NamedTuple):
@@ -96,18 +100,15 @@ def render(options: Mapping[str, str]) -> str:
 
 def integer(value: str) -> int | None:
     """`43`, `-1`, `8%43`, `0x23` -> the number; None when it is none."""
-    digits = value.strip()
-    if not digits.isascii() or "_" in digits:  # Python's own liberties
+    shape = _NUMBER.fullmatch(value.strip())
+    if not shape:
         return None
-    sign = -1 if digits.startswith("-") else 1
-    digits = digits.lstrip("+-")
-    base, percent, rest = digits.partition("%")
+    sign, base, digits = shape.groups()
     try:
-        if percent:
-            return sign * int(rest, int(base)) if 2 <= int(base) <= 36 else None
-        return sign * int(digits, 16 if digits[:2].lower() == "0x" else 10)
-    except ValueError:
+        number = int(digits, int(base[:-1])) if base.endswith("%") else int(digits, 16 if base else 10)
+    except ValueError:  # a digit that the base does not have, or no such base
         return None
+    return -number if sign == "-" else number
 
 
 def optional_fields(options: Mapping[str, str]) -> tuple[str, ...]:

@@ -50,6 +50,14 @@ def test_a_line_that_is_no_option_is_told_by_its_number() -> None:
         ("99%1", None),
         ("yes", None),
         ("", None),
+        ("-8%26", -22),
+        ("+22", 22),
+        ("--22", None),
+        ("- 22", None),
+        ("8%-26", None),
+        ("-8%-26", None),
+        ("0%22", None),
+        ("2_2", None),
     ),
 )
 def test_numbers(text: str, number: int | None) -> None:

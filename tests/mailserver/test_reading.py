@@ -87,6 +87,8 @@ def good(folder: Path, **files: str) -> MailServer:
         ("configutil", "./configutil -l -o logfile.pop.loglevel -v 'Debug'", "logfile.pop.loglevel", "debug"),
         ("configutil", "msconfig set pop.logfile.loglevel debug", "logfile.pop.loglevel", "debug"),
         ("configutil", "msconfig> set pop.logfile.loglevel debug", "logfile.pop.loglevel", "debug"),
+        ("configutil", "$ configutil -o logfile.pop.loglevel -v Debug", "logfile.pop.loglevel", "debug"),
+        ("configutil", "% ./msconfig set pop.logfile.loglevel debug", "logfile.pop.loglevel", "debug"),
         ("configutil", "logfile.imap.logdir;lang-de = /var/log/imap", "logfile.imap.logdir", "/var/log/imap"),
         ("configutil", "dispatcher.debug = -1", "dispatcher.debug", -1),
         ("configutil", "local.hostname = mail.example.com", "local.hostname", "mail.example.com"),
@@ -105,6 +107,16 @@ def test_each_spelling(tmp_path: Path, kind: str, line: str, name: str, value: i
     written = physical(line)[setting.place.line - 1][start : start + setting.place.length]
     assert canonical(written.partition(";")[0]).rpartition(".")[2].lower() == name.rpartition(".")[2].lower()
     assert found.is_set(name) and found.number(name) == (value if isinstance(value, int) else 0)
+
+
+def test_a_setting_that_is_made_at_a_prompt_is_not_passed_over(tmp_path: Path) -> None:
+    """Where it is not written as it should be, it is reported like any other line; a prompt without one is nothing."""
+    file = tmp_path / "dump.txt"
+    file.write_text(
+        "msconfig> show\n$ ls\nmsconfig# set role.imap.logfile.syslogfacility=local3\n$ configutil -v local3 -o logfile.imap.syslogfacility\n"
+    )
+    server = read({"configutil": Named(str(file))})
+    assert [(one.number, one.place.line) for one in server.warnings] == [("C156", 3), ("C156", 4)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
