@@ -28,7 +28,7 @@ from shipper.profiles.base import INBOUND, PROTOCOLS
 from shipper.reader import RawPolicy
 from shipper.record import Connection, Mta, Record, Service, Store
 
-INTERFACE = 4
+INTERFACE = 5
 """Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
 PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
@@ -116,6 +116,33 @@ class Twin:
     def run_service(self, data: bytes, start: int, offset: int) -> Run:
         """The same for lines of a service log, as far as their stamps are usual ones of one zone."""
         return Run(*self._twin.run_service(data, start, offset))
+
+    def seconds(self) -> list[str]:
+        """The seconds (ISO 8601, without an offset) of the lines that the last run rendered, in their order; one may come again."""
+        seconds: list[str] = self._twin.seconds()
+        return seconds
+
+    def ids(self) -> bytes:
+        """The ids of all lines of the last run, sixteen octets each; of one with gaps when these have theirs."""
+        ids: bytes = self._twin.ids()
+        return ids
+
+    def payloads(
+        self,
+        writer: Any,
+        data: bytes,
+        start: int,
+        offset: int,
+        hour: tuple[str, str, str],
+        ids: bytes,
+        observed: int,
+        priorities: Sequence[int | None] | None = None,
+    ) -> list[bytes | None]:
+        """What `writer` (`payloads.otlp_writer`, `payloads.syslog_writer`) makes of the lines of a run, which began at octet `start`: a payload of
+        each, None of one that Python has to render. `ids`: of these lines; `observed`: when they were read, in nanoseconds since 1970;
+        `priorities`: see `rfc5424.render`."""
+        found: list[bytes | None] = self._twin.payloads(writer, data, start, offset, hour, ids, observed, priorities)
+        return found
 
     def filled(self, lines: bytes) -> bytes:
         """The output of a run that had gaps, with the rendered records of these in it. They must have got their ids before, all together."""

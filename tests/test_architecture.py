@@ -24,7 +24,7 @@ WAY = (
     ("mailserver",),
     ("reader",),
     ("profiles",),
-    ("compiled",),
+    ("compiled", "payloads"),
     ("fused",),
     ("passage", "outfile"),
     ("workers",),

@@ -2,11 +2,15 @@
 //!
 //! Python is the definition of what is read and written; `shipper/compiled.py` imports this crate and has the rules of their dealings.
 
+mod drain;
 mod ecs;
 mod identity;
 mod json;
 mod mta;
 mod native;
+mod otlp;
+mod payloads;
+mod rfc5424;
 mod run;
 mod service;
 mod tables;
@@ -23,7 +27,7 @@ use crate::run::{Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 4;
+const INTERFACE: u32 = 5;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -47,6 +51,75 @@ type ServiceTold = (
     Vec<(String, String)>,
 );
 
+/// Of OTLP, for each letter: (severity and name, as fields; what is done; whether that failed; whether its connection came in).
+type OtlpEvents = Vec<(Vec<u8>, String, bool, bool)>;
+
+/// Of syslog, for each letter: (priority; application; id of the message; what is done).
+type SyslogEvents = Vec<(u64, String, String, String)>;
+
+/// What renders lines for an output whose records are not lines.
+#[pyclass(frozen)]
+struct Writer(payloads::Writer);
+
+#[pymethods]
+impl Writer {
+    /// `resource`: its attributes but the host; `file`: the attributes of the log's name; `names`: of the others.
+    #[staticmethod]
+    #[pyo3(signature = (*, events, resource, file, names, zone_source))]
+    fn otlp(events: OtlpEvents, resource: Vec<u8>, file: Vec<u8>, names: Vec<String>, zone_source: &str) -> PyResult<Writer> {
+        if events.len() != 26 || names.len() != otlp::NAMES {
+            return Err(PyValueError::new_err("tables of another size"));
+        }
+        let events = events
+            .into_iter()
+            .map(|(fields, action, failed, inbound)| otlp::Event { fields, action: action.into_bytes(), failed, inbound })
+            .collect();
+        Ok(Writer(payloads::Writer::Otlp(otlp::Otlp::new(events, resource, file, &names, zone_source))))
+    }
+
+    /// `head`: what stands before the structured data, and there of all messages: (host, quality, origin); `elements`: the ids of the structured
+    /// data of transactions and connections; `most`: octets of a message, 0 for any; `old`: RFC 3164, `local` without the host; `months`: their
+    /// names there.
+    #[staticmethod]
+    #[pyo3(signature = (*, events, names, head, elements, most, old, local, months))]
+    #[allow(clippy::too_many_arguments)] // they are named
+    fn syslog(
+        events: SyslogEvents,
+        names: Vec<String>,
+        head: (String, String, String),
+        elements: (String, String),
+        most: usize,
+        old: bool,
+        local: bool,
+        months: Vec<String>,
+    ) -> PyResult<Writer> {
+        if events.len() != 26 || names.len() != rfc5424::NAMES || months.len() != 12 {
+            return Err(PyValueError::new_err("tables of another size"));
+        }
+        let events = events
+            .into_iter()
+            .map(|(priority, application, id, action)| rfc5424::Event {
+                priority,
+                application: application.into_bytes(),
+                id: id.into_bytes(),
+                action: action.into_bytes(),
+            })
+            .collect();
+        Ok(Writer(payloads::Writer::Syslog(rfc5424::Syslog {
+            events,
+            names: names.iter().map(|name| format!(" {name}=\"").into_bytes()).collect(),
+            host: head.0.into_bytes(),
+            quality: head.1.into_bytes(),
+            origin: head.2.into_bytes(),
+            elements: [elements.0, elements.1].map(|element| format!("[{element}").into_bytes()),
+            most,
+            old,
+            local,
+            months: months.into_iter().map(String::into_bytes).collect(),
+        })))
+    }
+}
+
 /// A run whose gaps Python is about to fill, and the octets it read.
 struct Open {
     run: Run,
@@ -61,6 +134,8 @@ struct Twin {
     counts: Counts,
     open: Option<Open>,
     buffer: Vec<u8>,
+    seconds: Vec<[u8; 19]>,
+    ids: Vec<[u8; 16]>,
 }
 
 #[pymethods]
@@ -132,6 +207,8 @@ impl Twin {
             counts: Counts::new(seconds_kept, lines_kept),
             open: None,
             buffer: Vec::new(),
+            seconds: Vec::new(),
+            ids: Vec::new(),
         })
     }
 
@@ -165,7 +242,9 @@ impl Twin {
                 }
                 open.settled = true;
                 let (data, run) = (open.data.bind(py).as_bytes(), &mut open.run);
-                py.detach(|| caught(|| run.settle(data, &lines, counts, &frame.host)))?
+                let ids = py.detach(|| caught(|| run.settle(data, &lines, counts, &frame.host)))?;
+                self.ids = std::mem::take(&mut run.ids);
+                ids
             }
             _ => caught(|| {
                 let mut ids = Vec::with_capacity(lines.len());
@@ -185,6 +264,45 @@ impl Twin {
         let whole = py.detach(|| caught(|| open.run.filled(records)))?;
         self.buffer = open.run.out;
         Ok(PyBytes::new(py, &whole))
+    }
+
+    /// The seconds of the lines that the last run rendered, in their order; one may come again.
+    fn seconds(&self) -> Vec<String> {
+        self.seconds.iter().map(|second| String::from_utf8_lossy(second).into_owned()).collect()
+    }
+
+    /// The ids of all lines of the last run, sixteen octets each; of one with gaps when these have theirs.
+    fn ids<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.ids.as_flattened())
+    }
+
+    /// Renders lines that a run has been through, with these ids, from octet `start` of `data` on: a payload of each, None where Python is to
+    /// make it. `observed`: when they were read, in nanoseconds since 1970; `priorities`: of each line, None: as the record has it.
+    #[allow(clippy::too_many_arguments)]
+    #[pyo3(signature = (writer, data, start, offset, hour, ids, observed, priorities=None))]
+    fn payloads<'py>(
+        &self,
+        py: Python<'py>,
+        writer: Bound<'py, Writer>,
+        data: Bound<'py, PyBytes>,
+        start: usize,
+        offset: u64,
+        hour: (&str, &str, &str),
+        ids: &[u8],
+        observed: u64,
+        priorities: Option<Vec<Option<u64>>>,
+    ) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
+        let hour = Hour { stamp: exactly(hour.0)?, iso: exactly(hour.1)?, offset: exactly(hour.2)? };
+        let (octets, frame, writer) = (data.as_bytes(), &self.frame, &writer.get().0);
+        let ids: Vec<[u8; 16]> = ids.chunks(16).filter_map(|id| id.try_into().ok()).collect();
+        if priorities.as_ref().is_some_and(|priorities| priorities.len() != ids.len()) {
+            return Err(PyValueError::new_err("not as many as lines"));
+        }
+        let told = payloads::Told { observed, ids: &ids, priorities: priorities.as_deref() };
+        let (out, ends) = py.detach(|| caught(|| payloads::rendered(octets, start, offset, &hour, frame, writer, &told)))?;
+        let mut begin = 0;
+        let mut payload = |end: usize| PyBytes::new(py, &out[std::mem::replace(&mut begin, end)..end]);
+        Ok(ends.into_iter().map(|end| end.map(&mut payload)).collect())
     }
 
     /// What the next ids depend on, for a digest.
@@ -232,8 +350,9 @@ impl Twin {
         let gaps = run.gaps.iter().map(|gap| (gap.number, gap.start, gap.end)).collect();
         let time = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
         let ran = (out, gaps, run.stop == Stop::Hour, run.next, run.lines, run.kinds, run.panics, time(&run.first), time(&run.last));
+        self.seconds.clone_from(&run.seconds);
         if run.gaps.is_empty() {
-            self.buffer = run.out;
+            (self.buffer, self.ids) = (run.out, run.ids);
         } else {
             self.open = Some(Open { run, data: data.unbind(), settled: false });
         }
@@ -262,5 +381,7 @@ fn shipper_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     module.add("INTERFACE", INTERFACE)?;
     module.add_function(wrap_pyfunction!(line_ends, module)?)?;
+    module.add_class::<Writer>()?;
+    module.add_class::<drain::Drain>()?;
     module.add_class::<Twin>()
 }

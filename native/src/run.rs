@@ -81,8 +81,10 @@ pub struct Run {
     /// The smallest and the largest time of the lines rendered, as text.
     pub first: Vec<u8>,
     pub last: Vec<u8>,
+    /// Of all lines, once they are settled.
+    pub ids: Vec<[u8; 16]>,
     waiting: Vec<Waiting>,
-    seconds: Vec<[u8; 19]>,
+    pub seconds: Vec<[u8; 19]>,
 }
 
 const STAMP: usize = 20;
@@ -99,6 +101,7 @@ impl Run {
             panics: 0,
             first: Vec::new(),
             last: Vec::new(),
+            ids: Vec::new(),
             waiting: Vec::new(),
             seconds: Vec::new(),
         }
@@ -146,39 +149,29 @@ impl Run {
 
     /// One line: true when it is rendered, false when it is a gap.
     fn render(&mut self, raw: &[u8], start: usize, offset: u64, hour: &Hour, frame: &Frame) -> Result<bool, Stop> {
-        let line = match raw {
-            [.., b'\r'] => &raw[..raw.iter().rposition(|&octet| octet != b'\r').map_or(0, |last| last + 1)],
-            _ => raw,
-        };
         let mut time = [0; 40];
-        let (size, rest) = stamp(line, hour, &mut time)?;
-        let plain = json::is_plain(raw);
-        if !line.last().is_some_and(u8::is_ascii_graphic)
-            || !(plain || line[..line.len().min(mta::COLUMNS)].is_ascii() && std::str::from_utf8(raw).is_ok())
-        {
-            return Ok(false);
-        }
-        let place = Place { time: &time[..size], offset, raw, plain };
-        let (out, host) = if mta::connects(line) {
-            let Some(record) = mta::connection(&line[rest..], &frame.tables) else { return Ok(false) };
-            let out = match &frame.ecs {
-                None => native::connection(&mut self.out, &record, frame, &place),
-                Some(ecs) => ecs::connection(&mut self.out, &record, frame, ecs, &place),
-            };
-            self.kinds[1] += 1;
-            (out, record.wire.host)
-        } else {
-            let Some(record) = mta::message(&line[rest..], &frame.tables) else { return Ok(false) };
-            let out = match &frame.ecs {
-                None => native::message(&mut self.out, &record, frame, &place),
-                Some(ecs) => ecs::message(&mut self.out, &record, frame, ecs, &place),
-            };
-            self.kinds[0] += 1;
-            (out, record.wire.host)
+        let Some(Straight { line, place, rest, length }) = straight(raw, offset, hour, frame, &mut time)? else { return Ok(false) };
+        let (out, host) = match &line {
+            Line::Connection(record) => {
+                self.kinds[1] += 1;
+                let out = match &frame.ecs {
+                    None => native::connection(&mut self.out, record, frame, &place),
+                    Some(ecs) => ecs::connection(&mut self.out, record, frame, ecs, &place),
+                };
+                (out, record.wire.host)
+            }
+            Line::Message(record) => {
+                self.kinds[0] += 1;
+                let out = match &frame.ecs {
+                    None => native::message(&mut self.out, record, frame, &place),
+                    Some(ecs) => ecs::message(&mut self.out, record, frame, ecs, &place),
+                };
+                (out, record.wire.host)
+            }
         };
         // The node is the first word after the stamp.
         let host = if host.is_empty() { (0, 0) } else { (start + rest, start + rest + host.len()) };
-        self.rendered(&time[..size], Waiting { out, start, end: start + line.len(), second: 0, host });
+        self.rendered(place.time, Waiting { out, start, end: start + length, second: 0, host });
         Ok(true)
     }
 
@@ -257,10 +250,13 @@ impl Run {
                 }
             })
             .collect();
-        let (waiting, out) = (&self.waiting, &mut self.out);
-        counts.assign(&lines, |number, id| match waiting[number].out {
-            usize::MAX => ids.push(*id),
-            at => json::hex_at(&mut out[at..at + 32], id),
+        let (waiting, out, all) = (&self.waiting, &mut self.out, &mut self.ids);
+        counts.assign(&lines, |number, id| {
+            all.push(*id);
+            match waiting[number].out {
+                usize::MAX => ids.push(*id),
+                at => json::hex_at(&mut out[at..at + 32], id),
+            }
         });
         ids
     }
@@ -278,6 +274,42 @@ impl Run {
         whole.extend_from_slice(&self.out[done..]);
         whole
     }
+}
+
+/// A straight line of MTA text. `rest`: where it goes on after its stamp; `length`: without any CR.
+pub struct Straight<'a> {
+    pub line: Line<'a>,
+    pub place: Place<'a>,
+    rest: usize,
+    length: usize,
+}
+
+/// What it is.
+pub enum Line<'a> {
+    Message(mta::Message<'a>),
+    Connection(mta::Connection<'a>),
+}
+
+/// Reads one line; None when it is not straight. Its time is put into `time`.
+pub fn straight<'a>(raw: &'a [u8], offset: u64, hour: &Hour, frame: &Frame, time: &'a mut [u8; 40]) -> Result<Option<Straight<'a>>, Stop> {
+    let line = match raw {
+        [.., b'\r'] => &raw[..raw.iter().rposition(|&octet| octet != b'\r').map_or(0, |last| last + 1)],
+        _ => raw,
+    };
+    let (size, rest) = stamp(line, hour, time)?;
+    let plain = json::is_plain(raw);
+    if !line.last().is_some_and(u8::is_ascii_graphic)
+        || !(plain || line[..line.len().min(mta::COLUMNS)].is_ascii() && std::str::from_utf8(raw).is_ok())
+    {
+        return Ok(None);
+    }
+    let found = if mta::connects(line) {
+        mta::connection(&line[rest..], &frame.tables).map(Line::Connection)
+    } else {
+        mta::message(&line[rest..], &frame.tables).map(Line::Message)
+    };
+    let place = Place { time: &time[..size], offset, raw, plain };
+    Ok(found.map(|found| Straight { line: found, place, rest, length: line.len() }))
 }
 
 /// The stamp of a line as ISO 8601, put into `time`: its size, and where the rest of the line begins.

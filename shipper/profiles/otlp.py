@@ -313,6 +313,22 @@ def _named_resource(name: str, host: str) -> bytes:
     return struct.pack(">I", len(found)) + found
 
 
+def fixed_fields(event: events.Event) -> bytes:
+    """For the compiled twin: the severity and the name that an event gives a log record."""
+    name = f"{events.NAMESPACE}.{event.name}"
+    return b"\x10" + _varint(events.OTEL_SEVERITY[event.severity]) + _field(b"\x62", name.encode())
+
+
+def fixed_resource() -> bytes:
+    """For the compiled twin: the resource of the MTA's records, but for the host."""
+    return _named_resource("mta", "")[4:]
+
+
+def fixed_file(path: str) -> bytes:
+    """For the compiled twin: the attributes that a log's name gives its records."""
+    return _file(path) if path else b""
+
+
 _SCOPE = _field(b"\x0a", _field(b"\x0a", SCOPE.encode()), _field(b"\x12", __version__.encode()))
 """The beginning of a `ScopeLogs`: who made these records of what it read."""
 

@@ -104,6 +104,7 @@ def _fields(kind: type[Record]) -> tuple[tuple[str, ...], Callable[[Record], tup
 
 
 _FIELDS = {kind: _fields(kind) for kind in KINDS}
+ORIGIN = f'[origin software="shipper" swVersion="{__version__}"]'
 SD_ID = {Mta: "mta", Connection: "conn", Service: "svc", Store: "svc"}
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -151,17 +152,25 @@ def _write_5424(record: Record, observed: int, style: Style, priority: int | Non
         f"<{word}>1 {_timestamp(record.time)} {_host(record, style)} {_word(_application(record), 48)} "
         f"{record.pid if record.pid is not None else '-'} {_word(record.event, 32)} "
     )
-    quality = "" if not record.time else f'[timeQuality tzKnown="{int(record.time_zone_source != "system")}"]'
-    origin = f'[origin software="shipper" swVersion="{__version__}"]'
+    quality = "" if not record.time else _quality(record)
     parameters = _parameters(record)
-    identifier = f"{SD_ID.get(type(record), 'log')}@{style.enterprise}"
+    identifier = element_id(type(record), style)
     text = one_line(_text(record))
-    message = f"{head}{quality}{origin}{_element(identifier, parameters)} {text}".encode(errors="replace")
+    message = f"{head}{quality}{ORIGIN}{_element(identifier, parameters)} {text}".encode(errors="replace")
     if not style.most or len(message) <= style.most:
         return message
     frame = f"{head}{quality}[{identifier} ] " if parameters else f"{head}{quality} "
     parameters, text = _fitted(parameters, text.encode(errors="replace"), style.most - len(frame))
     return _cut(f"{head}{quality}{_element(identifier, parameters)} {text}".encode(errors="replace"), style.most)
+
+
+def _quality(record: Record) -> str:
+    return f'[timeQuality tzKnown="{int(record.time_zone_source != "system")}"]'
+
+
+def element_id(kind: type[Record], style: Style) -> str:
+    """The SD-ID of our structured data in messages of a kind of record."""
+    return f"{SD_ID.get(kind, 'log')}@{style.enterprise}"
 
 
 def _element(identifier: str, parameters: Sequence[str]) -> str:
@@ -188,12 +197,32 @@ def _write_3164(record: Record, observed: int, style: Style, priority: int | Non
     else:
         text = _text(record)
     stamp = _bsd(record.time, observed)
-    tag = _word(_application(record), 32).replace(":", "_").replace("[", "_")
+    tag = _tag(record)
     pid = "" if record.pid is None else f"[{record.pid}]"
     host = "" if style.local else f"{_host(record, style)} "
     word = _priority(record, style) if priority is None else priority
     message = f"<{word}>{stamp} {host}{tag}{pid}: {one_line(text)}".encode(errors="replace")
     return message if not style.most or len(message) <= style.most else _cut(message, style.most)
+
+
+def _tag(record: Record) -> str:
+    return _word(_application(record), 32).replace(":", "_").replace("[", "_")
+
+
+class Head(NamedTuple):
+    """Of the header of a record's message, what its event, its host and the style decide. `quality` is an element of structured data."""
+
+    priority: int
+    host: str
+    application: str
+    id: str
+    quality: str
+
+
+def head(record: Record, style: Style) -> Head:
+    """For the compiled twin."""
+    application = _word(_application(record), 48) if style.form == "rfc5424" else _tag(record)
+    return Head(_priority(record, style), _host(record, style), application, f"{_word(record.event, 32)} ", _quality(record))
 
 
 def _cut(message: bytes, most: int) -> bytes:

@@ -1,0 +1,425 @@
+//! OTLP payloads of straight records: `shipper/profiles/otlp.py`, which has the rules; the attributes are those of its `ROWS`, in its order.
+//!
+//! A message of protobuf has its length before it. Lengths are known before anything is written, so that nothing is moved.
+
+use crate::ecs::ip_version;
+use crate::mta::{Connection, Message, Wire};
+use crate::run::{Frame, Place};
+
+/// What an action decides in every record that has it.
+pub struct Event {
+    /// Severity and name, as fields of the record.
+    pub fields: Vec<u8>,
+    /// What was done, for the summary.
+    pub action: Vec<u8>,
+    /// Whether the outcome is failure.
+    pub failed: bool,
+    /// Whether the connection that a transaction record names came in.
+    pub inbound: bool,
+}
+
+/// The attributes, in the order in which Python names them.
+#[derive(Clone, Copy)]
+enum Name {
+    ZoneSource,
+    Code,
+    Action,
+    Modifiers,
+    SourceChannel,
+    Direction,
+    SmtpCode,
+    EnhancedStatus,
+    Authenticated,
+    Transport,
+    LocalIp,
+    LocalPort,
+    Application,
+    TlsCipher,
+    DestinationChannel,
+    NullSender,
+    OriginalRecipientType,
+    NotaryFlags,
+    Attempt,
+    Id,
+    Pid,
+    Thread,
+    Sequence,
+    Diagnostic,
+    Username,
+    RemoteIp,
+    RemotePort,
+    Helo,
+    InitialHost,
+    DnsHost,
+    SizeBlocks,
+    Sender,
+    OriginalRecipient,
+    Recipient,
+    QueueFile,
+    QueueId,
+    MessageId,
+    RelatedMessageId,
+    Banner,
+    BadCommand,
+    Offset,
+    ClientAddress,
+    ClientPort,
+    ServerAddress,
+    ServerPort,
+    NetworkType,
+    Protocol,
+    Sasl,
+    Tls,
+    DiagnosticType,
+    ErrorType,
+    Host,
+}
+
+/// How many names there are.
+pub const NAMES: usize = Name::Host as usize + 1;
+
+/// What Python tells of OTLP.
+pub struct Otlp {
+    /// By the letter of the action.
+    pub events: Vec<Event>,
+    /// The resource's attributes but the host.
+    pub resource: Vec<u8>,
+    /// The attributes that the log's name gives, and where its time zone is from.
+    pub file: Vec<u8>,
+    keys: Vec<Key>,
+    zone_source: Vec<u8>,
+}
+
+/// What stands in a record before a value: the tag and the length of the attribute, the attribute's name, the tag and length of the value, its
+/// tag and length; lengths are yet to be filled in.
+struct Key {
+    begin: Vec<u8>,
+    /// Octets of the name with its tag and length, and the value's tag.
+    name: usize,
+}
+
+impl Otlp {
+    /// `names`: of attributes, as many as `NAMES`.
+    pub fn new(events: Vec<Event>, resource: Vec<u8>, file: Vec<u8>, names: &[String], zone_source: &str) -> Otlp {
+        let keys = names.iter().map(|name| Key::new(name.as_bytes())).collect();
+        let mut told = Otlp { events, resource, file, keys, zone_source: Vec::new() };
+        let mut zone = Vec::new();
+        told.text(&mut zone, Name::ZoneSource, zone_source.as_bytes());
+        told.zone_source = zone;
+        told
+    }
+
+    #[inline]
+    fn text(&self, out: &mut Vec<u8>, name: Name, value: &[u8]) {
+        if !value.is_empty() {
+            self.keys[name as usize].text(out, TAG, value);
+        }
+    }
+
+    #[inline]
+    fn number(&self, out: &mut Vec<u8>, name: Name, value: Option<u64>) {
+        if let Some(value) = value {
+            self.keys[name as usize].number(out, value);
+        }
+    }
+
+    #[inline]
+    fn truth(&self, out: &mut Vec<u8>, name: Name, value: bool) {
+        if value {
+            self.keys[name as usize].truth(out);
+        }
+    }
+}
+
+/// Of an attribute: in a record, and in a resource.
+const TAG: u8 = 0x32;
+const RESOURCE_TAG: u8 = 0x0a;
+
+impl Key {
+    fn new(name: &[u8]) -> Key {
+        let mut begin = vec![0, 0, 0x0a];
+        varint(&mut begin, name.len() as u64);
+        begin.extend_from_slice(name);
+        begin.push(0x12);
+        let name = begin.len() - 2;
+        begin.extend_from_slice(&[0, 0x0a, 0]);
+        Key { begin, name }
+    }
+
+    #[inline]
+    fn text(&self, out: &mut Vec<u8>, tag: u8, value: &[u8]) {
+        let length = self.name + 3 + value.len();
+        if length < 128 {
+            // All three lengths are one octet.
+            let at = out.len();
+            out.extend_from_slice(&self.begin);
+            let end = out.len();
+            out[at] = tag;
+            out[at + 1] = length as u8;
+            out[end - 3] = value.len() as u8 + 2;
+            out[end - 1] = value.len() as u8;
+        } else {
+            let inner = 1 + size(value.len()) + value.len();
+            out.push(tag);
+            varint(out, (self.name + size(inner) + inner) as u64);
+            out.extend_from_slice(self.name());
+            varint(out, inner as u64);
+            out.push(0x0a);
+            varint(out, value.len() as u64);
+        }
+        out.extend_from_slice(value);
+    }
+
+    fn number(&self, out: &mut Vec<u8>, value: u64) {
+        if value > i64::MAX as u64 {
+            self.text(out, TAG, value.to_string().as_bytes());
+            return;
+        }
+        let digits = size(value as usize);
+        out.push(TAG);
+        varint(out, (self.name + 2 + digits) as u64);
+        out.extend_from_slice(self.name());
+        out.extend_from_slice(&[1 + digits as u8, 0x18]);
+        varint(out, value);
+    }
+
+    fn truth(&self, out: &mut Vec<u8>) {
+        out.push(TAG);
+        varint(out, self.name as u64 + 3);
+        out.extend_from_slice(self.name());
+        out.extend_from_slice(&[2, 0x10, 1]);
+    }
+
+    fn name(&self) -> &[u8] {
+        &self.begin[2..2 + self.name]
+    }
+}
+
+/// A transaction record, whose id is known.
+pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, told: &Otlp, place: &Place, observed: u64, id: &[u8]) {
+    let wire = &record.wire;
+    let event = &told.events[usize::from(wire.code[0] - b'A')];
+    begun(out, wire, frame, told, place, observed);
+    if frame.raw {
+        body(out, &[place.raw]);
+    } else {
+        let (colon, detail) = detail(wire);
+        let sender: &[u8] = if record.sender.is_empty() { b"<>" } else { record.sender };
+        if record.bad_command.is_empty() {
+            body(out, &[&event.action, b" ", sender, b" -> ", record.recipient, colon, detail]);
+        } else {
+            body(out, &[&event.action, b" ", record.bad_command, colon, detail]);
+        }
+    }
+    few(out, wire, b"", told);
+    told.text(out, Name::DestinationChannel, record.destination_channel);
+    told.truth(out, Name::NullSender, record.sender.is_empty());
+    told.text(out, Name::OriginalRecipientType, b"rfc822");
+    told.number(out, Name::NotaryFlags, record.notary_flags);
+    told.number(out, Name::Attempt, record.attempt);
+    out.extend_from_slice(&event.fields);
+    many(out, wire, told, id);
+    told.number(out, Name::SizeBlocks, Some(record.size_blocks));
+    told.text(out, Name::Sender, record.sender);
+    told.text(out, Name::OriginalRecipient, record.original_recipient);
+    told.text(out, Name::Recipient, record.recipient);
+    told.text(out, Name::QueueFile, record.queue_file);
+    told.text(out, Name::QueueId, record.queue_id);
+    told.text(out, Name::MessageId, record.message_id);
+    told.text(out, Name::RelatedMessageId, record.related_message_id);
+    told.text(out, Name::Banner, record.banner);
+    told.text(out, Name::BadCommand, record.bad_command);
+    source(out, frame, told, place);
+    ends(out, wire, wire.remote_dns, event.inbound, told);
+    said(out, wire, b"", event, told);
+}
+
+/// A connection record, whose id is known.
+pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, told: &Otlp, place: &Place, observed: u64, id: &[u8]) {
+    let wire = &record.wire;
+    let event = &told.events[usize::from(wire.code[0] - b'A')];
+    let direction: &[u8] = if record.incoming { b"in" } else { b"out" };
+    begun(out, wire, frame, told, place, observed);
+    if frame.raw {
+        body(out, &[place.raw]);
+    } else {
+        let other = [wire.remote_ip, wire.remote_dns, record.dns_host, record.initial_host].into_iter().find(|name| !name.is_empty());
+        let mut pieces: [&[u8]; 12] = [b""; 12];
+        let mut words = 0;
+        for word in [&event.action[..], direction, wire.source_channel, other.unwrap_or_default(), wire.username] {
+            if !word.is_empty() {
+                pieces[2 * words] = if words > 0 { b" " } else { b"" };
+                pieces[2 * words + 1] = word;
+                words += 1;
+            }
+        }
+        (pieces[10], pieces[11]) = detail(wire);
+        body(out, &pieces);
+    }
+    few(out, wire, direction, told);
+    told.text(out, Name::Application, record.application);
+    told.text(out, Name::TlsCipher, record.tls_cipher);
+    out.extend_from_slice(&event.fields);
+    many(out, wire, told, id);
+    told.text(out, Name::InitialHost, record.initial_host);
+    told.text(out, Name::DnsHost, record.dns_host);
+    source(out, frame, told, place);
+    ends(out, wire, if wire.remote_dns.is_empty() { record.dns_host } else { wire.remote_dns }, record.incoming, told);
+    told.text(out, Name::Protocol, b"smtp");
+    said(out, wire, record.tls_cipher, event, told);
+}
+
+/// The resource behind its length, and the record's times.
+fn begun(out: &mut Vec<u8>, wire: &Wire, frame: &Frame, told: &Otlp, place: &Place, observed: u64) {
+    let at = out.len();
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&told.resource);
+    let host = wire.host(frame);
+    if !host.is_empty() {
+        told.keys[Name::Host as usize].text(out, RESOURCE_TAG, host);
+    }
+    let length = (out.len() - at - 4) as u32;
+    out[at..at + 4].copy_from_slice(&length.to_be_bytes());
+    if let Some(time) = unix_nano(place.time) {
+        out.push(0x09);
+        out.extend_from_slice(&time.to_le_bytes());
+    }
+    out.push(0x59);
+    out.extend_from_slice(&observed.to_le_bytes());
+}
+
+fn detail<'a>(wire: &Wire<'a>) -> (&'static [u8], &'a [u8]) {
+    (if wire.diagnostic.is_empty() { b"" } else { b": " }, wire.diagnostic)
+}
+
+/// The body: a text in pieces.
+fn body(out: &mut Vec<u8>, pieces: &[&[u8]]) {
+    let length = pieces.iter().map(|piece| piece.len()).sum();
+    out.push(0x2a);
+    varint(out, (1 + size(length) + length) as u64);
+    out.push(0x0a);
+    varint(out, length as u64);
+    for piece in pieces {
+        out.extend_from_slice(piece);
+    }
+}
+
+/// Of what both kinds have, what has few values.
+fn few(out: &mut Vec<u8>, wire: &Wire, direction: &[u8], told: &Otlp) {
+    out.extend_from_slice(&told.zone_source);
+    told.text(out, Name::Code, wire.code);
+    told.text(out, Name::Action, &wire.code[..1]);
+    told.text(out, Name::Modifiers, &wire.code[1..]);
+    told.text(out, Name::SourceChannel, wire.source_channel);
+    told.text(out, Name::Direction, direction);
+    told.number(out, Name::SmtpCode, wire.smtp_code);
+    told.text(out, Name::EnhancedStatus, wire.enhanced_status);
+    told.truth(out, Name::Authenticated, wire.authenticated);
+    told.text(out, Name::Transport, if wire.tcp { b"tcp" } else { b"" });
+    told.text(out, Name::LocalIp, wire.local_ip);
+    told.number(out, Name::LocalPort, wire.local_port);
+}
+
+/// The others.
+fn many(out: &mut Vec<u8>, wire: &Wire, told: &Otlp, id: &[u8]) {
+    told.text(out, Name::Id, id);
+    told.number(out, Name::Pid, wire.pid);
+    told.number(out, Name::Thread, wire.thread);
+    told.number(out, Name::Sequence, wire.sequence);
+    told.text(out, Name::Diagnostic, wire.diagnostic);
+    told.text(out, Name::Username, wire.username);
+    told.text(out, Name::RemoteIp, wire.remote_ip);
+    told.number(out, Name::RemotePort, wire.remote_port);
+    told.text(out, Name::Helo, wire.remote_name);
+}
+
+fn source(out: &mut Vec<u8>, frame: &Frame, told: &Otlp, place: &Place) {
+    if !frame.file.is_empty() {
+        out.extend_from_slice(&told.file);
+        told.number(out, Name::Offset, Some(place.offset));
+    }
+}
+
+/// The two ends of the connection.
+fn ends(out: &mut Vec<u8>, wire: &Wire, name: &[u8], inbound: bool, told: &Otlp) {
+    let client = (Name::ClientAddress, Name::ClientPort);
+    let server = (Name::ServerAddress, Name::ServerPort);
+    let (remote, local) = if inbound { (client, server) } else { (server, client) };
+    told.text(out, remote.0, if name.is_empty() { wire.remote_ip } else { name });
+    told.number(out, remote.1, wire.remote_port);
+    told.text(out, local.0, wire.local_ip);
+    told.number(out, local.1, wire.local_port);
+    let version = ip_version(wire.remote_ip);
+    told.text(out, Name::NetworkType, if version.is_empty() { ip_version(wire.local_ip) } else { version });
+}
+
+/// What several fields say together.
+fn said(out: &mut Vec<u8>, wire: &Wire, cipher: &[u8], event: &Event, told: &Otlp) {
+    let modifiers = &wire.code[1..];
+    told.truth(out, Name::Sasl, modifiers.contains(&b'A'));
+    told.truth(out, Name::Tls, modifiers.contains(&b'S') || !cipher.is_empty());
+    if wire.diagnostic.starts_with(b"smtp;") {
+        told.text(out, Name::DiagnosticType, b"smtp");
+    } else if wire.diagnostic.starts_with(b"dns;") {
+        told.text(out, Name::DiagnosticType, b"dns");
+    }
+    if event.failed {
+        told.text(out, Name::ErrorType, wire.enhanced_status);
+    }
+}
+
+/// `1998-01-19T19:16:57.64-08:00` -> nanoseconds since 1970; None where it is not after that, or later than 64 bits can say.
+fn unix_nano(time: &[u8]) -> Option<u64> {
+    let number = |from: usize, to: usize| time[from..to].iter().fold(0i64, |value, digit| value * 10 + i64::from(digit - b'0'));
+    let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
+    // Days from 1 March of year 0, so that the leap day is a year's last.
+    let shifted = if month > 2 { year } else { year - 1 };
+    let days = 365 * shifted + shifted / 4 - shifted / 100 + shifted / 400 + (153 * ((month + 9) % 12) + 2) / 5 + day - 1 - 719_468;
+    let offset = time.len() - 6;
+    let zone = number(offset + 1, offset + 3) * 3600 + number(offset + 4, offset + 6) * 60;
+    let zone = if time[offset] == b'-' { -zone } else { zone };
+    let seconds = days * 86_400 + number(11, 13) * 3600 + number(14, 16) * 60 + number(17, 19) - zone;
+    let fraction = match time[19] {
+        b'.' => number(20, offset) * 10i64.pow(9 - (offset - 20) as u32),
+        _ => 0,
+    };
+    let whole = u64::try_from(seconds).ok()?.checked_mul(1_000_000_000)?;
+    whole.checked_add(fraction as u64).filter(|&time| time > 0)
+}
+
+/// Octets of a number as a varint.
+fn size(value: usize) -> usize {
+    (70 - (value as u64 | 1).leading_zeros() as usize) / 7
+}
+
+fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value > 127 {
+        out.push(value as u8 | 128);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_of_varints() {
+        for value in [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152, u32::MAX as usize, i64::MAX as usize] {
+            let mut out = Vec::new();
+            varint(&mut out, value as u64);
+            assert_eq!(out.len(), size(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn instants() {
+        assert_eq!(unix_nano(b"1998-01-19T19:16:57.64-08:00"), Some(885_266_217_640_000_000));
+        assert_eq!(unix_nano(b"2000-02-29T23:59:59.123456789+00:00"), Some(951_868_799_123_456_789));
+        assert_eq!(unix_nano(b"2000-03-01T05:45:00+05:45"), Some(951_868_800_000_000_000));
+        assert_eq!(unix_nano(b"1970-01-01T00:00:00.00+00:00"), None);
+        assert_eq!(unix_nano(b"0001-01-01T00:00:00.00+00:00"), None);
+        assert_eq!(unix_nano(b"9999-12-31T23:59:59.99+00:00"), None);
+    }
+}

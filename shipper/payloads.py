@@ -1,0 +1,71 @@
+"""Payloads by the compiled twin: what it is told of OTLP and of syslog, to render straight lines of MTA text for outputs of these kinds.
+
+The Python of both is `profiles/otlp.py` and `profiles/rfc5424.py`; `native/src/otlp.rs` and `native/src/rfc5424.rs` follow it, and
+`tests/native/` compares each octet. A line is rendered as often as there are outputs, with the id that its run gave it (`Twin.payloads`).
+"""
+
+from __future__ import annotations
+
+from string import ascii_uppercase
+from typing import Any
+
+from shipper import events
+from shipper.profiles import otel, otlp
+from shipper.profiles.base import INBOUND, event_of
+from shipper.profiles.rfc5424 import ORIGIN, PARAMETERS, Style, element_id, head
+from shipper.record import Connection, Mta, Source
+from shipper.stamps import MONTH_NAMES
+
+_ATTRIBUTES = (
+    "time_zone_source", "code", "action", "modifiers", "source_channel", "direction", "smtp_code", "enhanced_status", "authenticated",
+    "transport", "local_ip", "local_port", "application", "tls_cipher", "destination_channel", "null_sender", "original_recipient_type",
+    "notary_flags", "attempt", "id", "pid", "thread", "sequence", "diagnostic", "username", "remote_ip", "remote_port", "remote_name",
+    "initial_host", "dns_host", "size_blocks", "sender", "original_recipient", "recipient", "queue_file", "queue_id", "message_id",
+    "related_message_id", "banner", "bad_command", "offset",
+)  # fmt: skip
+"""Fields, in the order of `native/src/otlp.rs`; the attributes that follow are of several fields together, or the resource's."""
+_TOGETHER = (
+    "client.address", "client.port", "server.address", "server.port", "network.type", "network.protocol.name", "sunmsg.mta.entry.sasl",
+    "tls.established", "sunmsg.mta.diagnostic_type", "error.type", "host.name",
+)  # fmt: skip
+_PARAMETERS = (
+    "id", "code", "sender", "null_sender", "recipient", "source_channel", "destination_channel", "direction", "username", "authenticated",
+    "remote_ip", "remote_port", "local_ip", "local_port", "message_id", "related_message_id", "smtp_code", "enhanced_status", "diagnostic",
+    "original_recipient", "original_recipient_type", "size_blocks", "queue_file", "attempt", "remote_name", "remote_dns", "initial_host",
+    "dns_host", "application", "tls_cipher", "transport", "bad_command", "notary_flags", "banner", "thread", "sequence",
+)  # fmt: skip
+"""Fields, in the order of `native/src/rfc5424.rs`."""
+
+
+def otlp_writer(module: Any, *, zone_source: str, file: str) -> Any:
+    """The twin's renderer of OTLP payloads for one log. Raises UnicodeEncodeError for half a character in its name."""
+    names = {**dict(otel.ROWS[Mta]), **dict(otel.ROWS[Source])}
+    told = [events.code_event(letter) for letter in ascii_uppercase]
+    return module.Writer.otlp(
+        events=[
+            (otlp.fixed_fields(event), event.action, event_of(event.name, event.severity, True).outcome == "failure", letter in INBOUND)
+            for letter, event in zip(ascii_uppercase, told, strict=True)
+        ],
+        resource=otlp.fixed_resource(),
+        file=otlp.fixed_file(file),
+        names=[*(names[field] for field in _ATTRIBUTES), *_TOGETHER],
+        zone_source=zone_source,
+    )
+
+
+def syslog_writer(module: Any, *, zone_source: str, host: str, style: Style) -> Any:
+    """The twin's renderer of syslog messages for one log. `host`: of its lines that name none."""
+    names = {field: name for name, field in PARAMETERS}
+    told = [events.code_event(letter) for letter in ascii_uppercase]
+    records = [Mta(event=event.name, severity=event.severity, host=host, time_zone_source=zone_source) for event in told]
+    heads = [head(record, style) for record in records]
+    return module.Writer.syslog(
+        events=[(each.priority, each.application, each.id, event.action) for each, event in zip(heads, told, strict=True)],
+        names=[names[field] for field in _PARAMETERS],
+        head=(heads[0].host, heads[0].quality, ORIGIN),
+        elements=(element_id(Mta, style), element_id(Connection, style)),
+        most=style.most,
+        old=style.form != "rfc5424",
+        local=style.local,
+        months=list(MONTH_NAMES),
+    )

@@ -1,0 +1,196 @@
+"""Payloads of the compiled twin are those of Python, octet for octet: OTLP by protobuf, and syslog of each form, whole and cut."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+from shipper import compiled, payloads
+from shipper.formats import Log
+from shipper.framing import Block
+from shipper.fused import Fused
+from shipper.profiles import native, otlp, rfc5424
+from shipper.profiles.rfc5424 import Style
+from shipper.reader import Reader
+from shipper.record import Record
+from shipper.stamps import Clock
+from tests.native.differ import GOLDEN, OBSERVED, SETTINGS, ZONES, golden_options, log_of, seeds
+
+MODULE, WHY = compiled.find()
+pytestmark = pytest.mark.skipif(MODULE is None, reason=f"no compiled twin: {WHY}")
+
+STYLES = (
+    Style(),
+    Style("rfc5424", "local3", "relay.example.com", 4711, 480),
+    Style("rfc5424", "mail", "ä host", 4711, 1400),
+    Style("rfc3164", "mail", "relay.example.com", most=480),
+    Style("rfc3164", "local7", "", local=True, most=100),
+    Style("raw", "mail", "", most=1400),
+)
+PRIORITIES = (None, None, None, 0, 22, 191)
+
+
+class Told(NamedTuple):
+    """How a log is read."""
+
+    zone: str = "UTC"
+    file: str = "mail.log"
+    host: str = ""
+    raw: Any = "errors"
+    fields: tuple[str, ...] | None = None
+
+    def log(self) -> Log:
+        return Log(clock=Clock(ZoneInfo(self.zone)), fields=self.fields, host=self.host)
+
+
+_USUAL = Told()
+
+
+class Watched(compiled.Twin):
+    """A twin that renders the lines of each run once more, with every writer: `found` has the payloads by the offset of the line."""
+
+    def __init__(self, told: Told, zone_source: str, priorities: dict[int, int | None]) -> None:
+        super().__init__(MODULE, zone_source=zone_source, file=told.file, host=told.host, raw=told.raw, profile="native", observed=OBSERVED)
+        self.writers = [payloads.otlp_writer(MODULE, zone_source=zone_source, file=told.file)]
+        self.writers += [payloads.syslog_writer(MODULE, zone_source=zone_source, host=told.host, style=style) for style in STYLES]
+        self.found: dict[int, list[bytes | None]] = {}
+        self._priorities = priorities
+        self._last: Any = None
+
+    def run(self, data: bytes, start: int, offset: int, hour: tuple[str, str, str]) -> compiled.Run:
+        run = super().run(data, start, offset, hour)
+        self._last = (data, start, offset, hour, run)
+        if run.out is not None:
+            self._again()
+        return run
+
+    def assign(self, records: Sequence[Record], lines: Sequence[str]) -> None:
+        super().assign(records, lines)
+        if self._last and self._last[-1].out is None:
+            self._again()
+
+    def _again(self) -> None:
+        data, start, offset, hour, run = self._last
+        self._last = None
+        offsets = []
+        at = start
+        for _ in range(run.lines):
+            offsets.append(offset + at)
+            at = data.find(b"\n", at) + 1
+        priorities = [self._priorities.get(at) for at in offsets]
+        ids = self.ids()
+        assert len(ids) == 16 * run.lines
+        made = [self.payloads(writer, data, start, offset, hour, ids, OBSERVED, priorities) for writer in self.writers]
+        for number, at in enumerate(offsets):
+            self.found[at] = [found[number] for found in made]
+
+
+def differs(data: bytes, told: Told = _USUAL, seed: int = 1) -> tuple[str, int, int]:
+    """(what is not the same, lines, payloads that the twin made)."""
+    rng = random.Random(seed)
+    block = Block(data, 0)
+    log = told.log()
+    records = Reader(log, file=told.file, raw=told.raw).read(block)
+    lines = data.split(b"\n")
+    offsets = [0]
+    for line in lines:
+        offsets.append(offsets[-1] + len(line) + 1)
+    priorities = {at: rng.choice(PRIORITIES) for at in offsets}
+    ours = [otlp.payloads(records, OBSERVED)]
+    given = [priorities[at] for at in offsets[:-1]]
+    ours += [rfc5424.render(records, OBSERVED, style, given) for style in STYLES]
+
+    log = told.log()
+    twin = Watched(told, log.clock.source, priorities)
+    reader = Reader(log, file=told.file, raw=told.raw, ids=twin)
+    Fused(twin, reader, log.clock).render(block, lambda records, _: native.render(records, OBSERVED), lambda _: None)
+    made = 0
+    for number, (line, at) in enumerate(zip(lines, offsets, strict=False)):
+        for name, mine, its in zip(("otlp", *STYLES), ours, twin.found.get(at, ()), strict=False):
+            if its is not None and its != mine[number]:
+                return f"{told} line {number + 1}, {name}: {line!r}\nPython {mine[number]!r}\n  twin {its!r}", len(lines), made
+            made += its is not None
+    return "", len(lines), made
+
+
+def test_golden_lines_are_the_same() -> None:
+    """Every fixture, with its own options."""
+    total = 0
+    for path in GOLDEN:
+        wanted, file = golden_options(path)
+        if wanted["only"] is not None:
+            continue
+        for raw in (wanted["raw"], "always"):
+            told = Told(wanted["zone"], file, wanted["host"], raw, wanted["fields"])
+            found, _, made = differs(path.read_bytes(), told)
+            assert not found
+            total += made
+    assert total > 700
+
+
+@pytest.mark.parametrize("log_format", range(1, 7))
+def test_generated_logs_are_the_same(log_format: int, tmp_path: Path) -> None:
+    """Logs of a server of each LOG_FORMAT and set of options."""
+    for number, settings in enumerate(SETTINGS):
+        data = generated(tmp_path / str(number), settings, "--log-format", str(log_format), "--seed", str(log_format))
+        found, lines, made = differs(data, Told(ZONES[(log_format + number) % len(ZONES)], raw="always" if number == 1 else "errors"))
+        assert not found
+        if log_format == 1 and not settings:
+            assert made > 0.9 * lines * (1 + len(STYLES)), "else everything would be the same, and nothing faster"
+
+
+def generated(directory: Path, settings: str, *more: str) -> bytes:
+    command = [sys.executable, "-m", "shipper", "generate", "--lines", "800", "--rate", "20000", "--quiet", "--out", str(directory), *more]
+    subprocess.run([*command, *(["--options", settings] if settings else [])], check=True)
+    return (directory / "log" / "mail.log_current").read_bytes().rstrip(b"\n")
+
+
+def test_damaged_lines_are_the_same(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Lines with octets flipped, cut, doubled and moved."""
+    for found in fuzz(seeds(tmp_path), request.config.getoption("--fuzz-lines") // 4, 1):
+        assert not found
+
+
+def fuzz(pool: Any, lines: int, seed: int) -> Iterator[str]:
+    for number in range(max(1, lines // 2000)):
+        rng = random.Random(f"{seed} {number}")
+        told = Told(
+            rng.choice(ZONES), rng.choice(("", "mail.log", 'a "b"/é')), rng.choice(("", "mta1.example.com", "hö st")),
+            rng.choice(("always", "errors", "never")),
+        )  # fmt: skip
+        found, _, _ = differs(log_of(rng, pool, 2000), told, number)
+        yield f"seed {seed}, log {number}: {found}" if found else ""
+
+
+def test_a_request_of_its_payloads_is_read_by_opentelemetry(tmp_path: Path) -> None:
+    """And has a log record of each line."""
+    data = generated(tmp_path, SETTINGS[1])
+    told = Told()
+    log = told.log()
+    twin = Watched(told, log.clock.source, {})
+    Fused(twin, Reader(log, file=told.file, ids=twin), log.clock).render(
+        Block(data, 0), lambda records, _: native.render(records, OBSERVED), lambda _: None
+    )
+    made = [found[0] for found in twin.found.values() if found[0] is not None]
+    request = ExportLogsServiceRequest.FromString(otlp.request(made))
+    records = [record for logs in request.resource_logs for scope in logs.scope_logs for record in scope.log_records]
+    assert len(records) == len(made) > 300
+    assert {pair.key for record in records for pair in record.attributes} >= {"email.to.address", "network.peer.address", "log.record.uid"}
+
+
+def test_an_id_for_each_line_or_none(tmp_path: Path) -> None:
+    """Priorities for other lines than these are refused; lines that are not there are Python's."""
+    told = Told()
+    twin = Watched(told, "config", {})
+    hour = ("19-Jan-1998 19:", "1998-01-19T19:", "+00:00")
+    with pytest.raises(ValueError, match="lines"):
+        twin.payloads(twin.writers[0], b"", 0, 0, hour, bytes(16), OBSERVED, [None, None])
+    assert twin.payloads(twin.writers[0], b"a text", 0, 0, hour, bytes(48), OBSERVED) == [None, None, None]
