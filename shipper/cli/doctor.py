@@ -102,7 +102,7 @@ def doctor(
     if as_json:
         sys.stdout.write(json.dumps(document(report), indent=2) + "\n")
     elif write_config != Path("-"):
-        sys.stdout.write("\n".join(lines(report)) + "\n")
+        sys.stdout.write("\n".join(lines(report, terminal.width())) + "\n")
     for problem in problems:
         messages.write("\n" + text(problem, server.sources))
     if write_config is not None:

@@ -27,8 +27,8 @@ ROLES = {
 }
 
 
-def lines(report: Report, width: int = 100) -> Iterator[str]:
-    """The text, line by line."""
+def lines(report: Report, width: int) -> Iterator[str]:
+    """The text, line by line; `width`: cells of a line. Paths, and lines to add, stay in one piece."""
     yield "Read"
     for option, title in ROLES.items():
         path = report.found.settings.get(option)
@@ -42,8 +42,8 @@ def lines(report: Report, width: int = 100) -> Iterator[str]:
     yield ""
     yield "What is logged where"
     for row in report.rows:
-        yield f"  {row.what:<20} {escaped(row.where)}"
-        yield from textwrap.wrap(escaped(", ".join(map(short, row.by))), width, initial_indent=" " * 25, subsequent_indent=" " * 25)
+        yield from _wrapped(f"{row.what:<20} {escaped(row.where)}", 2, width, 23)
+        yield from _wrapped(escaped(", ".join(map(short, row.by))), 25, width)
     for about, title in SECTIONS:
         findings = [finding for finding in report.findings if finding.about == about]
         if findings:
@@ -55,6 +55,12 @@ def lines(report: Report, width: int = 100) -> Iterator[str]:
     yield _verdict(report.findings)
 
 
+def _wrapped(text: str, indent: int, width: int, further: int | None = None) -> list[str]:
+    """Lines of at most `width` cells where their words allow it; those after the first begin at `further`."""
+    first, rest = " " * indent, " " * (indent if further is None else further)
+    return textwrap.wrap(text, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False)
+
+
 def short(setting: Setting) -> str:
     """`LOG_MESSAGES_SYSLOG=22 (option.dat:9)`: the file's name is enough where all files are listed above."""
     place = setting.place
@@ -63,9 +69,8 @@ def short(setting: Setting) -> str:
 
 
 def _finding(finding: Finding, width: int) -> Iterator[str]:
-    yield f"  {finding.level}: {escaped(finding.what)}"
-    if finding.why:
-        yield from textwrap.wrap(escaped(finding.why), width, initial_indent="    ", subsequent_indent="    ")
+    yield from _wrapped(f"{finding.level}: {escaped(finding.what)}", 2, width, 4)
+    yield from _wrapped(escaped(finding.why), 4, width)
     if finding.place:
         yield f"    --> {escaped(finding.place)}"
     for line in finding.fix:
@@ -98,5 +103,15 @@ def document(report: Report) -> dict[str, Any]:
                 "place": finding.place,
             }
             for finding in report.findings
+        ],
+        "settings_problems": [
+            {
+                "level": "warning" if problem.warning else "error",
+                "number": problem.number,
+                "what": problem.message,
+                "notes": list(problem.notes),
+                "place": str(problem.place),
+            }
+            for problem in (*report.server.problems, *report.server.warnings)
         ],
     }

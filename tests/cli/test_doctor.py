@@ -94,6 +94,22 @@ def test_files_by_themselves_and_json(server: Path, tmp_path: Path) -> None:
     assert shipper("doctor", *files, "--strict", cwd=tmp_path).returncode == 1
 
 
+def test_contradictions_are_in_the_json_too(tmp_path: Path) -> None:
+    """What `doctor` says of settings beside its findings, programs get as well: all problems and warnings, with their places."""
+    (tmp_path / "dump.txt").write_text("logfile.imap.syslogfacility = local3\nlogfile.imap.loglevel = Debug\nlogfile.pop.loglevel = Info\n")
+    done = shipper("doctor", "--configutil", "dump.txt", "--json", cwd=tmp_path)
+    assert done.returncode == 78
+    told = {(one["level"], one["number"], one["place"]) for one in json.loads(done.stdout)["settings_problems"]}
+    assert told == {("error", "C115", "dump.txt:3:24"), ("warning", "C155", "dump.txt:1:1")}
+
+
+def test_it_is_as_wide_as_the_terminal(server: Path, tmp_path: Path) -> None:
+    """Of 80 cells where nothing says more, however long the names of settings are."""
+    done = subprocess.run([*SHIPPER, "doctor", "server"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+                          env={**os.environ, "COLUMNS": "80"})  # fmt: skip
+    assert [line for line in done.stdout.splitlines() if len(line) > 80] == []
+
+
 def test_logs_that_a_configuration_does_not_read(server: Path, tmp_path: Path) -> None:
     """By name, with `--config`."""
     (tmp_path / "one.yaml").write_text(

@@ -49,7 +49,7 @@ def test_a_server_that_answers_everything_hears_nothing() -> None:
     """With every option on there is nothing to say."""
     made = report({}, log("mail.log_current"), log("imap"))
     assert made.findings == []
-    assert "every question" in list(lines(made))[-1]
+    assert "every question" in list(lines(made, 80))[-1]
 
 
 @pytest.mark.parametrize(
