@@ -50,7 +50,7 @@ def ours(profile: str, *, python: bool = False) -> Contender:
 
     name = f"shipper, {profile}, plain Python" if python else f"shipper, {profile}"
     how = "convert, SHIPPER_NATIVE=0" if python else "convert"
-    return Contender(name, how, run, share_read, 2 if python else 1)
+    return Contender(name, how, run, share_read, 4 if python else 1)
 
 
 def theirs(peer: Peer, kind: str, job: Job = "read") -> Contender:
@@ -87,6 +87,18 @@ def floor(*command: str) -> Contender:
         return to_the_end([*command, str(log)], cpus=cpus, output=output)
 
     return Contender("unpacking the bytes" if "zcat" in command else "copying the bytes", " ".join(command), run)
+
+
+def floor_of_output() -> Contender:
+    """Only the bytes of the JSON that shipper makes of the log."""
+
+    def run(log: Path, output: Path, state: Path, lines: int, cpus: set[int]) -> Cost:
+        made = log.with_suffix(".json")
+        if not made.exists():
+            convert(log, made, "native", len(cpus), cpus)
+        return to_the_end(["cat", str(made)], cpus=cpus, output=output)
+
+    return Contender("copying the JSON", "cat", run)
 
 
 def share_read(output: Path, lines: int) -> float:
@@ -138,7 +150,14 @@ def race(
 def field(kind: str, peers: Sequence[Peer]) -> list[Contender]:
     """Everything that is measured on a log of this kind, the floor first."""
     plain = [ours("native", python=True)] if compiled.find().module else []
-    return [floor("cat"), ours("native"), ours("ecs"), *plain, *[theirs(peer, kind) for peer in peers if "read" in peer.jobs]]
+    return [
+        floor("cat"),
+        floor_of_output(),
+        ours("native"),
+        ours("ecs"),
+        *plain,
+        *[theirs(peer, kind) for peer in peers if "read" in peer.jobs],
+    ]
 
 
 def field_of_archives(kind: str, peers: Sequence[Peer]) -> list[Contender]:
@@ -174,7 +193,7 @@ def memory(log: Path, lines: int, sizes: Sequence[int], scratch: Path) -> list[W
     found = []
     for octets in sizes:
         report.progress(f"a log of {octets / 1e6:,.0f} MB")
-        many = corpus.of_size(log, scratch / "large", octets)
+        many = corpus.cycled(log, scratch / "large", lines, max(1, lines * octets // log.stat().st_size))
         for jobs in sorted({1, len(available)}):
             options = ["--profile", "native", "--jobs", str(jobs), "--timezone", "UTC", "--quiet"]
             child = Child([*SHIPPER, "convert", str(many), *options], available)

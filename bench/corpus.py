@@ -73,11 +73,6 @@ def cycled(log: Path, target: Path, lines: int, wanted: int) -> Path:
     return target
 
 
-def of_size(log: Path, target: Path, octets: int) -> Path:
-    """The log over and over, until it is at least so large."""
-    return repeated(log, target, -(-octets // log.stat().st_size))
-
-
 def remove(folder: Path) -> None:
     """With all in it."""
     shutil.rmtree(folder)

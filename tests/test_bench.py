@@ -200,7 +200,6 @@ def test_a_log_is_as_long_as_wanted(tmp_path: Path) -> None:
     log.write_bytes(b"1\n2\n3\n")
     assert corpus.cut(log, tmp_path / "cut", 2) == 2 and (tmp_path / "cut").read_bytes() == b"1\n2\n"
     assert corpus.cut(log, tmp_path / "cut", 7) == 7 and (tmp_path / "cut").read_bytes() == b"1\n2\n3\n1\n2\n3\n1\n"
-    assert corpus.of_size(log, tmp_path / "large", 13).stat().st_size == 18
 
 
 def test_the_command_knows_its_jobs() -> None:

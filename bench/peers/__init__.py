@@ -130,10 +130,10 @@ def _debian(root: Path) -> list[Peer]:
         "read": "syslog-ng.conf", "archive": "syslog-ng-archive.conf", "tail": "syslog-ng-tail.conf", "udp": "syslog-ng-udp.conf",
     }  # fmt: skip
     return [
-        Peer("rsyslog, rules", "rsyslogd", "mmnormalize", rules, root),
-        Peer("rsyslog, regex", "rsyslogd", "re_extract, once for each field", {"read": "rsyslog-expressions.conf"}, root, part=50),
-        Peer("syslog-ng, regex", "syslog-ng", "regexp-parser", regex, root, part=4),
-        Peer("syslog-ng, rules", "syslog-ng", "db-parser", {"read": "syslog-ng-patterndb.conf"}, root, part=4),
+        Peer("rsyslog, rules", "rsyslogd", "mmnormalize", rules, root, part=2),
+        Peer("rsyslog, regex", "rsyslogd", "re_extract, once for each field", {"read": "rsyslog-expressions.conf"}, root, part=100),
+        Peer("syslog-ng, regex", "syslog-ng", "regexp-parser", regex, root, part=8),
+        Peer("syslog-ng, rules", "syslog-ng", "db-parser", {"read": "syslog-ng-patterndb.conf"}, root, part=8),
     ]
 
 
