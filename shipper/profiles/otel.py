@@ -117,15 +117,18 @@ _LINES = dict.fromkeys(KINDS, _line)
 
 def time_unix_nano(record: Record) -> int:
     """Nanoseconds since 1970 UTC; 0 for unknown."""
-    time, digits = record.time, ""
+    time, digits, within = record.time, "", 0
     if time[19:20] == "." and time[-6:-5] in ("+", "-") and time[20:-6].isdecimal():
         digits, time = time[20:-6], time[:19] + time[-6:]
-    seconds = _epoch_ns(time)
-    return seconds + int((digits + "000000000")[:9]) if seconds is not None and seconds in _UINT64 else 0
+    if time[13:17:3] == "::" and (second := _SECONDS.get(time[17:19])):
+        time, within = f"{time[:17]}00{time[19:]}", second
+    start = _epoch_ns(time)
+    return start + within + int((digits + "000000000")[:9]) if start is not None and start + within in _UINT64 else 0
 
 
 _epoch_ns = lru_cache(maxsize=1024)(epoch_ns)
-"""Records come in runs of the same second."""
+"""Records come in runs of the same minute."""
+_SECONDS = {f"{second:02}": second * 1_000_000_000 for second in range(60)}
 
 
 def event_name(record: Record) -> str:
@@ -190,15 +193,15 @@ def wire_attributes(record: Mta | Connection) -> list[tuple[str, str | int]]:
     direction = record.direction
     if not direction and isinstance(record, Mta):
         direction = "in" if record.action in INBOUND else "out"
-    remote = ("server", "client") if direction == "out" else ("client", "server")
-    name = record.remote_dns or record.dns_host
-    for side, address, port in zip(
-        remote, (name or record.remote_ip, record.local_ip), (record.remote_port, record.local_port), strict=True
-    ):
-        if address:
-            found.append((f"{side}.address", address))
-        if port is not None:
-            found.append((f"{side}.port", port))
+    there, here = ("server", "client") if direction == "out" else ("client", "server")
+    if address := record.remote_dns or record.dns_host or record.remote_ip:
+        found.append((f"{there}.address", address))
+    if record.remote_port is not None:
+        found.append((f"{there}.port", record.remote_port))
+    if record.local_ip:
+        found.append((f"{here}.address", record.local_ip))
+    if record.local_port is not None:
+        found.append((f"{here}.port", record.local_port))
     if version := ip_version(record.remote_ip) or ip_version(record.local_ip):
         found.append(("network.type", f"ipv{version}"))
     if protocol := record.application.partition("/")[0].lower():

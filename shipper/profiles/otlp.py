@@ -20,14 +20,14 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from shipper import __version__, events
 from shipper.profiles import otel
 from shipper.profiles.base import sound_records
-from shipper.record import Connection, Debug, Envelope, Header, Mta, Record, Service, Source
+from shipper.record import KINDS, Connection, Debug, Envelope, Header, Mta, Record, Service, Source
 
 SCOPE = "shipper"
 
@@ -98,9 +98,7 @@ def _long_varint(number: int) -> bytes:
 
 
 _VARINTS = tuple(_long_varint(number) for number in range(1 << 14))
-_BEGINNINGS = tuple(bytes((number & 127 | 128, number >> 7 | 128)) for number in range(1 << 14))
-"""The first two octets of longer ones."""
-_SHORT = 1 << 13
+_SHORT = 1 << 12
 _IN_SCOPE = tuple(b"\x12" + number for number in _VARINTS[:_SHORT])
 """What stands in a `ScopeLogs` before a record of that many octets."""
 
@@ -109,8 +107,10 @@ def _varint(number: int) -> bytes:
     """Of 0 to 2**64-1."""
     if number < 1 << 14:
         return _VARINTS[number]
+    if number < 1 << 21:
+        return bytes((number & 127 | 128, number >> 7 & 127 | 128, number >> 14))
     if number < 1 << 28:
-        return _BEGINNINGS[number & 16383] + _VARINTS[number >> 14]
+        return bytes((number & 127 | 128, number >> 7 & 127 | 128, number >> 14 & 127 | 128, number >> 21))
     return _long_varint(number)
 
 
@@ -199,6 +199,28 @@ def _split(kind: type[msgspec.Struct]) -> tuple[_Pick, _Pick, _Columns]:
 _SPLIT = {kind: _split(kind) for kind in otel.ROWS if kind is not Source}
 
 
+class _Repeating(NamedTuple):
+    """Of the values that repeat in a type of record: which of them are attributes, and of what name; which say more than that, or -1."""
+
+    told: tuple[int, ...]
+    columns: _Columns
+    severity: int
+    event: int
+    level: int
+
+
+def _repeating(kind: type[msgspec.Struct]) -> _Repeating:
+    names = dict(otel.ROWS[kind])
+    fields = [field for field in kind.__struct_fields__ if field in _REPEATED]
+    told = tuple(number for number, field in enumerate(fields) if field in names)
+    severity, event = (fields.index("severity"), fields.index("event")) if issubclass(kind, Record) else (-1, -1)
+    level = fields.index("level") if issubclass(kind, Service | Debug) else -1
+    return _Repeating(told, tuple(_BEFORE[names[fields[number]]] for number in told), severity, event, level)
+
+
+_REPEATING = {kind: _repeating(kind) for kind in _SPLIT}
+
+
 # ----------------------------------------------------------------------------------------------------------------------------------- records
 
 
@@ -232,24 +254,44 @@ def _payload(record: Record, seen: bytes) -> bytes:
     if raw and raw != body:
         text = raw.encode()
         parts += (_ORIGINAL[len(text)], text)
-    if isinstance(record, Mta | Connection):
-        parts += [_derived(name, value) for name, value in otel.wire_attributes(record)]
-    elif isinstance(record, Service):
-        parts += [_derived(name, value) for name, value in otel.session_attributes(record)]
+    if derive := _DERIVING.get(record.__class__):
+        for name, value in derive(record):
+            before = _ENDS.get(name)
+            if before is None:
+                parts.append(_derived(name, value))
+            elif value.__class__ is str:
+                text = value.encode()
+                parts += (before[len(text)], text)
+            elif 0 <= value < 1 << 63:
+                digits = _varint(value)
+                parts += (before.numbers[len(digits)], digits)
+            else:
+                parts.append(_derived(name, value))
     return b"".join(parts)
 
 
+_DERIVING: dict[type[Record], Callable[[Any], list[tuple[str, Any]]]] = {
+    **{kind: otel.wire_attributes for kind in KINDS if issubclass(kind, Mta | Connection)},
+    **{kind: otel.session_attributes for kind in KINDS if issubclass(kind, Service)},
+}
+"""By class, as `isinstance` of a struct goes a long way when the answer is no."""
+_ENDS = {name: _Before(name) for name in ("client.address", "client.port", "server.address", "server.port")}
+"""Attributes that say the same of few records."""
 _OFFSET, _PEER, _ORIGINAL = _BEFORE["sunmsg.log.offset"], _BEFORE["sunmsg.log.source.address"], _BEFORE["log.record.original"]
 
 
 def _add(record: Record | Envelope, parts: list[bytes]) -> None:
     """Adds what is an attribute as it stands in the record; and its severity and the name of its event."""
-    add = parts.append
     kind = record.__class__
     values = _astuple(record)
     repeated, others, columns = _SPLIT[kind]
-    add(_repeated(kind, repeated(values)))
-    for value, before in zip(others(values), columns, strict=True):
+    parts.append(_repeated(kind, repeated(values)))
+    _add_values(others(values), columns, parts.append)
+
+
+def _add_values(values: tuple[Any, ...], columns: _Columns, add: Callable[[bytes], None]) -> None:
+    """Adds an attribute for each of the values that says something."""
+    for value, before in zip(values, columns, strict=True):
         if value is None:
             continue
         kind = value.__class__
@@ -269,20 +311,15 @@ def _add(record: Record | Envelope, parts: list[bytes]) -> None:
 @lru_cache(maxsize=512)
 def _repeated(kind: type[msgspec.Struct], values: tuple[Any, ...]) -> bytes:
     """Of the values of fields that repeat."""
-    names = dict(otel.ROWS[kind])
-    found = dict(zip((field for field in kind.__struct_fields__ if field in _REPEATED), values, strict=True))
-    parts = [
-        _key_value(b"\x32", names[field], value)
-        for field, value in found.items()
-        if field in names and value is not None and value is not False and value != ""
-    ]
-    if issubclass(kind, Record):
-        if number := events.OTEL_SEVERITY.get(found["severity"]):
-            parts.append(b"\x10" + _varint(number))
-        if found["event"]:
-            parts.append(_field(b"\x62", f"{events.NAMESPACE}.{found['event']}".encode()))
-        if issubclass(kind, Service | Debug) and found["level"]:
-            parts.append(_field(b"\x1a", found["level"].encode()))
+    told, columns, severity, event, level = _REPEATING[kind]
+    parts: list[bytes] = []
+    _add_values(tuple(values[number] for number in told), columns, parts.append)
+    if severity >= 0 and (number := events.OTEL_SEVERITY.get(values[severity])):
+        parts.append(b"\x10" + _varint(number))
+    if event >= 0 and values[event]:
+        parts.append(_field(b"\x62", f"{events.NAMESPACE}.{values[event]}".encode()))
+    if level >= 0 and values[level]:
+        parts.append(_field(b"\x1a", values[level].encode()))
     return b"".join(parts)
 
 
