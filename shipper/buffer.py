@@ -24,6 +24,7 @@ from loguru import logger
 
 from shipper.batch import Flight, Receipt
 from shipper.intents import About, Intents
+from shipper.lines import size, together
 from shipper.outputs.base import Limits
 from shipper.segment import Frame
 from shipper.spool import Spool, SpoolBlocked
@@ -48,7 +49,7 @@ class Left:
 class Taken:
     """Payloads from the front of a buffer, at least one, and when the first of them arrived (nanoseconds since 1970)."""
 
-    payloads: tuple[bytes, ...]
+    payloads: Sequence[bytes]
     observed: int
 
 
@@ -127,23 +128,33 @@ class _Parcel:
         self.payloads = payloads
         self.observed = observed
         self.receipt = receipt
-        self.octets = sum(map(len, payloads))
+        self.octets = size(payloads)
         self.start = 0
 
 
 def _front(parcels: deque[_Parcel], limits: Limits, *, whole: bool = False) -> Taken:
     """As many payloads from the front as the limits allow, and one in any case; `whole`: of several parcels none in part."""
-    chosen: list[bytes] = []
-    left = limits.octets
+    chosen: list[Sequence[bytes]] = []
+    payloads, octets = limits.payloads, limits.octets
     for parcel in parcels:
-        if whole and chosen and (len(chosen) + len(parcel.payloads) > limits.payloads or parcel.octets > left):
+        rest = parcel.payloads[parcel.start :]
+        if len(rest) > payloads or parcel.octets > octets:
+            if not (whole and chosen) and (part := _beginning(rest, payloads, octets, bool(chosen))):
+                chosen.append(part)
             break
-        for payload in parcel.payloads[parcel.start :]:
-            left -= len(payload)
-            if chosen and (left < 0 or len(chosen) >= limits.payloads):
-                return Taken(tuple(chosen), parcels[0].observed)
-            chosen.append(payload)
-    return Taken(tuple(chosen), parcels[0].observed)
+        chosen.append(rest)
+        payloads -= len(rest)
+        octets -= parcel.octets
+    return Taken(together(chosen), parcels[0].observed)
+
+
+def _beginning(rest: Sequence[bytes], payloads: int, octets: int, any_before: bool) -> Sequence[bytes]:
+    """The first of these, as many as so many octets have room for; one in any case, unless there are some before them."""
+    for number, payload in enumerate(rest[:payloads]):
+        octets -= len(payload)
+        if octets < 0 and (number or any_before):
+            return rest[:number]
+    return rest[:payloads]
 
 
 def _left(parcels: Iterable[_Parcel]) -> list[Left]:
@@ -156,10 +167,11 @@ def _removed(parcels: deque[_Parcel], count: int) -> int:
     while count:
         parcel = parcels[0]
         step = min(count, len(parcel.payloads) - parcel.start)
-        octets = sum(map(len, parcel.payloads[parcel.start : parcel.start + step]))
+        end = parcel.start + step
+        octets = parcel.octets if end == len(parcel.payloads) else size(parcel.payloads[parcel.start : end])
         gone += octets
         parcel.octets -= octets
-        parcel.start += step
+        parcel.start = end
         count -= step
         if parcel.start == len(parcel.payloads):
             parcels.popleft()

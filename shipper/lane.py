@@ -18,7 +18,7 @@ import asyncio
 import math
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -27,6 +27,7 @@ from loguru import logger
 from shipper.batch import Arrival, Receipt
 from shipper.buffer import Buffer, Left, Taken
 from shipper.deadletter import DeadLetters, Letter
+from shipper.lines import size
 from shipper.outputs.base import Findable, Limits, Output, Prioritized, Refused, Sender, TooLarge, Unanswered, Unavailable
 from shipper.recent import Recent
 from shipper.record import Record
@@ -99,8 +100,8 @@ class Lane:
         self._now = now
         self._limits = output.limits
         self._too_large: Limits | None = None
-        self._taken: tuple[bytes, ...] = ()
-        self._open: list[int] = []
+        self._taken: Sequence[bytes] = ()
+        self._open: Sequence[int] = ()
         self._done = 0
         self._aside: _Aside | None = None
         self._sender: Sender | None = None
@@ -181,7 +182,7 @@ class Lane:
         """The same for what is rendered already, as in a replay."""
         await self._buffer.put(payloads, receipt, observed)
         self.counts.records_in += len(payloads)
-        self.counts.octets_in += sum(map(len, payloads))
+        self.counts.octets_in += size(payloads)
 
     def lose(self, records: int) -> None:
         """So many will never come, as whoever had them waits no longer; they count as dropped."""
@@ -283,7 +284,7 @@ class Lane:
                 if taken is None:
                     return bool(self._recent.again)
                 self._taken = taken.payloads
-                self._open = list(range(len(taken.payloads)))
+                self._open = range(len(taken.payloads))
                 self._done = 0
             await self._send(self._connection)
         return True
@@ -394,10 +395,10 @@ class Lane:
     async def _send(self, connection: Sender) -> None:
         """Sends what the limits allow of what is open, and does what the answer says."""
         chunk = self._chunk()
-        payloads = [self._taken[index] for index in chunk]
+        payloads = self._payloads(chunk)
         self.counts.sends += 1
         if isinstance(connection, Findable):
-            connection.about = self._buffer.about(len(chunk)) if chunk == list(range(self._done, self._done + len(chunk))) else None
+            connection.about = self._buffer.about(len(chunk)) if chunk[-1] == self._done + len(chunk) - 1 else None
         try:
             async with asyncio.timeout(self._send_seconds) as self._cut:
                 await connection.send(payloads)
@@ -408,7 +409,7 @@ class Lane:
                 self._refused(Refused(error.reason or TOO_LARGE, (0,)), chunk)
                 self._too_large = None  # perhaps it was this one all the time
             else:
-                self._too_large = Limits(len(chunk), sum(map(len, payloads)))
+                self._too_large = Limits(len(chunk), size(payloads))
                 self._limits = Limits(len(chunk) // 2, max(1, self._too_large.octets // 2))
         except Exception as error:
             self._connecting = False
@@ -419,14 +420,19 @@ class Lane:
             self._is_connected()
             self._grow()
             self._delivered(chunk)
-            self._settle(set(chunk))
+            self._settle(chunk)
             if self._unanswered is not None:
                 self._recent.add(payloads, asyncio.get_running_loop().time())
         finally:
             self._cut = None
 
-    def _chunk(self) -> list[int]:
+    def _payloads(self, indices: Sequence[int]) -> Sequence[bytes]:
+        return self._taken if len(indices) == len(self._taken) else [self._taken[index] for index in indices]
+
+    def _chunk(self) -> Sequence[int]:
         """The first open indices, as many as one send may have."""
+        if len(self._open) <= self._limits.payloads and size(self._payloads(self._open)) <= self._limits.octets:
+            return self._open
         octets = 0
         for place, index in enumerate(self._open[: self._limits.payloads]):
             octets += len(self._taken[index])
@@ -446,7 +452,7 @@ class Lane:
                 more = Limits(payloads + payloads // 64 + 1, octets + octets // 64 + 1)
             self._limits = Limits(min(most.payloads, more.payloads), min(most.octets, more.octets))
 
-    def _refused(self, refused: Refused, chunk: list[int]) -> None:
+    def _refused(self, refused: Refused, chunk: Sequence[int]) -> None:
         """Some of this chunk will never be taken, or not now; the others are."""
         size = len(chunk)
         never = {place for place in refused.indices if 0 <= place < size}
@@ -468,7 +474,7 @@ class Lane:
             reasons.update(dict.fromkeys(taken, f"{refused.reason} ({unnamed} of these {len(taken)}, the receiver does not say which)"))
         else:
             self._delivered(taken)
-            self._settle(set(taken))
+            self._settle(taken)
         if reasons:
             now = self._now()
             letters = [Letter(self._taken[index], self.name, reasons[index], now) for index in sorted(reasons)]
@@ -503,11 +509,15 @@ class Lane:
 
     def _delivered(self, indices: Sequence[int]) -> None:
         self.counts.delivered += len(indices)
-        self.counts.octets_delivered += sum(len(self._taken[index]) for index in indices)
+        self.counts.octets_delivered += size(self._payloads(indices))
 
-    def _settle(self, indices: set[int]) -> None:
+    def _settle(self, indices: Collection[int]) -> None:
         """These are safe. The buffer is told of what is so from the front on; what comes behind an open one waits for that."""
-        self._open = [index for index in self._open if index not in indices]
+        if len(indices) == len(self._open):  # they are all of these
+            self._open = ()
+        else:
+            gone = set(indices)
+            self._open = [index for index in self._open if index not in gone]
         front = self._open[0] if self._open else len(self._taken)
         if front > self._done:
             step, self._done = front - self._done, front

@@ -23,6 +23,10 @@ from zlib import crc32
 
 import msgpack  # type: ignore[import-untyped]
 
+from shipper.lines import Lines, joined
+from shipper.lines import size as octets
+
+_LF = 0x0A
 _MARK = b"\xf5SP"
 _OLD = _MARK + b"\x01"
 _BEFORE = _MARK + b"\x02"
@@ -38,7 +42,7 @@ class Frame:
 
     first: int
     observed: int
-    payloads: tuple[bytes, ...]
+    payloads: Sequence[bytes]
 
 
 class Damaged(NamedTuple):
@@ -85,8 +89,11 @@ class _Index(NamedTuple):
         count = self.end - self.first
         table = unpack(f"<{2 * count}I", self.table)
         ends, checks = table[:count], table[count:]
+        whole = len(body) == self.length and crc32(body, self.seed) == checks[-1]
+        if whole and body.count(b"\n") == count and all(body[end - 1] == _LF for end in ends):
+            return [Frame(self.first, self.observed, Lines(body, count))]
         payloads = tuple([body[start:end] for start, end in zip((0, *ends), ends, strict=False)])
-        if len(body) == self.length and crc32(body, self.seed) == checks[-1]:
+        if whole:
             return [Frame(self.first, self.observed, payloads)]
         before = (self.seed, *checks)
         good = [end <= len(body) and crc32(*given) == check for *given, check, end in zip(payloads, before, checks, ends, strict=False)]
@@ -127,7 +134,7 @@ class _OldIndex(NamedTuple):
 
 def size(payloads: Sequence[bytes]) -> int:
     """Octets of a frame of these."""
-    return 2 * (_FIXED + 8 * len(payloads)) + sum(map(len, payloads))
+    return 2 * (_FIXED + 8 * len(payloads)) + octets(payloads)
 
 
 def written(first: int, payloads: Sequence[bytes], observed: int, seed: int) -> list[bytes]:
@@ -140,7 +147,7 @@ def written(first: int, payloads: Sequence[bytes], observed: int, seed: int) -> 
     fields = _FIELDS.pack(first, len(ends), ends[-1], observed)
     table = pack(f"<{2 * len(ends)}I", *ends, *checks)
     index = fields + crc32(table, crc32(fields, seed)).to_bytes(4, "big") + table
-    return [_BEFORE, index, *payloads, _BEHIND, index]
+    return [_BEFORE, index, joined(payloads), _BEHIND, index]
 
 
 def index_octets(header: bytes) -> int:

@@ -31,7 +31,7 @@ WAY = (
     ("convert",),
     ("units",),
     ("certificates",),
-    ("batch",),
+    ("batch", "lines"),
     ("ledger", "intents"),
     ("tail",),
     ("inputs",),

@@ -124,7 +124,7 @@ class Output(Protocol):
     name: str
     limits: Limits
 
-    def render(self, records: Sequence[Record], arrival: Arrival) -> list[bytes]:
+    def render(self, records: Sequence[Record], arrival: Arrival) -> Sequence[bytes]:
         """One payload for each record, in order. Pure; never raises."""
         ...
 

@@ -28,8 +28,9 @@ from pydantic import Field
 from shipper.batch import Arrival
 from shipper.config.units import Duration, Size
 from shipper.intents import About, Stretch
+from shipper.lines import Lines, joined
 from shipper.outputs.base import Limits, Unavailable
-from shipper.outputs.section import Common, FileRetrySettings
+from shipper.outputs.section import Common, FileBatchSettings, FileRetrySettings
 from shipper.profiles import PROFILES, Profile
 from shipper.record import Record
 
@@ -43,6 +44,7 @@ class Section(Common):
 
     type: Literal["jsonl"]
     retry: FileRetrySettings = Field(FileRetrySettings(), description="When to try again.")
+    batch: FileBatchSettings = Field(FileBatchSettings(), description="How much is written at a time.")
     path: str = Field(min_length=1, description="The file, or `-` for standard output.")
     profile: Literal["ecs", "native", "otel"] = Field("ecs", description="How records are written.")
     fsync: Literal["always", "never"] = Field("always", description="Whether lines count as delivered only when they are on the disk.")
@@ -64,9 +66,9 @@ class JsonLines:
         self._out = out
         self._open: set[_FileSender] = set()
 
-    def render(self, records: Sequence[Record], arrival: Arrival) -> list[bytes]:
+    def render(self, records: Sequence[Record], arrival: Arrival) -> Sequence[bytes]:
         """One JSON line for each record, with its LF."""
-        return self._profile.render(records, arrival.observed).splitlines(keepends=True)
+        return Lines(self._profile.render(records, arrival.observed), len(records))
 
     def sender(self) -> _FileSender | _StdoutSender:
         if self._section.path == "-":
@@ -108,7 +110,7 @@ class _FileSender:
         await asyncio.to_thread(self._end)
 
     async def send(self, payloads: Sequence[bytes]) -> None:
-        await asyncio.to_thread(self._write, b"".join(payloads))
+        await asyncio.to_thread(self._write, joined(payloads))
 
     def _begin(self) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -266,7 +268,7 @@ class _StdoutSender:
         return None
 
     async def send(self, payloads: Sequence[bytes]) -> None:
-        await asyncio.to_thread(self._write, b"".join(payloads))
+        await asyncio.to_thread(self._write, joined(payloads))
 
     def _write(self, lines: bytes) -> None:
         rest = memoryview(lines)

@@ -48,6 +48,13 @@ class BatchSettings(Part):
     size: Size = Field(4 << 20, ge=1024, description="Octets in one request at most; one record may be larger.")
 
 
+class FileBatchSettings(BatchSettings):
+    """How much is written at a time: each time the disk is waited for."""
+
+    records: int = Field(10_000, ge=1, le=100_000, description="Records in one write at most.")
+    size: Size = Field(4 << 20, ge=1024, description="Octets in one write at most; one record may be larger.")
+
+
 def _long_enough(value: SecretStr) -> SecretStr:
     if len(value.get_secret_value()) < KEY_LENGTH:
         raise PydanticCustomError("key", "must have {least} characters or more, as `openssl rand -hex 32` gives", {"least": KEY_LENGTH})
