@@ -288,6 +288,9 @@ def _twice_or_never(server: MailServer, found: Found) -> Iterator[Finding]:
                 f"The server writes no more to them since the facility was set; the newest is of {_day(newest)}. They hold what was before."
             )
             yield Finding("advice", "twice or never", what, why, (), place)
+        else:
+            why = "A facility takes the place of the log file: what syslog loses is nowhere else, and who reads files only never sees it."
+            yield Finding("advice", "twice or never", f"{service} goes to syslog only", why, (), place)
 
 
 def _alarms(server: MailServer) -> Iterator[Finding]:
@@ -317,32 +320,36 @@ def _alarms(server: MailServer) -> Iterator[Finding]:
 
 
 def _retention(server: MailServer, found: Found, outage: float) -> Iterator[Finding]:
-    """Logs of services are deleted by limits: whether they outlast an outage of whoever reads them."""
-    for service in sorted({log.family for log in found.of("service")}):
+    """Logs of services are deleted by limits: whether they outlast an outage of whoever reads them. Limits of time need no logs to be known."""
+    timed = {one for one in server.services for option in ("expirytime", "rollovertime") if server.is_set(f"logfile.{one}.{option}")}
+    for service in sorted({log.family for log in found.of("service")} | timed - {"*"}):
         if str(server.logfile(service, "syslogfacility").value) in events.FACILITIES:
             continue
-        files = server.logfile(service, "maxlogfiles"), server.logfile(service, "maxlogfilesize")
-        room = min(server.logfile(service, "maxlogsize").number, files[0].number * files[1].number)
-        expiry = server.logfile(service, "expirytime")
+        files, each, rollover, expiry = (
+            server.logfile(service, option) for option in ("maxlogfiles", "maxlogfilesize", "rollovertime", "expirytime")
+        )
+        room = min(server.logfile(service, "maxlogsize").number, files.number * each.number)
         rate = _rate(found.of("service", service))
-        lasts = min(expiry.number, room / rate if rate else expiry.number)
+        by_size = room / rate if rate else float("inf")
+        by_files = float(files.number * rollover.number)
+        lasts = min(expiry.number, by_files, by_size)
         if lasts >= outage:
             continue
-        by_time = lasts == expiry.number
-        setting = expiry if by_time else server.logfile(service, "maxlogsize")
-        why = (
-            f"{'It expires' if by_time else f'At {size_text(int(rate * 86400))} a day its {size_text(room)} are full'} after "
-            f"{_about(lasts)}, and an outage may last {_about(outage)}: what was not read by then is lost."
-        )
         needed = int(rate * outage * 2) or room
-        fix = (
-            (f"logfile.{service}.expirytime = {int(outage * 2)}",)
-            if by_time
-            else (
-                f"logfile.{service}.maxlogsize = {needed}",
-                f"logfile.{service}.maxlogfiles = {-(-needed // files[1].number)}",
+        if lasts == expiry.number:
+            setting, cause = expiry, "It expires"
+            fix: tuple[str, ...] = (f"logfile.{service}.expirytime = {int(outage * 2)}",)
+        elif lasts == by_files:
+            setting = rollover if rollover.place else files
+            cause = f"With a new one each {time_text(rollover.number)}, {files.number} files are full"
+            fix = (f"logfile.{service}.maxlogfiles = {-(-int(outage * 2) // rollover.number)}",)
+        else:
+            setting, cause = (
+                server.logfile(service, "maxlogsize"),
+                f"At {size_text(int(rate * 86400))} a day its {size_text(room)} are full",
             )
-        )
+            fix = (f"logfile.{service}.maxlogsize = {needed}", f"logfile.{service}.maxlogfiles = {-(-needed // each.number)}")
+        why = f"{cause} after {_about(lasts)}, and an outage may last {_about(outage)}: what was not read by then is lost."
         yield Finding("warning", "retention", f"The log of {service} lasts {_about(lasts)}", why, fix, _place(setting, found, "configutil"))
 
 

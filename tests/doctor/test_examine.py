@@ -100,6 +100,19 @@ def test_logs_that_are_gone_before_an_outage_is_over() -> None:
     assert the(short, "log of imap lasts 1 h").fix == ("logfile.imap.expirytime = 518400",)
 
 
+def test_retention_by_time_is_known_from_the_settings_alone() -> None:
+    """Without any logs to look at; also where the number of files ends it: three of six hours are gone after 18."""
+    assert the(report({"logfile.pop.expirytime": 3600}), "log of pop lasts 1 h").place == "by hand"
+    made = report({"logfile.pop.rollovertime": 21600, "logfile.pop.maxlogfiles": 3})
+    assert the(made, "log of pop lasts 18 h").fix == ("logfile.pop.maxlogfiles = 24",)
+    assert report({"logfile.pop.rollovertime": 86400, "logfile.pop.maxlogfiles": 3}).findings == []
+
+
+def test_a_service_that_only_syslog_has() -> None:
+    """It is said, as it is of the MTA; no line would change it but that without a facility."""
+    assert titles(report({"logfile.imap.syslogfacility": "local1"})) == ["imap goes to syslog only"]
+
+
 def test_a_service_on_syslog_whose_files_are_still_there() -> None:
     """The files hold what was before; nobody is told of retention or levels of files that are not written."""
     made = report({"logfile.imap.syslogfacility": "local1", "logfile.imap.loglevel": "Error"}, log("imap", 30 << 20, 9 * DAY))
