@@ -281,6 +281,13 @@ ERRORS: dict[str, ErrorKind] = {
         "Name another receiver, or keep the records of that input from that output by a route.",
         EX_CONFIG,
     ),
+    "C118": ErrorKind(
+        "A file of certificates cannot be used.",
+        "It cannot be read by this user, has no certificate or key in it, or certificate and key do not belong together. `check`, `run` and a "
+        "reload say the same; `check --no-env` does not look.",
+        "Look at the file that the message names: `openssl x509 -in FILE -noout -subject -enddate`, `openssl pkey -in FILE -noout`.",
+        EX_CONFIG,
+    ),
     "C151": ErrorKind(
         "Something has no effect.",
         "A route stands behind one that fits everything, or an output gets no records.",
@@ -322,6 +329,12 @@ ERRORS: dict[str, ErrorKind] = {
         "LOG_MESSAGES_SYSLOG and logfile.SERVICE.syslogfacility say what is for syslog outputs and what for log files; by default all is for files.",
         "Set what the message names under `mailserver`, or name the server's own files there; `takes: all` gives an output everything. "
         "`shipper routes CONFIG` shows what goes where, and which setting says so.",
+        EX_STRICT,
+    ),
+    "C158": ErrorKind(
+        "A directory is not there.",
+        "An output writes its files into a directory that somebody else has to make; until then its records wait.",
+        "Make it, for the service's user; under systemd with `LogsDirectory=` or tmpfiles.d.",
         EX_STRICT,
     ),
     "R501": ErrorKind(

@@ -25,12 +25,13 @@ def check(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings are errors.")] = False,
     show: Annotated[bool, typer.Option("--print", help="Print the effective configuration, without secrets.")] = False,
-    no_env: Annotated[bool, typer.Option("--no-env", help="Variables and files without a value are no errors.")] = False,
+    no_env: Annotated[bool, typer.Option("--no-env", help="Variables and files that are not there are no errors.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of a configuration, for editors.")] = False,
 ) -> None:
     """Check a configuration: all errors at once, each with file, line and column.
 
-    What `check` takes, `run` takes. Nothing is opened or connected to.
+    What `check` takes, `run` takes. Files of certificates are looked at, but
+    nothing is connected to.
 
     \b
     Examples:

@@ -318,7 +318,18 @@ class _Loading:
         for secret in secrets_in(model, node):
             self._hide(secret)
         article = "an" if kind.value[0] in "aeiou" else "a"
-        return validated(model, node, where, f"{article} '{kind.value}' {kinds.what}", self.problems)
+        section = validated(model, node, where, f"{article} '{kind.value}' {kinds.what}", self.problems)
+        if section is not None and not self.lenient:
+            self._on_disk(section, node, where)
+        return section
+
+    def _on_disk(self, section: BaseModel, node: Node, where: str) -> None:
+        """Files that a section names and that cannot be used: then it would not start. And directories that have to be made."""
+        for number, method in (("C118", "on_disk"), ("C158", "missing")):
+            for path, sentence in _all_said(section, method):
+                found = _at(node, *path)
+                place = found.place if found is not None else node.key
+                self.problems.append(Problem(number, f"{where}: {sentence}", place, warning=number == "C158"))
 
     def _doubts(self, config: Config, tree: Node) -> None:
         """Warnings: what works, and is probably not meant so."""
@@ -337,7 +348,7 @@ class _Loading:
         for room, sections in (("inputs", config.inputs), ("outputs", config.outputs)):
             for name, section in sections.items():
                 inner = _at(tree, room, name)
-                for path, doubt in _all_doubts(section):
+                for path, doubt in _all_said(section, "doubts"):
                     found = _at(tree, room, name, *path)
                     place = found.place if found is not None else config.places[f"{room}.{name}"]
                     self.problems.append(Problem("C154", f"{room[:-1]} '{name}': {doubt}", place, warning=True))
@@ -391,15 +402,15 @@ def _at(node: Node, *names: str) -> Node | None:
     return found
 
 
-def _all_doubts(section: BaseModel, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """(path of the option, sentence) of what a section, and those in it, have doubts about."""
-    doubts = getattr(section, "doubts", None)
-    for option, doubt in doubts() if doubts is not None else ():
-        yield (*path, option), doubt
+def _all_said(section: BaseModel, method: str, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(path of the option, sentence) of what a section, and those in it, say by this method of theirs."""
+    says = getattr(section, method, None)
+    for option, sentence in says() if says is not None else ():
+        yield (*path, option), sentence
     for name, info in type(section).model_fields.items():
         inner = getattr(section, name)
         if isinstance(inner, BaseModel):
-            yield from _all_doubts(inner, (*path, info.alias or name))
+            yield from _all_said(inner, method, (*path, info.alias or name))
 
 
 def _secret_paths(section: BaseModel) -> list[tuple[str, ...]]:

@@ -30,6 +30,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from shipper import __version__
+from shipper.certificates import Named, wrong
 from shipper.config.units import Part
 from shipper.outputs.base import TooLarge, Unavailable
 from shipper.screen import escaped
@@ -98,6 +99,11 @@ class TlsSettings(Part):
         """(option, what `check` says of it) of settings that work, but hardly as they are meant."""
         if not self.verify:
             yield "verify", "whoever answers gets the records: certificates are not checked"
+
+    def on_disk(self) -> Iterator[tuple[str, str]]:
+        """(option, what `check` says of it) of files that cannot be used."""
+        ca_file, cert_file, key_file = (str(path or "") for path in (self.ca_file, self.cert_file, self.key_file))
+        yield from wrong(trusted=Named("ca_file", ca_file), own=Named("cert_file", cert_file), key=Named("key_file", key_file))
 
     def warn(self, name: str) -> None:
         """Says at the start what is not safe."""

@@ -17,7 +17,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 from zlib import crc32
@@ -30,7 +30,7 @@ from shipper.config.units import Duration, Size
 from shipper.intents import About, Stretch
 from shipper.lines import Lines, joined
 from shipper.outputs.base import Limits, Unavailable
-from shipper.outputs.section import Common, FileBatchSettings, FileRetrySettings
+from shipper.outputs.section import Common, FileBatchSettings, FileRetrySettings, no_directory
 from shipper.profiles import PROFILES, Profile
 from shipper.record import Record
 
@@ -52,6 +52,11 @@ class Section(Common):
     rotate_size: Size | None = Field(None, gt=0, description="Begin a new file before this one would become larger.")
     rotate_age: Duration | None = Field(None, gt=0, description="Begin a new file when this one is older.")
     keep: int = Field(10, ge=1, description="How many rotated files stay; older ones are deleted.")
+
+    def missing(self) -> Iterator[tuple[str, str]]:
+        """(option, what `check` says of it) of directories that are not there."""
+        if self.path != "-":
+            yield from no_directory("path", Path(self.path).absolute().parent)
 
 
 class JsonLines:

@@ -32,6 +32,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Literal
 from zlib import crc32
 
@@ -60,7 +61,7 @@ from shipper.mailserver.settings import MailServer
 from shipper.outputs import base
 from shipper.outputs.base import Refused, Unavailable
 from shipper.outputs.jsonl import whole_lines
-from shipper.outputs.section import Common, FileRetrySettings
+from shipper.outputs.section import Common, FileRetrySettings, no_directory
 from shipper.profiles import PROFILES
 from shipper.profiles.server_text import USUAL, lines
 from shipper.record import Record
@@ -105,6 +106,11 @@ class Section(Common):
         """What holds for a family: what the section says, else the server's settings."""
         given = {name: value for name in OPTIONS if (value := getattr(self, name)) is not None}
         return limits_of(family, server)._replace(**given)
+
+    def missing(self) -> Iterator[tuple[str, str]]:
+        """(option, what `check` says of it) of directories that are not there."""
+        if self.directory:
+            yield from no_directory("directory", Path(self.directory).absolute())
 
     def lacks(self, server: MailServer) -> Iterator[str]:
         """What neither the section nor the server's settings say."""

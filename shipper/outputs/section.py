@@ -4,6 +4,7 @@ again, and what it does not get of personal data."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
@@ -12,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from shipper.config.units import Duration, Part, Size
 from shipper.redact import IpMethod, Method, Redaction
 from shipper.router import Role, Takes
+from shipper.screen import escaped
 
 KEY_LENGTH = 32
 """Characters that the key of pseudonyms has at least: as many octets as the hash, were they drawn from all."""
@@ -120,3 +122,12 @@ class Common(Part):
     buffer: BufferSettings = Field(BufferSettings(), description="What waits for the receiver.")
     retry: RetrySettings = Field(RetrySettings(), description="When to try again.")
     batch: BatchSettings = Field(BatchSettings(), description="How much is sent at a time.")
+
+
+def no_directory(option: str, directory: Path) -> Iterator[tuple[str, str]]:
+    """(option, what `check` says) when a directory for files is none."""
+    if not directory.is_dir():
+        yield (
+            option,
+            f"'{escaped(str(directory))}' is {'no directory' if directory.exists() else 'not there'}: nothing can be written until it is made",
+        )

@@ -33,6 +33,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from shipper.batch import Arrival
+from shipper.certificates import Named, wrong
 from shipper.config.units import Duration, Part, Size
 from shipper.events import FACILITIES
 from shipper.outputs.base import Limits, Refused, Unavailable
@@ -56,6 +57,10 @@ class TlsSettings(Part):
     certificate: str = Field("", description="File with our own certificate and its chain, for a receiver that wants one.")
     key: str = Field("", description="File with its key; empty: it is in the same file.")
     name: str = Field("", description="The receiver's name in its certificate; empty: `host`.")
+
+    def on_disk(self) -> Iterator[tuple[str, str]]:
+        """(option, what `check` says of it) of files that cannot be used."""
+        yield from wrong(trusted=Named("ca", self.ca), own=Named("certificate", self.certificate), key=Named("key", self.key))
 
 
 class Section(Common):

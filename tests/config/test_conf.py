@@ -39,10 +39,12 @@ SECTIONS = [
 
 @pytest.mark.parametrize("path", sorted(CONF.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_example_loads_without_a_warning(path: Path) -> None:
-    """With the environment that it needs; without one, `--no-env` finds nothing wrong; editors find nothing wrong either."""
+    """With the environment that it needs, but for files and directories that this machine does not have; without one, `--no-env` finds nothing
+    wrong; editors find nothing wrong either."""
     loaded = load(path, ENVIRONMENT)
-    assert loaded.config, "\n".join(text(problem, loaded.sources) for problem in loaded.problems)
-    assert not [problem for problem in loaded.problems if problem.number != "C152"]
+    wrong = [problem for problem in loaded.problems if problem.number not in ("C118", "C152", "C158")]
+    assert not wrong, "\n".join(text(problem, loaded.sources) for problem in wrong)
+    assert load(path, ENVIRONMENT, lenient=True).config
     assert not load(path, {}, lenient=True).problems
     jsonschema.Draft202012Validator(schema()).validate(yaml.load(path.read_text(), Loader=yaml.SafeLoader))
 
@@ -113,7 +115,7 @@ def test_real_sections_have_doubts(tmp_path: Path) -> None:
         "inputs:\n  a:\n    type: syslog\n    listen: [tls://127.0.0.1:6514]\n    tls: {certificate: a, key: b, clients: anon}\n"
         "outputs:\n  b:\n    type: elasticsearch\n    url: https://example.com\n    tls:\n      verify: no\n  c: {type: syslog, takes: all}\n"
     )
-    loaded = load(path, {})
+    loaded = load(path, {}, lenient=True)
     assert loaded.config
     assert [(problem.number, problem.place.line, problem.place.column) for problem in loaded.problems] == [
         ("C154", 5, 44),
@@ -125,7 +127,7 @@ def test_real_sections_have_doubts(tmp_path: Path) -> None:
 def test_the_tests_of_the_examples_pass() -> None:
     """`shipper test conf/tests --config conf/NAME.yaml`, for each file of tests."""
     for path in sorted((CONF / "tests").glob("*.yaml")):
-        config = load(CONF / path.name, ENVIRONMENT).config
+        config = load(CONF / path.name, ENVIRONMENT, lenient=True).config
         assert config
         trial = run(path, config)
         assert trial.count and not trial.problems, "\n".join(text(problem, trial.sources) for problem in trial.problems)

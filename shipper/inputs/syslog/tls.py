@@ -23,6 +23,7 @@ from typing import Any, Literal, Self
 from loguru import logger
 from pydantic import Field, field_validator, model_validator
 
+from shipper.certificates import Named, wrong
 from shipper.config.units import Part, Texts
 from shipper.errors import Failure
 
@@ -50,6 +51,15 @@ class Tls(Part):
         """(option, what `check` says of it) of settings that work, but hardly as they are meant."""
         if self.clients == "anon":
             yield "clients", "anybody may send: with `clients: anon` nobody knows who does"
+
+    def on_disk(self) -> Iterator[tuple[str, str]]:
+        """(option, what `check` says of it) of files that cannot be used."""
+        yield from wrong(
+            trusted=Named("client_ca", self.client_ca),
+            own=Named("certificate", self.certificate),
+            key=Named("key", self.key),
+            revoked=Named("crl", self.crl),
+        )
 
     @field_validator("permitted")
     @classmethod
