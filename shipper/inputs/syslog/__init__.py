@@ -21,6 +21,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from shipper import compiled
 from shipper.batch import Arrival, Batch, Receipt
 from shipper.config.units import Duration, Size, Texts
 from shipper.inputs.base import LINGER_RECORDS, Deliver, Places, Reading
@@ -93,6 +94,7 @@ class Syslog:
         self._addresses = [parse(text) for text in section.listen]
         log = reading.log()
         self._zone = log.clock.zone
+        self._twin = compiled.find().module
         self._reader = Reader(log, raw=reading.raw)
         self._sockets: dict[Address, socket.socket] = {}
         self._shared: set[Address] = set()
@@ -131,10 +133,18 @@ class Syslog:
             self.close()
             raise
 
+    def give(self, user: int, group: int) -> None:
+        """Gives Unix sockets to the user that root becomes, so that they can be removed in the end."""
+        for address in self._sockets:
+            if address.protocol == "unix":
+                os.chown(address.host, user, group, follow_symlinks=False)
+
     def close(self) -> None:
-        """Closes the sockets. That of Unix stays on the disk, where the next input replaces it."""
-        for sock in self._sockets.values():
+        """Closes the sockets. Those of Unix go from the disk, where that is allowed and no other input has them too."""
+        for address, sock in self._sockets.items():
             sock.close()
+            if address.protocol == "unix":
+                remove_stale(address.host)
         self._sockets = {}
 
     @property
@@ -160,6 +170,9 @@ class Syslog:
                 datagrams.look(asyncio.get_running_loop().time())
             self._connections.empty()
             await self._deliver(inbox, deliver)
+        except asyncio.CancelledError:
+            self._give_up(inbox)
+            raise
         finally:
             for each in self._listening:
                 each.stop()
@@ -181,9 +194,9 @@ class Syslog:
         self._listening = []
         for address, sock in self._sockets.items():
             if address.protocol in ("udp", "unix"):
-                self._listening.append(
-                    Datagrams(address, sock, inbox, self.counts, senders, self._section.max_message, shared=address in self._shared)
-                )
+                shared = address in self._shared
+                limit = self._section.max_message
+                self._listening.append(Datagrams(address, sock, inbox, self.counts, senders, limit, shared=shared, twin=self._twin))
             else:
                 certificates = self._certificates if address.protocol == "tls" else None
                 self._listening.append(Listener(address, sock, inbox, self.counts, senders, self._connections, certificates))
@@ -201,8 +214,24 @@ class Syslog:
             now = time.time_ns()
             said = {index - start: error for index, error in wrong.items() if start <= index < end}
             records = self._read(messages[start:end], peers[start:end], said, now)
-            await deliver(Batch(records, Arrival(self.name, now), Receipt(partial(self._settled, len(records)))))
+            try:
+                await deliver(Batch(records, Arrival(self.name, now), Receipt(partial(self._settled, len(records)))))
+            except asyncio.CancelledError:
+                self.counts.lost += len(messages[end:])
+                raise
         inbox.reopen()
+
+    def _give_up(self, inbox: Inbox) -> None:
+        """The end, before the outputs had room: what has arrived is read, to say how much is lost."""
+        for each in self._listening:
+            each.stop()
+        for datagrams in self._datagrams():
+            datagrams.empty()
+            datagrams.look(asyncio.get_running_loop().time())
+        self._connections.empty()
+        self.counts.lost += len(inbox.messages)
+        if self.counts.lost:
+            logger.warning("input '{}': {} messages are lost, no output had room for them before the end", self.name, self.counts.lost)
 
     def _read(self, messages: Sequence[bytes], peers: Sequence[str], wrong: dict[int, str], now: int) -> list[Record]:
         received = datetime.fromtimestamp(now // 1_000_000_000, self._zone).date()

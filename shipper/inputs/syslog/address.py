@@ -94,11 +94,7 @@ def bound(address: Address, made: socket.socket) -> Address:
 
 
 def _unix(path: str, mode: int, receive_buffer: int) -> socket.socket:
-    try:
-        if stat.S_ISSOCK(os.lstat(path).st_mode) and not _answers(path):
-            os.unlink(path)
-    except FileNotFoundError:
-        pass
+    remove_stale(path)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         _set_buffer(made, receive_buffer, Address("unix", path))
@@ -113,6 +109,15 @@ def _unix(path: str, mode: int, receive_buffer: int) -> socket.socket:
         made.close()
         raise
     return made
+
+
+def remove_stale(path: str) -> None:
+    """Unlinks a socket that nobody listens on, if we may."""
+    try:
+        if stat.S_ISSOCK(os.lstat(path).st_mode) and not _answers(path):
+            os.unlink(path)
+    except OSError:
+        pass
 
 
 def _answers(path: str) -> bool:

@@ -3,6 +3,8 @@
 A datagram is a message. One without octets is counted and is none; one longer than `max_message` is cut and says so. What the kernel dropped
 because we did not read fast enough is asked of it now and then: a count, and a line in our log when it begins and when it is over.
 
+With the compiled twin one call of the system takes many datagrams; what is made of them is the same.
+
 A wake-up costs as much as some datagrams, so a socket that was emptied is left alone for two milliseconds: at 30,000 a second that makes 60
 datagrams of each wake-up.
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 from loguru import logger
 
@@ -23,12 +26,15 @@ AT_ONCE = 256
 _REST_SECONDS = 0.002
 _LARGEST = 65536
 """More than a UDP datagram can be long, so that the kernel never cuts one."""
+_FEW = 3
+"""Octets of a datagram that may be an empty one, with the end of a line that is none."""
 _QUIET_SECONDS = 60
 """Without a drop for so long, it is over."""
 
 
 class Datagrams:
-    """One socket of datagrams. `sock` is bound and does not block; it stays open. `shared`: another input counts what it has dropped so far."""
+    """One socket of datagrams. `sock` is bound and does not block; it stays open. `shared`: another input counts what it has dropped so far;
+    `twin`: the module that `compiled.find` found, or None."""
 
     def __init__(
         self,
@@ -40,6 +46,7 @@ class Datagrams:
         max_message: int,
         *,
         shared: bool = False,
+        twin: Any = None,
     ) -> None:
         self.address = bound(address, sock)
         self._sock = sock
@@ -49,6 +56,7 @@ class Datagrams:
         self._max = max_message
         self._size = max(_LARGEST, max_message + 1)
         self._local = address.protocol == "unix"
+        self._drain = twin and twin.Drain(self._size, AT_ONCE, None if self._local else _name)
         self._running = False
         self._watching = False
         held = kernel(sock)
@@ -119,27 +127,59 @@ class Datagrams:
 
     def _read(self, most: int) -> bool:
         """Reads so many datagrams at most; whether there were that many."""
-        receive, size, counts = self._sock.recvfrom, self._size, self._counts
-        messages, peers, limit, local = self._inbox.messages, self._inbox.peers, self._max, self._local
-        allowed = self._senders.allowed if self._senders.some else None
-        for _ in range(most):
-            try:
+        try:
+            messages, peers, odd = self._drain.read(self._sock.fileno(), most, self._max) if self._drain else self._received(most)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as problem:  # an ICMP answer to something this socket never sent, or no memory: the next read tells
+            logger.debug("{}: {}", self.address, problem)
+            return False
+        inbox, senders = self._inbox, self._senders
+        if odd or (senders.some and not self._local and not all(map(senders.allowed, dict.fromkeys(peers)))):
+            for message, peer in zip(messages, peers, strict=True):
+                self._one(message, peer)
+        else:
+            inbox.messages += messages
+            inbox.peers += peers
+        return len(messages) == most
+
+    def _one(self, message: bytes, peer: str) -> None:
+        """Takes one datagram, by the rules."""
+        counts, limit = self._counts, self._max
+        if not self._local and not self._senders.allowed(peer):
+            counts.denied += 1
+        elif len(message) > limit:
+            counts.truncated += 1
+            of = "" if self._local else f" of {len(message)},"  # the kernel does not say how long one was that is longer than we asked for
+            self._inbox.add(message[:limit], peer, f"datagram{of} cut after {limit} octets")
+        elif len(message) > _FEW or message.strip(b"\r\n\0"):
+            self._inbox.add(message, peer)
+        else:
+            counts.empty += 1
+
+    def _received(self, most: int) -> tuple[list[bytes], list[str], bool]:
+        """What the compiled twin's `Drain.read` gives, without it: datagrams, their senders, and whether one of them is a case for `_one`. Raises
+        OSError when there are none."""
+        receive, size, limit, local = self._sock.recvfrom, self._size, self._max, self._local
+        messages: list[bytes] = []
+        peers: list[str] = []
+        odd = False
+        try:
+            for _ in range(most):
                 message, sender = receive(size)
-            except (BlockingIOError, InterruptedError):
-                return False
-            except OSError as problem:  # an ICMP answer to something this socket never sent, or no memory: the next read tells
-                logger.debug("{}: {}", self.address, problem)
-                return False
-            peer = "" if local else sender[0]
-            if allowed is not None and not local and not allowed(peer):
-                counts.denied += 1
-            elif len(message) > limit:
-                counts.truncated += 1
-                of = "" if local else f" of {len(message)},"  # the kernel does not say how long one was that is longer than we asked for
-                self._inbox.add(message[:limit], peer, f"datagram{of} cut after {limit} octets")
-            elif len(message) > 3 or message.strip(b"\r\n\0"):
                 messages.append(message)
-                peers.append(peer)
-            else:
-                counts.empty += 1
-        return True
+                peers.append("" if local else sender[0])
+                if not _FEW < len(message) <= limit:
+                    odd = True
+        except OSError:
+            if not messages:
+                raise
+        return messages, peers, odd
+
+
+def _name(address: bytes, interface: int) -> str:
+    """A sender's address, as Python has it."""
+    if len(address) == 4:
+        return socket.inet_ntop(socket.AF_INET, address)
+    text = socket.inet_ntop(socket.AF_INET6, address)
+    return socket.getnameinfo((text, 0, 0, interface), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0] if interface else text

@@ -1,0 +1,97 @@
+"""Datagrams taken by the compiled twin are the same as by Python: octets, senders, counts, what is said of long ones."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shipper import compiled
+from shipper.inputs.syslog.address import Address, bind
+from shipper.inputs.syslog.counts import Counts
+from shipper.inputs.syslog.datagrams import Datagrams
+from shipper.inputs.syslog.inbox import Inbox
+from shipper.inputs.syslog.senders import Senders
+
+MODULE, WHY = compiled.find()
+pytestmark = pytest.mark.skipif(MODULE is None, reason=f"no compiled twin: {WHY}")
+
+LIMIT = 600
+
+
+def read(address: Address, sent: list[bytes], senders: list[str], allow: str, twin: Any) -> tuple[object, ...]:
+    """What an inbox has, and what is counted, when these were sent to a socket by senders at these addresses, in turn."""
+    sock = bind(address, receive_buffer=1 << 20, mode=0o600)
+    inbox, counts = Inbox(), Counts()
+    allowed = Senders([ip_network(allow)] if allow else [])
+    datagrams = Datagrams(address, sock, inbox, counts, allowed, LIMIT, twin=twin)
+    family = sock.family
+    with sock:
+        made = []
+        for sender in senders:
+            made.append(socket.socket(family, socket.SOCK_DGRAM))
+            if sender:
+                made[-1].bind((sender, 0))
+        for number, octets in enumerate(sent):
+            made[number % len(made)].sendto(octets, sock.getsockname())
+        for each in made:
+            each.close()
+
+        async def empty() -> None:
+            datagrams.empty()
+
+        asyncio.run(empty())
+    return inbox.messages, inbox.peers, inbox.wrong, counts
+
+
+def messages(seed: int) -> list[bytes]:
+    """Datagrams of all lengths around those that matter."""
+    rng = random.Random(seed)
+    lengths = (0, 1, 2, 3, 4, 50, 300, LIMIT - 1, LIMIT, LIMIT + 1, 9000)
+    some = [rng.randbytes(rng.choice(lengths)) for _ in range(300)]
+    return (
+        [*some, b"", b"\r\n", b"\0", b"\n\n\n", b"   ", b"abc", b"\r\n\0\n"]
+        if seed % 2
+        else [b"<22>Aug 30 16:53:05 mail imta[411]: text"] * 300
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("allow", ["", "127.0.0.2/32", "127.0.0.0/8"])
+def test_udp_is_the_same(seed: int, allow: str) -> None:
+    """From senders that may send and others."""
+    address = Address("udp", "127.0.0.1")
+    sent, senders = messages(seed), ["127.0.0.2", "127.0.0.3"]
+    assert read(address, sent, senders, allow, MODULE) == read(address, sent, senders, allow, None)
+
+
+def test_ipv6_is_the_same() -> None:
+    """Addresses are written as Python writes them."""
+    address = Address("udp", "::1")
+    try:
+        bind(address, receive_buffer=4096, mode=0).close()
+    except Exception:
+        pytest.skip("no IPv6 here")
+    assert read(address, messages(1), ["::1"], "", MODULE) == read(address, messages(1), ["::1"], "", None)
+
+
+@pytest.mark.parametrize("packed, interface", [("::1.2.3.4", 0), ("::ffff:1.2.3.4", 0), ("2001:db8:0:0:1::1", 0), ("fe80::1", 1)])
+def test_a_name_is_what_python_says(packed: str, interface: int) -> None:
+    """Also of an address that names its interface."""
+    from shipper.inputs.syslog.datagrams import _name
+
+    wanted = socket.getnameinfo((packed, 1, 0, interface), socket.NI_NUMERICHOST)[0]
+    assert _name(socket.inet_pton(socket.AF_INET6, packed), interface) == wanted
+
+
+def test_unix_is_the_same(tmp_path: Path) -> None:
+    """Programs of this machine have no address, and a queue for few."""
+    sent = [b"<22>Aug 30 16:53:05 mail imta[411]: text", b"", b"\0", b"abc", b"x" * LIMIT, b"x" * (LIMIT + 1), b"x" * 70000]
+    found = [read(Address("unix", str(tmp_path / name)), sent, [""], "", twin) for name, twin in (("a", MODULE), ("b", None))]
+    assert found[0] == found[1]
+    assert set(found[0][1]) == {""}  # type: ignore[call-overload]
