@@ -78,7 +78,7 @@ def routes(
         _table(heads, cells, heads.index(_BY))
     else:
         sys.stdout.write(_aligned([heads, *cells]))
-    for rule in {rule.number: rule for row in rows for rule in row.before}.values():
+    for _, rule in sorted({rule.number: rule for row in rows for rule in row.before}.items()):
         sys.stdout.write(f"route {rule.number}: {escaped(_route(rule))}\n")
 
 

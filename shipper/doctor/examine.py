@@ -267,7 +267,10 @@ def _twice_or_never(server: MailServer, found: Found) -> Iterator[Finding]:
         setting = server.option(option)
         place = _place(setting, found, "option_file")
         if setting.number > 0 and (option == MESSAGES or server.is_set(CONNECTIONS)):
-            why = "Who reads the files and receives the syslog has each of them twice. shipper knows the copy by its id, and delivers it once."
+            why = (
+                "Who reads the files and receives the syslog has each of them twice. "
+                "shipper knows the copy by what stands in the line, and delivers it once."
+            )
             yield Finding("advice", "twice or never", f"{name} go to syslog and to log files", why, (), place)
         elif setting.number < 0 and (option == MESSAGES or server.is_set(CONNECTIONS)):
             why = (
