@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import conversion, corpus, following, peers, report, udp
+from bench import conversion, corpus, following, peers, report, size, udp
 from bench.measure import Failed
 from bench.report import Row, megabytes, number, ratio
 
@@ -43,7 +43,7 @@ class Sizes(NamedTuple):
 
 
 SMALL = Sizes(2_000, 2_000, 1, 2_000, 0.2, 2, 1 << 20, 2_000, 1_000, False)
-USUAL = Sizes(200_000, 400_000, 2, 100_000, 1.0, 6, 200_000_000, 200_000, 200_000, False)
+USUAL = Sizes(200_000, 400_000, 2, 100_000, 1.5, 6, 200_000_000, 200_000, 200_000, False)
 FULL = Sizes(1_000_000, 1_000_000, 3, 1_000_000, 3.0, 7, 2_000_000_000, 1_000_000, 1_000_000, True)
 
 
@@ -51,9 +51,15 @@ class Bench:
     """One run of the benchmark: its logs, sizes and peers, and a method for each table."""
 
     def __init__(
-        self, sizes: Sizes, logs: dict[str, tuple[Path, int]], found: Sequence[peers.Peer], document: report.Document, scratch: Path
+        self,
+        sizes: Sizes,
+        logs: dict[str, tuple[Path, int]],
+        found: Sequence[peers.Peer],
+        missing: list[str],
+        document: report.Document,
+        scratch: Path,
     ) -> None:
-        self.sizes, self.logs, self.found, self.document, self.scratch = sizes, logs, found, document, scratch
+        self.sizes, self.logs, self.found, self.missing, self.document, self.scratch = sizes, logs, found, missing, document, scratch
         self.all = os.sched_getaffinity(0)
         self.one = {max(self.all)}
         self._alone: dict[str, list[Row]] = {}
@@ -68,16 +74,25 @@ class Bench:
             "udp": self.udp,
             "memory": self.memory,
             "linear": self.linear,
+            "start": self.start,
+            "idle": self.idle,
         }
         for name in names:
             jobs[name]()
+
+    def give_up(self, name: str, job: str, failure: Failed) -> None:
+        """A peer that fails is left out, and named. We must not fail. Raises Failed."""
+        if name.startswith("shipper"):
+            raise failure
+        self.missing.append(f"{name}: {job}, it failed")
+        print(f"bench: {job}: {failure}", file=sys.stderr)
 
     def convert(self) -> None:
         """A log to JSON, on one CPU."""
         for kind, title in KINDS.items():
             log, lines = self.logs[kind]
             rows = conversion.race(
-                title, conversion.field(kind, self.found), log, lines, self.sizes.runs, self._apart(self.one), self.scratch
+                title, conversion.field(kind, self.found), log, lines, self.sizes.runs, self._apart(self.one), self.scratch, self.give_up
             )
             self._alone[kind] = rows
             caption = f"{KINDS[kind]} → JSON: {lines:,} lines of {log.stat().st_size / lines:.0f} bytes, one CPU."
@@ -92,7 +107,7 @@ class Bench:
             many = corpus.repeated(log, self.scratch / "many", 2)
             field = [one for one in conversion.field(kind, self.found) if one.share]
             alone = {row.name: row for row in self._alone.get(kind, [])}
-            rows = conversion.race(f"{title}, all CPUs", field, many, 2 * lines, self.sizes.runs, self.all, self.scratch)
+            rows = conversion.race(f"{title}, all CPUs", field, many, 2 * lines, self.sizes.runs, self.all, self.scratch, self.give_up)
             many.unlink()
             table = [
                 (
@@ -112,7 +127,15 @@ class Bench:
         """A .gz to JSON, on one CPU; what unpacks is on it, too."""
         log, lines = self.logs["mta"]
         rows = conversion.race(
-            "archive", conversion.field_of_archives("mta", self.found), log, lines, self.sizes.runs, self.one, self.scratch, packed=True
+            "archive",
+            conversion.field_of_archives("mta", self.found),
+            log,
+            lines,
+            self.sizes.runs,
+            self.one,
+            self.scratch,
+            self.give_up,
+            packed=True,
         )
         self.document.add("archive", f"MTA log.gz → JSON: {lines:,} lines, one CPU for all that takes part.", *_race(rows))
 
@@ -133,7 +156,10 @@ class Bench:
         rows = []
         for one in field:
             report.progress(f"{title}: {one.name}")
-            rows.append(following.follow(one, many, followed, self._apart(self.one), self.scratch, sink=sink))
+            try:
+                rows.append(following.follow(one, many, followed, self._apart(self.one), self.scratch, sink=sink))
+            except Failed as failure:
+                self.give_up(one.name, title, failure)
         many.unlink()
         heads = ("", "records/s", "CPU µs/record", "CPU, shipper = 1", "MB", "how")
         table = [
@@ -156,22 +182,24 @@ class Bench:
         if self.sizes.others:
             kinds["messages of another program"] = [udp.OTHER]
         for title, bodies in kinds.items():
-            found = [
-                udp.measure(one, bodies, self.sizes.seconds, self.sizes.steps, self._apart(self.one), self.scratch)
-                for one in udp.receivers(self.found)
-            ]
+            found = []
+            for one in udp.receivers(self.found):
+                try:
+                    found.append(udp.measure(one, bodies, self.sizes.seconds, self.sizes.steps, self._apart(self.one), self.scratch))
+                except Failed as failure:
+                    self.give_up(one.name, "UDP", failure)
             first = found[0].best
             reference = first.cpu / first.sent if first else 0.0
             table = [
                 (
-                    one.name,
-                    f"{'≥ ' if one.limited else ''}{one.best.rate:,.0f}" if one.best else report.NONE,
-                    number(one.best.cpu / one.best.sent * 1e6, ".2f") if one.best else report.NONE,
-                    ratio(one.best.cpu / one.best.sent, reference) if one.best else report.NONE,
-                    megabytes(one.rss),
-                    one.how,
+                    each.name,
+                    f"{'≥ ' if each.limited else ''}{each.best.rate:,.0f}" if each.best else report.NONE,
+                    number(each.best.cpu / each.best.sent * 1e6, ".2f") if each.best else report.NONE,
+                    ratio(each.best.cpu / each.best.sent, reference) if each.best else report.NONE,
+                    megabytes(each.rss),
+                    each.how,
                 )
-                for one in found
+                for each in found
             ]
             heads = ("", "datagrams/s without loss", "CPU µs/datagram", "CPU, shipper = 1", "MB", "how")
             size = sum(map(len, bodies)) // len(bodies)
@@ -191,6 +219,24 @@ class Bench:
             many.unlink()
             table.append((f"run, {count:,} records waiting for a dead receiver", megabytes(found.rss), f"{found.wall:,.1f}"))
         self.document.add("memory", "Memory of all processes of a run together.", ("", "MB at most", "seconds"), table)
+
+    def start(self) -> None:
+        """Commands with next to nothing to do."""
+        table = [
+            (name, f"{cost.wall * 1e3:.0f}", f"{cost.cpu * 1e3:.0f}", megabytes(cost.rss))
+            for name, cost in size.starts(self.logs["mta"][0], self.one, self.scratch)
+        ]
+        self.document.add("start", f"Best of {size.RUNS} starts.", ("", "ms", "CPU ms", "MB"), table)
+
+    def idle(self) -> None:
+        """The service with nothing to do."""
+        log, lines = self.logs["mta"]
+        table = [
+            (f"{kind}, {when}", megabytes(held.resident), megabytes(held.share))
+            for kind, before, after in size.idle(log, lines, self.one, self.scratch)
+            for when, held in (("before any record", before), (f"after {lines:,} records", after))
+        ]
+        self.document.add("idle", "One input, one output.", ("", "resident, MB", "share (PSS), MB"), table)
 
     def linear(self) -> None:
         """Twice the lines, twice the time."""
@@ -231,7 +277,7 @@ def _race(rows: Sequence[Row]) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     ]
 
 
-JOBS = ("convert", "cores", "archive", "tail", "otlp", "udp", "memory", "linear")
+JOBS = ("convert", "cores", "archive", "tail", "otlp", "udp", "memory", "linear", "start", "idle")
 
 
 def main() -> None:
@@ -254,8 +300,15 @@ def main() -> None:
     )
     found, missing = ([], ["peers, as asked"]) if options.no_peers else peers.installed()
     available = os.sched_getaffinity(0)
+    if len(available) < 2:
+        missing.append("all CPUs: there is one")
     document = report.Document()
-    document.add("machine", "", ("", "measured"), report.surroundings(str(sizes), found, missing))
+    load = os.getloadavg()[0]
+
+    def surroundings(missing: Sequence[str]) -> list[tuple[str, str]]:
+        return report.surroundings(str(sizes), found, missing, load, len(available))
+
+    print(report.table(("", "measured"), surroundings(missing)), flush=True)
     with tempfile.TemporaryDirectory(prefix="shipper-bench-") as name:
         scratch = Path(name)
         report.progress("generating logs")
@@ -265,10 +318,11 @@ def main() -> None:
         for kind in KINDS:
             log = scratch / f"{kind}-cut.log"
             logs[kind] = log, corpus.cut(own[kind] or made[kind], log, sizes.lines)
-        bench = Bench(sizes, logs, found, document, scratch)
+        bench = Bench(sizes, logs, found, missing, document, scratch)
         for job in options.only:
             os.sched_setaffinity(0, available)
             bench.run([job])
+    document.add("machine", "", ("", "measured"), surroundings(missing))
     document.save(PAGE, options.output)
 
 

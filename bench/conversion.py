@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench import corpus, report
-from bench.measure import POLL, Child, Cost, Count, best, to_the_end, until_written
+from bench.measure import POLL, Child, Cost, Count, Failed, best, to_the_end, until_written
 from bench.peers import Job, Peer
 from bench.report import Row
 from shipper import compiled
@@ -21,6 +21,8 @@ UNREAD = (b'"kind":"unparsed"', b'"kind":"text"')
 """What a record of ours has, in any profile, whose line could not be read."""
 
 UNPACKS = {"rsyslogd": "zcat into a file that imfile follows", "syslog-ng": "zcat piped into stdin()", "otelcol": "compression: gzip"}
+GiveUp = Callable[[str, str, Failed], None]
+"""Is told who failed at what, and how; raises it where that must not be."""
 
 
 class Contender(NamedTuple):
@@ -108,7 +110,16 @@ def share_read(output: Path, lines: int) -> float:
 
 
 def race(
-    title: str, field: Sequence[Contender], log: Path, lines: int, runs: int, cpus: set[int], scratch: Path, *, packed: bool = False
+    title: str,
+    field: Sequence[Contender],
+    log: Path,
+    lines: int,
+    runs: int,
+    cpus: set[int],
+    scratch: Path,
+    give_up: GiveUp,
+    *,
+    packed: bool = False,
 ) -> list[Row]:
     """All contenders on one log, in turns, so that a slow minute of the machine hits all of them. Each reads one line as well, in every turn: that
     is its start."""
@@ -129,19 +140,30 @@ def race(
     costs: dict[str, list[Cost]] = {contender.name: [] for contender in field}
     starts: dict[str, list[Cost]] = {contender.name: [] for contender in field}
     shares: dict[str, float] = {}
+    lost: set[str] = set()
     for turn in range(runs):
         for contender in field:
+            if contender.name in lost:
+                continue
             report.progress(f"{title}, run {turn + 1} of {runs}: {contender.name}")
             state, count = folder / f"{turn}-{contender.name}", max(1, lines // contender.part)
-            starts[contender.name].append(contender.run(piece(1), output, state.with_name(state.name + "-start"), 1, cpus))
-            output.unlink()
-            costs[contender.name].append(contender.run(piece(count), output, state, count, cpus))
+            try:
+                start = contender.run(piece(1), output, state.with_name(state.name + "-start"), 1, cpus)
+                output.unlink()
+                costs[contender.name].append(contender.run(piece(count), output, state, count, cpus))
+            except Failed as failure:
+                give_up(contender.name, title, failure)
+                lost.add(contender.name)
+                continue
+            starts[contender.name].append(start)
             if contender.share and not turn:
                 shares[contender.name] = contender.share(output, count)
             output.unlink()
     corpus.remove(folder)
     rows = []
     for one in field:
+        if one.name in lost:
+            continue
         start = best(starts[one.name])
         rows.append(Row(one.name, one.how, max(1, lines // one.part), best(costs[one.name]).without(start), start, shares.get(one.name)))
     return rows

@@ -139,14 +139,14 @@ def waiting(log: Path, count: int, cpus: set[int], scratch: Path) -> Cost:
     """Reads a log of so many lines for an OTLP receiver that is not there, until all of them wait. Raises Failed."""
     report.progress(f"{count:,} records for a receiver that is not there")
     folder = Path(tempfile.mkdtemp(dir=scratch))
-    status, nobody = _free_port(), _free_port()
+    status, nobody = free_port(), free_port()
     output = {"type": "otlp", "endpoint": f"http://127.0.0.1:{nobody}", "buffer": {"kind": "disk", "size": "64GiB"}}
     child = Child(run_command(folder, {"type": "file", "paths": [str(log)]}, output, status), cpus)
     heard, seen = time.monotonic(), -1
     try:
         while seen < count:
             time.sleep(0.25)
-            books = [each.get("books", each) for each in _status(status).get("outputs", {}).values()]
+            books = [each.get("books", each) for each in status_of(status).get("outputs", {}).values()]
             new = sum(int(each.get("waiting", 0)) for each in books)
             if new > seen:
                 seen, heard = new, time.monotonic()
@@ -158,7 +158,7 @@ def waiting(log: Path, count: int, cpus: set[int], scratch: Path) -> Cost:
     return cost
 
 
-def _status(port: int) -> dict[str, Any]:
+def status_of(port: int) -> dict[str, Any]:
     """What the service says of itself; `{}` while it does not answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
@@ -170,6 +170,6 @@ def _status(port: int) -> dict[str, Any]:
         connection.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as end:
         return int(end.getsockname()[1])

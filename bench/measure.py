@@ -82,6 +82,10 @@ class Child:
         """Bytes that it and its children hold now; what they share counts once."""
         return sum(map(_share_of_memory, family(self._process.pid)))
 
+    def resident(self) -> int:
+        """Bytes that it holds now by itself, all of what it shares included."""
+        return _status(self._process.pid, "VmRSS")
+
     def cost(self) -> Cost:
         """Waits for its end."""
         _, status, usage = os.wait4(self._process.pid, 0)

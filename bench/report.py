@@ -5,7 +5,6 @@ A place is all between `<!-- bench: NAME -->` and `<!-- end -->`.
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import sys
@@ -105,10 +104,9 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(heads), rule, *map(line, rows), ""])
 
 
-def surroundings(sizes: str, peers: Sequence[Peer], missing: Sequence[str]) -> list[tuple[str, str]]:
+def surroundings(sizes: str, peers: Sequence[Peer], missing: Sequence[str], load: float, cpus: int) -> list[tuple[str, str]]:
     """What was measured, where, with what."""
     found = compiled.find()
-    count = len(os.sched_getaffinity(0))
     versions = sorted({f"{peer.name.partition(',')[0]} {peer.version}" for peer in peers})
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return [
@@ -116,8 +114,8 @@ def surroundings(sizes: str, peers: Sequence[Peer], missing: Sequence[str]) -> l
         ("shipper", f"{__version__} on {python}"),
         ("compiled twin", f"yes, {found.why}" if found.module else f"no: {found.why}"),
         ("gzip", "isal" if find_spec("isal") else "zlib"),
-        ("machine", f"{_processor()}, {count} CPUs, {platform.system()} {platform.release().split('-')[0]}"),
-        ("load before", f"{os.getloadavg()[0]:.1f}"),
+        ("machine", f"{_processor()}, {cpus} CPU{'s'[: cpus - 1]}, {platform.system()} {platform.release().split('-')[0]}"),
+        ("load before", f"{load:.1f}"),
         ("peers", ", ".join(versions) or "none"),
         ("not measured", "; ".join(missing) or "nothing"),
         ("sizes", sizes),

@@ -36,7 +36,8 @@ class Receiver(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """One rate: datagrams sent and turned into lines; seconds that sending took; CPU seconds of the receiver."""
+    """One rate: datagrams sent and turned into lines; seconds from the first sent to the last line written, as what a program only holds in
+    its memory is not done; CPU seconds of the receiver."""
 
     sent: int
     read: int
@@ -98,9 +99,9 @@ def search(holds: Callable[[float], bool], low: float, high: float, steps: int) 
             high = middle
 
 
-def send(sender: socket.socket, bodies: Sequence[bytes], rate: float, seconds: float) -> tuple[int, float]:
+def send(sender: socket.socket, bodies: Sequence[bytes], rate: float, seconds: float) -> int:
     """Sends at this rate, in time as even as a process can, and never more than a hundredth of a second's worth at once; or as fast as it can.
-    How many were sent, and in how many seconds."""
+    Returns how many were sent."""
     put, kinds, sent = sender.send, len(bodies), 0
     most = max(1, int(rate / 100))
     wanted = max(1, int(rate * seconds))
@@ -113,7 +114,7 @@ def send(sender: socket.socket, bodies: Sequence[bytes], rate: float, seconds: f
         for index in range(sent, due):
             put(bodies[index % kinds])
         sent = max(sent, due)
-    return sent, time.perf_counter() - began
+    return sent
 
 
 def measure(one: Receiver, bodies: Sequence[bytes], seconds: float, steps: int, cpus: set[int], scratch: Path) -> Found:
@@ -130,10 +131,11 @@ def measure(one: Receiver, bodies: Sequence[bytes], seconds: float, steps: int, 
     def holds(rate: float) -> bool:
         report.progress(f"UDP: {one.name} at {rate:,.0f} a second")
         before, cpu = count.now(), child.cpu()
-        sent, took = send(sender, bodies, rate, seconds)
-        seen = _settled(count, before + sent) - before
-        probes.append(Probe(sent, seen, took, child.cpu() - cpu))
-        return seen >= sent
+        began = time.monotonic()
+        sent = send(sender, bodies, rate, seconds)
+        seen, last = _settled(count, before + sent)
+        probes.append(Probe(sent, seen - before, last - began, child.cpu() - cpu))
+        return seen - before >= sent
 
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -147,7 +149,7 @@ def measure(one: Receiver, bodies: Sequence[bytes], seconds: float, steps: int, 
     output.unlink()
     good = [probe for probe in probes if probe.read >= probe.sent]
     best = max(good, key=lambda probe: probe.rate, default=None)
-    limited = best is not None and all(probe.read >= probe.sent for probe in probes if probe.rate >= best.rate)
+    limited = best is not None and len(good) == len(probes)
     return Found(one.name, one.how, best, limited, rss)
 
 
@@ -165,12 +167,12 @@ def _wake(child: Child, sender: socket.socket, body: bytes, count: Count) -> Non
     _settled(count, 1 << 62)
 
 
-def _settled(count: Count, wanted: int) -> int:
-    """The records in the output, when there are so many, or when no more come."""
+def _settled(count: Count, wanted: int) -> tuple[int, float]:
+    """The records in the output, when there are so many, or when no more come; and when the last of them came."""
     seen, heard = count.now(), time.monotonic()
     while seen < wanted and time.monotonic() - heard < QUIET:
         time.sleep(POLL)
         new = count.now()
         if new > seen:
             seen, heard = new, time.monotonic()
-    return seen
+    return seen, heard
