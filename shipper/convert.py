@@ -204,7 +204,7 @@ class Conversion:
             else:
                 yield from self._portions(log, pool)
             log.planned = True
-            if not log.tasks:
+            if log.done == log.tasks:  # none, or all are done already
                 self._close(log)
 
     def _ranges(self, log: _Log, begin: bytes, pool: Pool) -> Iterator[Task]:
@@ -262,7 +262,7 @@ class Conversion:
         if self._seen and piece.keys:
             lines = drop_repeated(piece, self._seen.repeats(piece.keys), tally)
         if lines:
-            self._output.write(lines)
+            self._output.write(lines, piece.ends if lines is piece.lines else None)
 
     def _close(self, log: _Log) -> None:
         """The end of a log: into the account with it."""

@@ -61,6 +61,18 @@ class Fused:
             self._stretch = min(2 * self._stretch, MOST)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def show(self, block: Block) -> list[Record]:
+        """Reads lines that are rendered elsewhere, for what they leave behind. Of those that the twin reads there is one record for each second,
+        with no more than that."""
+        seen: list[Record] = []
+
+        def read(records: Sequence[Record], numbers: Sequence[int]) -> bytes:
+            seen.extend(records)
+            return b"\n" * len(records)
+
+        self.render(block, read, lambda run: seen.extend(Record(time=second) for second in self._twin.seconds()))
+        return seen
+
     def _run(self, data: bytes, position: int, offset: int) -> Run | None:
         """A run of the twin, where the line before says that this is for it."""
         latest = self._reader.latest

@@ -38,8 +38,8 @@ class Output:
         self.name = name
         self._descriptor = descriptor
 
-    def write(self, data: bytes | bytearray) -> None:
-        """Writes whole lines. Raises `Failure` O301 or O303, or `OutputClosed`."""
+    def write(self, data: bytes | bytearray, count: int | None = None) -> None:
+        """Writes whole lines; `count` of them, where that is known. Raises `Failure` O301 or O303, or `OutputClosed`."""
         rest = memoryview(data)
         while rest:
             try:
@@ -51,7 +51,7 @@ class Output:
             except OSError as error:
                 self._cut(bytes(data[: len(data) - len(rest)]))
                 raise self._failed(error) from error
-        self.lines += self.line_ends(data)
+        self.lines += self.line_ends(data) if count is None else count
 
     def finish(self) -> None:
         """Everything is written: the file takes its name."""

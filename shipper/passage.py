@@ -104,11 +104,13 @@ class Tally:
 
 
 class Piece(NamedTuple):
-    """The output of one block: JSON lines, and of each what it is known by, its kind and whether it has an error, where repeats go out."""
+    """The output of one block: JSON lines, and of each what it is known by, its kind and whether it has an error, where repeats go out. `ends`: how
+    many lines end in it, where that is known."""
 
     lines: bytes | bytearray
     keys: Keys | None = None
     kinds: bytes = b""
+    ends: int | None = None
 
 
 _KIND = {kind: number for number, kind in enumerate(KINDS)}
@@ -131,7 +133,10 @@ class Passage:
         self.tally = Tally()
 
     def show(self, block: Block) -> list[Record]:
-        """Reads lines that are rendered elsewhere, for what they leave behind."""
+        """Reads lines that are rendered elsewhere, for what they leave behind. Where the twin does that, of its lines there is a record for each
+        second, with no more than that."""
+        if self._fused and not block.cut and not block.encoding:
+            return self._fused.show(block)
         records = self._reader.read(block)
         if self._options.dedupe:
             self._minutes.keys(records)

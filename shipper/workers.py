@@ -22,8 +22,9 @@ import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
+from shipper.compiled import line_ends
 from shipper.dedupe import Keys
 from shipper.errors import Failure
 from shipper.framing import Block, blocks
@@ -84,7 +85,7 @@ Finish = Callable[[Task, Tally, tuple[int, str] | None], None]
 """Called at the end of every range, in order."""
 
 _TASK, _GO, _DROP = b"T", b"G", b"X"
-_STARTED, _KEYS, _LINES, _DONE, _DROPPED, _FAILED = b"S", b"K", b"L", b"D", b"A", b"F"
+_STARTED, _KEYS, _COUNT, _LINES, _DONE, _DROPPED, _FAILED = b"S", b"K", b"N", b"L", b"D", b"A", b"F"
 _HEAD = struct.Struct("<cI")
 _IDLE, _DROPPING = -1, -2
 """Instead of the number of a task."""
@@ -175,7 +176,7 @@ def _do(channel: _Channel, task: Task, passage: Passage, options: Options, hold:
     for block in portions(blocks(chunks, task.start, options.max_line) if task.file >= 0 else iter(task.given), options.twin):
         piece = passage.render(block)
         if ours:
-            _send(channel, piece)
+            _send(channel, piece, options.twin)
             continue
         held.append(piece)
         size += len(piece.lines)
@@ -185,20 +186,22 @@ def _do(channel: _Channel, task: Task, passage: Passage, options: Options, hold:
                 return False
             ours = True
             for piece in held:
-                _send(channel, piece)
+                _send(channel, piece, options.twin)
             held.clear()
     if not ours and channel.receive()[0] == _DROP:
         channel.send(_DROPPED)
         return False
     for piece in held:
-        _send(channel, piece)
+        _send(channel, piece, options.twin)
     channel.send(_DONE, pickle.dumps(Done(passage.take_tally(), passage.state(), chunks.broken)))
     return True
 
 
-def _send(channel: _Channel, piece: Piece) -> None:
+def _send(channel: _Channel, piece: Piece, twin: Any) -> None:
     if piece.keys is not None:
         channel.send(_KEYS, pickle.dumps((piece.keys, piece.kinds)))
+    elif twin is not None:  # the main process has enough to do
+        channel.send(_COUNT, line_ends(twin, piece.lines).to_bytes(8, "little"))
     channel.send(_LINES, piece.lines)
 
 
@@ -291,6 +294,7 @@ class _Worker:
         self.state = b""
         self.ours = False  # whether its task has its turn
         self.keys: tuple[Keys, bytes] | None = None
+        self.count: int | None = None  # lines of the piece that comes next
 
 
 def _child(end: socket.socket, foreign: Iterable[socket.socket], options: Options, sizes: Sizes) -> NoReturn:
@@ -437,8 +441,11 @@ class Pool:
             worker.keys = pickle.loads(body)
         elif kind == _LINES:
             keys, kinds = worker.keys or (None, b"")
-            worker.keys = None
-            take(Piece(body, keys, kinds), self._taken)
+            piece = Piece(body, keys, kinds, worker.count)
+            worker.keys = worker.count = None
+            take(piece, self._taken)
+        elif kind == _COUNT:
+            worker.count = int.from_bytes(body, "little")
         elif kind == _DONE:
             done: Done = pickle.loads(body)
             done.tally.add(self._taken)

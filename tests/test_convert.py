@@ -10,20 +10,22 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from shipper import workers
-from shipper.convert import Account, Conversion, jobs_for
+from shipper import compiled, workers
+from shipper.convert import SIZES, Account, Conversion, jobs_for
 from shipper.errors import Failure
 from shipper.outfile import open_output
-from shipper.passage import Options
+from shipper.passage import Options, Tally
 from shipper.profiles import PROFILES
 from shipper.sources import Source, find
-from shipper.workers import Pool, Sizes
+from shipper.workers import Finish, Pool, Sizes, Take, Task
 
 BERLIN = ZoneInfo("Europe/Berlin")
 PLAIN = Options(PROFILES["native"], BERLIN, observed=1)
@@ -44,7 +46,7 @@ def convert(
 def balance(account: Account) -> tuple[object, ...]:
     """What has to be the same however many processes did it."""
     failures = [(failure.number, failure.message, failure.notes) for failure in account.failures]
-    return account.tally, account.logs, account.empty, account.examples, failures
+    return replace(account.tally, compiled=0), account.logs, account.empty, account.examples, failures
 
 
 def mta(instant: datetime, text: str) -> str:
@@ -80,7 +82,7 @@ def a_log(seed: int, kind: str, lines: int) -> bytes:
 @pytest.mark.parametrize("seed", range(12))
 def test_any_number_of_processes_gives_the_same_octets(seed: int, tmp_path: Path) -> None:
     """Plain files and archives cut into pieces of a few lines, at borders between identical lines, in the repeated hour, in logs whose lines have
-    no date, with --dedupe and --since: the same output and the same account."""
+    no date, with --dedupe and --since, with the compiled twin and without: the same output and the same account."""
     dice = random.Random(seed)
     paths = []
     for number in range(3):
@@ -94,13 +96,34 @@ def test_any_number_of_processes_gives_the_same_octets(seed: int, tmp_path: Path
     since = 1_772_409_600_000_000_000 if dice.random() < 0.3 else None
     options = Options(PROFILES["native"], BERLIN, since=since, dedupe=dice.random() < 0.5, observed=1)
     expected = convert(paths, options)
+    twin = compiled.find().module
     for jobs, sizes in (
+        (1, SIZES),
         (2, Sizes(range=300, hold=1000, before=400, at_most=1600)),
         (3, Sizes(range=dice.choice((1000, 30_000)), hold=10**7, before=dice.choice((300, 20_000)), at_most=20_000)),
     ):
-        given = convert(paths, options, jobs, sizes)
-        assert given[0] == expected[0]
-        assert balance(given[1]) == balance(expected[1])
+        for module in (None, twin) if twin else (None,):
+            given = convert(paths, replace(options, twin=module), jobs, sizes)
+            assert given[0] == expected[0]
+            assert balance(given[1]) == balance(expected[1])
+
+
+def test_a_log_whose_ranges_are_done_before_the_next_is_asked_for_is_in_the_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is where there are few processes and short logs."""
+
+    class AtOnce(Pool):
+        def run(self, plan: Iterator[Task], take: Take, finish: Finish, wake: Callable[[], None]) -> None:
+            for task in plan:
+                finish(task, Tally(lines=1, outside=1), None)
+
+    monkeypatch.setattr("shipper.convert.Pool", AtOnce)
+    for number in range(3):
+        (tmp_path / f"log{number}").write_bytes(a_log(number, "mta", 20))
+    _, account = convert([tmp_path], jobs=2)
+    assert account.logs == 3
+    assert account.tally.lines >= 3
 
 
 def test_a_range_that_begins_wrongly_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
