@@ -223,10 +223,10 @@ class Bench:
     def start(self) -> None:
         """Commands with next to nothing to do."""
         table = [
-            (name, f"{cost.wall * 1e3:.0f}", f"{cost.cpu * 1e3:.0f}", megabytes(cost.rss))
+            (name, f"{cost.wall * 1e3:.0f}", f"{cost.cpu * 1e3:.0f}")
             for name, cost in size.starts(self.logs["mta"][0], self.one, self.scratch)
         ]
-        self.document.add("start", f"Best of {size.RUNS} starts.", ("", "ms", "CPU ms", "MB"), table)
+        self.document.add("start", f"Best of {size.RUNS} starts.", ("", "ms", "CPU ms"), table)
 
     def idle(self) -> None:
         """The service with nothing to do."""

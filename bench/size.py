@@ -1,4 +1,4 @@
-"""What there is before the first record and after the last: how long each command takes to start, and the memory of a service that has nothing to do."""
+"""Before the first record and after the last: how long a command takes to start, and the memory of a service that has nothing to do."""
 
 from __future__ import annotations
 
