@@ -290,8 +290,8 @@ ERRORS: dict[str, ErrorKind] = {
     ),
     "C151": ErrorKind(
         "Something has no effect.",
-        "A route stands behind one that fits everything, or an output gets no records.",
-        "Move or remove it.",
+        "A route stands behind one that fits everything or asks for fields that no kind of record has together, or an output gets no records.",
+        "Move, mend or remove it.",
         EX_STRICT,
     ),
     "C152": ErrorKind(

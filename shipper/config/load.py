@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from shipper.conditions import ALWAYS
+from shipper.conditions import ALWAYS, equal
 from shipper.config.deadends import dead_ends, loops
 from shipper.config.problems import Place, Problem, names_secret, without_default, without_secret
 from shipper.config.routes import rules
@@ -27,6 +27,7 @@ from shipper.config.variables import filled
 from shipper.mailserver.lines import Assignment
 from shipper.mailserver.reading import Named, read
 from shipper.mailserver.settings import MAIL_INFO, MailServer, priority_of
+from shipper.record import KINDS
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _ROOMS = ("inputs", "outputs")
@@ -333,6 +334,11 @@ class _Loading:
 
     def _doubts(self, config: Config, tree: Node) -> None:
         """Warnings: what works, and is probably not meant so."""
+        for node, rule in zip(_each(_at(tree, "routes")), config.rules, strict=True):
+            when = equal(rule.when) if isinstance(rule.when, Mapping) else rule.when
+            if all(when.on(kind, name) is False for kind in KINDS for name in config.inputs):
+                message = "this route fits no record: no kind of record that an input can bring has all of its fields and values"
+                self.problems.append(Problem("C151", message, node.place, warning=True))
         last = next((number for number, rule in enumerate(config.rules) if rule.ends and not rule.keep and rule.when == ALWAYS), None)
         if last is not None:
             named = {name for rule in config.rules[: last + 1] for name in rule.to}

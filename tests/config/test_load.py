@@ -380,6 +380,18 @@ class TestWarnings:
         assert found == [("C154", 3), ("C152", 3), ("C151", 4), ("C152", 7), ("C154", 7), ("C151", 11)]
         assert not loaded.errors and "canary" not in shown(loaded)
 
+    def test_a_route_that_no_record_can_fit(self, tmp_path: Path) -> None:
+        """As no kind of record has all of its fields; what some kind has, by some input, is no doubt."""
+        path = written(
+            tmp_path,
+            "inputs: {mta: {type: log, path: x}}\noutputs: {a: {type: web, url: 'http://example.com'}}\nroutes:\n"
+            "  - when: {kind: mta, level: Notice}\n    drop: yes\n"
+            "  - when: {input: mta, code: {not: E}}\n    drop: yes\n"
+            "  - when: {kind: service, level: Notice}\n    to: a\n",
+        )
+        loaded = read(path)
+        assert [(problem.number, problem.place.line) for problem in loaded.problems if "fits no record" in problem.message] == [("C151", 4)]
+
 
 class TestEffective:
     """`check --print`."""
