@@ -110,7 +110,11 @@ class Service:
         _bound(plan, None)
         if settings.user:
             if os.geteuid() == 0:
-                self._directory.give(*identity(settings.user, settings.group))
+                user = identity(settings.user, settings.group)
+                self._directory.give(*user)
+                for source in plan.sources.values():
+                    if give := getattr(source.input, "give", None):
+                        give(*user)
             become(settings.user, settings.group)
         else:
             no_new_rights()

@@ -10,6 +10,7 @@ they only count; and a stop reads what has arrived before it ends.
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import socket
 import time
@@ -19,6 +20,7 @@ from functools import partial
 from ipaddress import ip_network
 from typing import Any, Literal, Self
 
+from loguru import logger
 from pydantic import Field, field_validator, model_validator
 
 from shipper import compiled
@@ -26,7 +28,7 @@ from shipper.batch import Arrival, Batch, Receipt
 from shipper.config.units import Duration, Size, Texts
 from shipper.inputs.base import LINGER_RECORDS, Deliver, Places, Reading
 from shipper.inputs.section import Common
-from shipper.inputs.syslog.address import Address, bind, parse
+from shipper.inputs.syslog.address import Address, bind, parse, remove_stale
 from shipper.inputs.syslog.counts import Counts
 from shipper.inputs.syslog.datagrams import Datagrams
 from shipper.inputs.syslog.inbox import Inbox

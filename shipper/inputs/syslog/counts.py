@@ -8,9 +8,10 @@ from dataclasses import dataclass
 @dataclass(slots=True)
 class Counts:
     """`received`: messages taken; each is a record. Of these `parsed` have no error, `assumed_pri` had no PRI, `truncated` were longer than
-    `max_message`, `unended` ended with their connection. `delivered`: settled by every output.
+    `max_message`, `unended` ended with their connection. `delivered`: settled by every output. `lost`: had come, and no output had room for them
+    before the end.
 
-    `lost`: messages that had come, and that no output had room for before the end. No messages: `empty` ones, datagrams the kernel dropped (`kernel_drops`), those of senders that are not allowed (`denied`; connections too).
+    No messages: `empty` ones, datagrams the kernel dropped (`kernel_drops`), those of senders that are not allowed (`denied`; connections too).
     `connections` were taken, `refused` over a limit, `failed` in their TLS handshake or by their certificate, `idle` closed for silence,
     `broken` for their framing; `accept_failures`: times that the system had no descriptor or memory for one.
     """

@@ -24,7 +24,7 @@ from shipper.inputs.syslog import Section, make
 from shipper.inputs.syslog.address import Address, bind, kernel
 from shipper.inputs.syslog.senders import Senders
 from shipper.record import Mta, Service, Syslog
-from tests.inputs.syslog.receiving import Receiver, connected, receiving, tcp, udp
+from tests.inputs.syslog.receiving import NoPlaces, Receiver, connected, receiving, tcp, udp
 
 MTA = b"30-Aug-2004 16:53:05.12 tcp_local    ims-ms       E 1 adam@example.com rfc822;bob@example.org bob@example.org"
 SERVICE = b"Account Notice: badlogin: [192.0.2.7:51234] plaintext adam authentication failure"
@@ -353,7 +353,9 @@ def test_unix_socket(tmp_path: Path) -> None:
     path = tmp_path / "log"
 
     async def main() -> None:
-        for _ in range(2):  # the second time the first one's socket is there
+        for _ in range(2):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as killed:  # what a process leaves that is killed
+                killed.bind(str(path))
             async with receiving(f"unix://{path}", host="here.example.com", socket_mode="0622") as receiver:
                 assert stat.S_IMODE(path.stat().st_mode) == 0o622
                 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
@@ -367,11 +369,86 @@ def test_unix_socket(tmp_path: Path) -> None:
                     make("other", receiver.input._section, Reading()).bind()
 
     asyncio.run(main())
-    path.unlink()
     path.write_text("mine")
     with pytest.raises(Failure, match="in use"):
         make("other", Section(type="syslog", listen=(f"unix://{path}",)), Reading()).bind()
     assert path.read_text() == "mine"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a socket to another user")
+def test_a_unix_socket_is_given_to_the_user_that_root_becomes(tmp_path: Path) -> None:
+    """With its mode; the user can remove it at the stop, also where only owners can, as in /tmp."""
+    here = tmp_path
+    while here != here.parent:  # pytest makes these for root alone
+        here.chmod(here.stat().st_mode | 0o011)
+        here = here.parent
+    tmp_path.chmod(0o1777)
+    for given in (True, False):
+        path = tmp_path / f"log-{given}"
+        input = make("net", Section(type="syslog", listen=(f"unix://{path}",), socket_mode="0620"), Reading())
+        input.bind()
+        if given:
+            input.give(65534, 65533)
+            status = path.stat()
+            assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (65534, 65533, 0o620)
+        for sock in input._sockets.values():
+            sock.close()
+        if (child := os.fork()) == 0:
+            try:
+                os.setgroups([])
+                os.setgid(65533)
+                os.setuid(65534)
+                input.close()
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        assert path.exists() is not given
+
+
+def test_a_unix_socket_goes_with_its_input(tmp_path: Path) -> None:
+    """Unless another input has it too."""
+    path = tmp_path / "log"
+    section = Section(type="syslog", listen=(f"unix://{path}",))
+    first, second = make("net", section, Reading()), make("net", section, Reading())
+    first.bind()
+    second.bind(first)
+    first.close()
+    assert path.is_socket()
+    second.close()
+    assert not path.exists()
+
+
+def test_what_finds_no_room_before_the_end_is_counted() -> None:
+    """A stop that is cut short while the outputs take nothing: what was read and not handed over, and what waits in the kernel, of datagrams and
+    of connections, is counted; what was in a batch is for the outputs to count."""
+
+    async def main() -> None:
+        input = make("net", Section(type="syslog", listen=("udp://127.0.0.1:0", "tcp://127.0.0.1:0")), Reading())
+        input.bind()
+        receiver = Receiver(input)
+        receiver.gate.clear()
+        running = asyncio.create_task(input.run(receiver.deliver, NoPlaces(), receiver.stop))
+        await receiver.until(lambda: len(input.addresses) == 2)
+        udp(receiver.address(), *numbered(1))
+        await receiver.until(lambda: input.counts.received == 1)
+        udp(receiver.address(), *numbered(150, 1))
+        async with connected(receiver.address(1)) as (_, writer):
+            writer.write(b"".join(message + b"\n" for message in numbered(50, 151)))
+            await writer.drain()
+            await asyncio.sleep(0.2)
+            receiver.stop.set()
+            running.cancel()
+            await asyncio.wait([running])
+        assert (input.counts.received, input.counts.lost) == (1, 200)
+        input.close()
+
+    said: list[str] = []
+    heard = logger.add(lambda line: said.append(str(line)), format="{message}")
+    try:
+        asyncio.run(main())
+    finally:
+        logger.remove(heard)
+    assert any("input 'net': 200 messages are lost" in one for one in said), said
 
 
 def test_a_taken_port_is_a_failure_before_anything_runs() -> None:
