@@ -27,7 +27,7 @@ use crate::run::{Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 5;
+const INTERFACE: u32 = 6;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -119,6 +119,9 @@ impl Writer {
         })))
     }
 }
+
+/// Lines whose payloads are made together: they stay in the processor's cache.
+const TOGETHER: usize = 64;
 
 /// A run whose gaps Python is about to fill, and the octets it read.
 struct Open {
@@ -298,11 +301,17 @@ impl Twin {
         if priorities.as_ref().is_some_and(|priorities| priorities.len() != ids.len()) {
             return Err(PyValueError::new_err("not as many as lines"));
         }
-        let told = payloads::Told { observed, ids: &ids, priorities: priorities.as_deref() };
-        let (out, ends) = py.detach(|| caught(|| payloads::rendered(octets, start, offset, &hour, frame, writer, &told)))?;
-        let mut begin = 0;
-        let mut payload = |end: usize| PyBytes::new(py, &out[std::mem::replace(&mut begin, end)..end]);
-        Ok(ends.into_iter().map(|end| end.map(&mut payload)).collect())
+        let mut lines = payloads::Lines { data: octets, next: start, offset, hour: &hour, frame, writer, observed };
+        let mut out = Vec::new();
+        let mut found = Vec::with_capacity(ids.len());
+        for (number, part) in ids.chunks(TOGETHER).enumerate() {
+            let priorities = priorities.as_ref().map(|all| &all[number * TOGETHER..][..part.len()]);
+            out.clear();
+            let ends = py.detach(|| caught(|| lines.rendered(&mut out, part, priorities)))?;
+            let mut begin = 0;
+            found.extend(ends.into_iter().map(|end| end.map(|end| PyBytes::new(py, &out[std::mem::replace(&mut begin, end)..end]))));
+        }
+        Ok(found)
     }
 
     /// What the next ids depend on, for a digest.
@@ -375,12 +384,21 @@ fn line_ends(octets: &[u8]) -> usize {
     memchr::memchr_iter(b'\n', octets).count()
 }
 
+/// An `ExportLogsServiceRequest` of OTLP payloads, None where one of them is no payload; `scope`: the beginning of each `ScopeLogs`.
+#[pyfunction]
+fn otlp_request<'py>(py: Python<'py>, payloads: Vec<Bound<'py, PyBytes>>, scope: &[u8]) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let payloads: Vec<&[u8]> = payloads.iter().map(|payload| payload.as_bytes()).collect();
+    let Some(request) = caught(|| otlp::Request::new(&payloads, scope))? else { return Ok(None) };
+    PyBytes::new_with(py, request.size, |place| caught(|| request.write(place))).map(Some)
+}
+
 #[pymodule]
 fn shipper_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     set_hook(Box::new(|_| {})); // what happens to a line is in the account, and not on the terminal
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     module.add("INTERFACE", INTERFACE)?;
     module.add_function(wrap_pyfunction!(line_ends, module)?)?;
+    module.add_function(wrap_pyfunction!(otlp_request, module)?)?;
     module.add_class::<Writer>()?;
     module.add_class::<drain::Drain>()?;
     module.add_class::<Twin>()

@@ -2,9 +2,11 @@
 //!
 //! A message of protobuf has its length before it. Lengths are known before anything is written, so that nothing is moved.
 
+use std::collections::HashMap;
+
 use crate::ecs::ip_version;
 use crate::mta::{Connection, Message, Wire};
-use crate::run::{Frame, Place};
+use crate::run::{self, Frame};
 
 /// What an action decides in every record that has it.
 pub struct Event {
@@ -196,7 +198,7 @@ impl Key {
 }
 
 /// A transaction record, whose id is known.
-pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, told: &Otlp, place: &Place, observed: u64, id: &[u8]) {
+pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, told: &Otlp, place: &run::Place, observed: u64, id: &[u8]) {
     let wire = &record.wire;
     let event = &told.events[usize::from(wire.code[0] - b'A')];
     begun(out, wire, frame, told, place, observed);
@@ -235,7 +237,7 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, told: &Otlp, 
 }
 
 /// A connection record, whose id is known.
-pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, told: &Otlp, place: &Place, observed: u64, id: &[u8]) {
+pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, told: &Otlp, place: &run::Place, observed: u64, id: &[u8]) {
     let wire = &record.wire;
     let event = &told.events[usize::from(wire.code[0] - b'A')];
     let direction: &[u8] = if record.incoming { b"in" } else { b"out" };
@@ -270,7 +272,7 @@ pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, told: &
 }
 
 /// The resource behind its length, and the record's times.
-fn begun(out: &mut Vec<u8>, wire: &Wire, frame: &Frame, told: &Otlp, place: &Place, observed: u64) {
+fn begun(out: &mut Vec<u8>, wire: &Wire, frame: &Frame, told: &Otlp, place: &run::Place, observed: u64) {
     let at = out.len();
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&told.resource);
@@ -333,7 +335,7 @@ fn many(out: &mut Vec<u8>, wire: &Wire, told: &Otlp, id: &[u8]) {
     told.text(out, Name::Helo, wire.remote_name);
 }
 
-fn source(out: &mut Vec<u8>, frame: &Frame, told: &Otlp, place: &Place) {
+fn source(out: &mut Vec<u8>, frame: &Frame, told: &Otlp, place: &run::Place) {
     if !frame.file.is_empty() {
         out.extend_from_slice(&told.file);
         told.number(out, Name::Offset, Some(place.offset));
@@ -385,6 +387,96 @@ fn unix_nano(time: &[u8]) -> Option<u64> {
     };
     let whole = u64::try_from(seconds).ok()?.checked_mul(1_000_000_000)?;
     whole.checked_add(fraction as u64).filter(|&time| time > 0)
+}
+
+/// Payloads of one resource, and how many octets their records have with what stands before each.
+struct Group<'a> {
+    resource: &'a [u8],
+    records: Vec<&'a [u8]>,
+    octets: usize,
+}
+
+/// An `ExportLogsServiceRequest` to be written.
+pub struct Request<'a> {
+    groups: Vec<Group<'a>>,
+    scope: &'a [u8],
+    pub size: usize,
+}
+
+impl<'a> Request<'a> {
+    /// Of these payloads; `scope`: the beginning of each `ScopeLogs`. None where one of them is no payload.
+    pub fn new(payloads: &[&'a [u8]], scope: &'a [u8]) -> Option<Request<'a>> {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut known: HashMap<&[u8], usize> = HashMap::new();
+        let mut latest = 0;
+        for payload in payloads {
+            let (length, rest) = payload.split_first_chunk()?;
+            let (resource, record) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+            if groups.get(latest).is_none_or(|group| group.resource != resource) {
+                latest = *known.entry(resource).or_insert(groups.len());
+                if latest == groups.len() {
+                    groups.push(Group { resource, records: Vec::with_capacity(payloads.len()), octets: 0 });
+                }
+            }
+            let group = groups.get_mut(latest)?;
+            group.records.push(record);
+            group.octets += message_size(record.len());
+        }
+        let size = groups.iter().map(|group| message_size(group.size(scope))).sum();
+        Some(Request { groups, scope, size })
+    }
+
+    /// Into as many octets as it has.
+    pub fn write(&self, place: &mut [u8]) {
+        let mut out = Place { rest: place };
+        for group in &self.groups {
+            out.begin(0x0a, group.size(self.scope));
+            out.begin(0x0a, group.resource.len());
+            out.put(group.resource);
+            out.begin(0x12, self.scope.len() + group.octets);
+            out.put(self.scope);
+            for record in &group.records {
+                out.begin(0x12, record.len());
+                out.put(record);
+            }
+        }
+    }
+}
+
+impl Group<'_> {
+    /// Octets of a `ResourceLogs`.
+    fn size(&self, scope: &[u8]) -> usize {
+        message_size(self.resource.len()) + message_size(scope.len() + self.octets)
+    }
+}
+
+/// Octets of a message with its tag and its length.
+fn message_size(octets: usize) -> usize {
+    1 + size(octets) + octets
+}
+
+/// What is left of a place to write to.
+struct Place<'a> {
+    rest: &'a mut [u8],
+}
+
+impl Place<'_> {
+    #[inline]
+    fn put(&mut self, octets: &[u8]) {
+        let (here, rest) = std::mem::take(&mut self.rest).split_at_mut(octets.len());
+        here.copy_from_slice(octets);
+        self.rest = rest;
+    }
+
+    fn begin(&mut self, tag: u8, length: usize) {
+        let mut begin = [tag; 11];
+        let count = size(length);
+        for (number, octet) in begin[1..=count].iter_mut().enumerate() {
+            *octet = (length >> (7 * number)) as u8 | 128;
+        }
+        begin[count] &= 127;
+        self.put(&begin[..=count]);
+    }
 }
 
 /// Octets of a number as a varint.

@@ -17,65 +17,57 @@ pub enum Writer {
     Syslog(Syslog),
 }
 
-/// What is the same for all lines of one call: when they were read, in nanoseconds since 1970, and of each line its id.
-pub struct Told<'a> {
+/// Lines that a run has been through. `next`: where the next one begins; `offset`: of `data` in the log; `observed`: when they were read, in
+/// nanoseconds since 1970.
+pub struct Lines<'a> {
+    pub data: &'a [u8],
+    pub next: usize,
+    pub offset: u64,
+    pub hour: &'a Hour,
+    pub frame: &'a Frame,
+    pub writer: &'a Writer,
     pub observed: u64,
-    pub ids: &'a [[u8; 16]],
-    /// Of each line its syslog priority, or none: as the record has it.
-    pub priorities: Option<&'a [Option<u64>]>,
 }
 
-/// The payloads of as many lines of `data` from `start` on as there are ids, one after the other, and where each ends; None for one that is
-/// left to Python. `offset`: of `data` in the log.
-pub fn rendered(
-    data: &[u8],
-    start: usize,
-    offset: u64,
-    hour: &Hour,
-    frame: &Frame,
-    writer: &Writer,
-    told: &Told,
-) -> (Vec<u8>, Vec<Option<usize>>) {
-    let mut out = Vec::new();
-    let mut ends = Vec::with_capacity(told.ids.len());
-    let mut begin = start;
-    for (number, id) in told.ids.iter().enumerate() {
-        if begin > data.len() {
-            ends.push(None);
-            continue;
-        }
-        let end = memchr(b'\n', &data[begin..]).map_or(data.len(), |length| begin + length);
-        let written = out.len();
-        let priority = told.priorities.and_then(|priorities| priorities.get(number).copied().flatten());
-        let done = catch_unwind(AssertUnwindSafe(|| {
-            let mut digits = [0; 32];
-            json::hex_at(&mut digits, id);
-            let mut time = [0; 40];
-            let Straight { line, place, .. } = straight(&data[begin..end], offset + begin as u64, hour, frame, &mut time).ok().flatten()?;
-            match (writer, line) {
-                (Writer::Otlp(told_of), Line::Message(record)) => {
-                    otlp::message(&mut out, &record, frame, told_of, &place, told.observed, &digits);
-                }
-                (Writer::Otlp(told_of), Line::Connection(record)) => {
-                    otlp::connection(&mut out, &record, frame, told_of, &place, told.observed, &digits);
-                }
-                (Writer::Syslog(told_of), Line::Message(record)) => {
-                    rfc5424::message(&mut out, &record, frame, told_of, &place, priority, &digits)?;
-                }
-                (Writer::Syslog(told_of), Line::Connection(record)) => {
-                    rfc5424::connection(&mut out, &record, frame, told_of, &place, priority, &digits)?;
-                }
-            }
-            Some(())
-        }));
-        match done {
-            Ok(Some(())) => ends.push(Some(out.len())),
-            _ => {
-                out.truncate(written);
+impl Lines<'_> {
+    /// Puts the payloads of the next lines, which have these ids, into `out`, one after the other. Returns where each ends; None for one that is
+    /// left to Python. `priorities`: of each line for syslog, or none: as the record has it.
+    pub fn rendered(&mut self, out: &mut Vec<u8>, ids: &[[u8; 16]], priorities: Option<&[Option<u64>]>) -> Vec<Option<usize>> {
+        let mut ends = Vec::with_capacity(ids.len());
+        for (number, id) in ids.iter().enumerate() {
+            let begin = self.next;
+            if begin > self.data.len() {
                 ends.push(None);
+                continue;
+            }
+            let end = memchr(b'\n', &self.data[begin..]).map_or(self.data.len(), |length| begin + length);
+            self.next = end + 1;
+            let written = out.len();
+            let priority = priorities.and_then(|all| all.get(number).copied().flatten());
+            match catch_unwind(AssertUnwindSafe(|| self.render(out, begin, end, priority, id))) {
+                Ok(Some(())) => ends.push(Some(out.len())),
+                _ => {
+                    out.truncate(written);
+                    ends.push(None);
+                }
             }
         }
-        begin = end + 1;
+        ends
     }
-    (out, ends)
+
+    /// One line; None, and anything in `out`, where it is left to Python.
+    fn render(&self, out: &mut Vec<u8>, begin: usize, end: usize, priority: Option<u64>, id: &[u8; 16]) -> Option<()> {
+        let mut digits = [0; 32];
+        json::hex_at(&mut digits, id);
+        let (mut time, frame) = ([0; 40], self.frame);
+        let line = straight(&self.data[begin..end], self.offset + begin as u64, self.hour, frame, &mut time);
+        let Straight { line, place, .. } = line.ok().flatten()?;
+        match (self.writer, line) {
+            (Writer::Otlp(told), Line::Message(record)) => otlp::message(out, &record, frame, told, &place, self.observed, &digits),
+            (Writer::Otlp(told), Line::Connection(record)) => otlp::connection(out, &record, frame, told, &place, self.observed, &digits),
+            (Writer::Syslog(told), Line::Message(record)) => rfc5424::message(out, &record, frame, told, &place, priority, &digits)?,
+            (Writer::Syslog(told), Line::Connection(record)) => rfc5424::connection(out, &record, frame, told, &place, priority, &digits)?,
+        }
+        Some(())
+    }
 }

@@ -387,7 +387,7 @@ fn is_clean(text: &[u8]) -> bool {
 
 /// A text, which is UTF-8: its control characters as `#ooo`, and, inside of a parameter, a backslash before what ends it. `clean`: it has neither.
 fn escaped(out: &mut Vec<u8>, text: &[u8], clean: bool, quoted: bool) {
-    if clean {
+    if clean || is_clean(text) {
         out.extend_from_slice(text);
         return;
     }

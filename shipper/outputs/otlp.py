@@ -26,7 +26,7 @@ from urllib.parse import unquote, urlsplit
 from loguru import logger
 from pydantic import Field, SecretStr
 
-from shipper import __version__
+from shipper import __version__, compiled
 from shipper.batch import Arrival
 from shipper.config.units import Duration
 from shipper.outputs.base import Limits, Refused, Sender, TooLarge, Unavailable
@@ -75,7 +75,7 @@ class Section(Common):
 
 
 class Otlp:
-    """One output of this kind."""
+    """One output of this kind. `twin`: the compiled twin's module, where it is."""
 
     def __init__(
         self,
@@ -89,6 +89,7 @@ class Otlp:
         tls: TlsSettings | None = None,
         proxy: str | None = None,
         limits: Limits | None = None,
+        twin: Any = None,
     ) -> None:
         self.name = name
         self.limits = limits or Limits()
@@ -100,6 +101,11 @@ class Otlp:
         self.tls = tls or TlsSettings()
         self.proxy = proxy
         self.verdict = _Verdict(name)
+        self._twin = twin
+
+    def request(self, payloads: Sequence[bytes]) -> bytes:
+        """What is sent of these payloads, in protobuf."""
+        return otlp.request(payloads, self._twin)
 
     def render(self, records: Sequence[Record], arrival: Arrival) -> list[bytes]:
         """One payload for each record (`profiles.otlp`), whatever the protocol."""
@@ -136,6 +142,7 @@ def make(name: str, section: Section, environ: Mapping[str, str] = os.environ) -
         tls=tls,
         proxy=section.proxy.get_secret_value() if section.proxy is not None else None,
         limits=Limits(section.batch.records, section.batch.size),
+        twin=compiled.find().module,
     )
 
 
@@ -234,7 +241,7 @@ class _HttpSender:
         self._client.close()
 
     async def send(self, payloads: Sequence[bytes]) -> None:
-        body = otlp.json_request(payloads) if self._json else otlp.request(payloads)
+        body = otlp.json_request(payloads) if self._json else self._output.request(payloads)
         answer = await self._client.post(self._output.endpoint, body, JSON if self._json else PROTOBUF)
         if 200 <= answer.status < 300:
             rejected, message = _success(answer)
@@ -326,7 +333,7 @@ class _GrpcSender:
         import grpc
 
         self._connect()
-        body = otlp.request(payloads)
+        body = self._output.request(payloads)
         try:
             answer = await in_thread(lambda: self._call(body, timeout=self._output.timeout, metadata=self._metadata))
         except grpc.RpcError as error:

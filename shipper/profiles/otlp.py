@@ -46,8 +46,11 @@ def payloads(records: Sequence[Record], observed: int) -> list[bytes]:
         return [_payload(record, seen) for record in sound_records(records, every=True)]
 
 
-def request(waiting: Sequence[bytes]) -> bytes:
-    """An `ExportLogsServiceRequest` of these payloads."""
+def request(waiting: Sequence[bytes], twin: Any = None) -> bytes:
+    """An `ExportLogsServiceRequest` of these payloads. `twin`: the module that `compiled.find` found; it makes the same in a quarter of the time."""
+    made: bytes | None = twin.otlp_request(waiting, _SCOPE) if twin is not None else None
+    if made is not None:
+        return made
     parts: list[bytes] = []
     for resource, records in _by_resource(waiting):
         lengths = list(map(len, records))
@@ -75,9 +78,9 @@ def json_request(waiting: Sequence[bytes]) -> bytes:
 def _by_resource(waiting: Sequence[bytes]) -> list[tuple[bytes, list[bytes]]]:
     """(resource, its records). Most payloads have the resource of the one before: the same beginning, as that says how long it is."""
     groups: dict[bytes, list[bytes]] = {}
-    beginning, end = b"\xff\xff\xff\xff", 4
+    beginning: bytes | None = None
     for payload in waiting:
-        if not payload.startswith(beginning):
+        if beginning is None or not payload.startswith(beginning):
             end = 4 + int.from_bytes(payload[:4], "big")
             beginning = payload[:end]
             add = groups.setdefault(beginning, []).append

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from shipper import compiled, payloads
@@ -139,17 +141,17 @@ def test_golden_lines_are_the_same() -> None:
 @pytest.mark.parametrize("log_format", range(1, 7))
 def test_generated_logs_are_the_same(log_format: int, tmp_path: Path) -> None:
     """Logs of a server of each LOG_FORMAT and set of options."""
-    for number, settings in enumerate(SETTINGS):
-        data = generated(tmp_path / str(number), settings, "--log-format", str(log_format), "--seed", str(log_format))
+    for number, chosen in enumerate(SETTINGS):
+        data = generated(tmp_path / str(number), chosen, "--log-format", str(log_format), "--seed", str(log_format))
         found, lines, made = differs(data, Told(ZONES[(log_format + number) % len(ZONES)], raw="always" if number == 1 else "errors"))
         assert not found
-        if log_format == 1 and not settings:
+        if log_format == 1 and not chosen:
             assert made > 0.9 * lines * (1 + len(STYLES)), "else everything would be the same, and nothing faster"
 
 
-def generated(directory: Path, settings: str, *more: str) -> bytes:
+def generated(directory: Path, chosen: str, *more: str) -> bytes:
     command = [sys.executable, "-m", "shipper", "generate", "--lines", "800", "--rate", "20000", "--quiet", "--out", str(directory), *more]
-    subprocess.run([*command, *(["--options", settings] if settings else [])], check=True)
+    subprocess.run([*command, *(["--options", chosen] if chosen else [])], check=True)
     return (directory / "log" / "mail.log_current").read_bytes().rstrip(b"\n")
 
 
@@ -184,6 +186,24 @@ def test_a_request_of_its_payloads_is_read_by_opentelemetry(tmp_path: Path) -> N
     records = [record for logs in request.resource_logs for scope in logs.scope_logs for record in scope.log_records]
     assert len(records) == len(made) > 300
     assert {pair.key for record in records for pair in record.attributes} >= {"email.to.address", "network.peer.address", "log.record.uid"}
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([b"", b"a", b"b" * 200, b"c" * 20_000]), st.sampled_from([0, 1, 90, 127, 128, 16_383, 16_384, 40_000]))
+    )
+)
+def test_a_request_is_joined_alike(parts: list[tuple[bytes, int]]) -> None:
+    """Of any resources in any order, with lengths of every width."""
+    waiting = [len(resource).to_bytes(4, "big") + resource + bytes(size) for resource, size in parts]
+    assert otlp.request(waiting, MODULE) == otlp.request(waiting)
+
+
+@pytest.mark.parametrize("octets", [b"", b"\0\0\0", b"\0\0\0\2a", b"\xff\xff\xff\xff"])
+def test_what_is_no_payload_is_left_to_python(octets: bytes) -> None:
+    """As a spool that somebody has touched may give it."""
+    assert otlp.request([octets], MODULE) == otlp.request([octets])
 
 
 def test_an_id_for_each_line_or_none(tmp_path: Path) -> None:
