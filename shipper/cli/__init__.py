@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from errno import EDQUOT, ENOSPC
 from functools import partial
 from importlib import import_module
 from typing import Annotated, Any
@@ -107,9 +108,16 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("SHIPPER_TRACEBACK"):
             raise
-        ours = Failure("X499", f"{type(error).__name__}: {error}")
+        ours = _full(error) or Failure("X499", f"{type(error).__name__}: {error}")
         messages.print_failure(ours)
         sys.exit(ours.exit)
+
+
+def _full(error: Exception) -> Failure | None:
+    """What a command says when its answer had no room: nothing that it opens itself, which it names, ends here."""
+    if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT) and error.filename is None:
+        return Failure("O301", f"'standard output': {(error.strerror or str(error)).lower()}")
+    return None
 
 
 def die_of(number: signal.Signals) -> None:

@@ -26,8 +26,8 @@ _LONGEST = 1 << 20
 def routes(
     config: Annotated[str, typer.Argument(metavar="CONFIG", help="The configuration file; conf.d beside it is read too.")],
     line: Annotated[
-        str, typer.Option("--line", metavar="LINE", help="Say it for this line of a log; - reads it from standard input.")
-    ] = "",
+        str | None, typer.Option("--line", metavar="LINE", help="Say it for this line of a log; - reads it from standard input.")
+    ] = None,
     input: Annotated[str, typer.Option("--input", metavar="NAME", help="The input that the line comes by; else each of them.")] = "",
     service: Annotated[str, typer.Option("--service", metavar="NAME", help="What the name of the log would say: imap, dispatcher.")] = "",
     json: Annotated[bool, typer.Option("--json", help="JSON, for machines.")] = False,
@@ -53,7 +53,7 @@ def routes(
 
     read = configuration.read(config)
     terminal.be_lenient()
-    if line:
+    if line is not None:
         if input and input not in read.inputs:
             raise typer.BadParameter(f"there is no input '{input}'; the inputs: {', '.join(read.inputs)}", param_hint="--input")
         octets = sys.stdin.buffer.readline(_LONGEST) if line == "-" else os.fsencode(line)

@@ -140,11 +140,21 @@ def test_what_is_wrong(folder: Path) -> None:
     done = shipper(folder, "shipper.yaml", "--line", "x", "--input", "mtb")
     assert done.returncode == 2 and "mtb" in done.stderr and "services" in done.stderr
     assert shipper(folder, "shipper.yaml", "--line", "-").returncode == 66
+    done = shipper(folder, "shipper.yaml", "--line", "")  # what $(tail -1 LOG) gives of an empty log
+    assert done.returncode == 66 and not done.stdout
     done = shipper(folder, "shipper.yaml", "--line", b"\xff\xfe \x1b".decode(errors="surrogateescape"), "--json")
     assert done.returncode == 0 and json.loads(done.stdout)
     (folder / "option.dat").write_text("LOG_MESSAGES_SYSLOG=many\n")
     done = shipper(folder, "shipper.yaml")
     assert done.returncode == 78 and "option.dat:1:21" in done.stderr and not done.stdout
+
+
+def test_no_room_for_the_answer(folder: Path) -> None:
+    """As with every command: 74, and no error of ours."""
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "shipper", "routes", "shipper.yaml"]
+        done = subprocess.run(command, cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 74 and "no space left" in done.stderr and "X499" not in done.stderr
 
 
 def test_on_a_terminal(folder: Path) -> None:
