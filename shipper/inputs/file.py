@@ -369,7 +369,9 @@ class FileInput:
 def _at(tail: Tail, point: Point) -> Mark:
     """What is to be remembered of it when it is settled up to there."""
     finished = tail.finished and point.position == tail.position
-    return msgspec.structs.replace(tail.mark(), position=point.position, tail=point.tail, date=point.date, finished=finished)
+    return msgspec.structs.replace(
+        tail.mark(), position=point.position, tail=point.tail, date=point.date, finished=finished, inside=point.inside
+    )
 
 
 def _went_on(marks: list[Mark], ahead: Iterable[list[Any]]) -> list[Mark]:

@@ -61,7 +61,7 @@ class Tail:
         self.limit = mark.limit  # read up to here and no further
         self.drained = False  # its file was deleted, and read on until nothing more came
         self.heads = mark.heads
-        self.point = self.settled = Point(mark.position, mark.tail, mark.date)
+        self.point = self.settled = Point(mark.position, mark.tail, mark.date, mark.inside)
         self.size = mark.size
         self.modified = mark.modified
         self.seen = mark.seen
@@ -76,7 +76,6 @@ class Tail:
         self.turn = 0
         self.descriptor = -1
         self.unpacked: Unpacked | None = None
-        self.overlong = False  # the point is in a line of an archive, of which no more is read
         self.finished = mark.finished  # an archive, read to its end
         self.stuck = -1  # the size at which no whole line was left
         self.scanned = 0  # where the search for the end of a long line has come to
@@ -109,7 +108,7 @@ class Tail:
         return Mark(
             path=self.path, device=device, inode=inode, heads=self.heads, position=settled.position, tail=settled.tail, date=settled.date,
             size=self.size, seen=self.seen, real=self.real, rolled=self.rolled, limit=self.limit, kind=self.kind,
-            modified=self.modified if self.kind else 0, finished=finished,
+            modified=self.modified if self.kind else 0, finished=finished, inside=settled.inside,
         )  # fmt: skip
 
 
@@ -636,6 +635,7 @@ class Follower:
         if tail.unpacked is None:
             descriptor = os.open(tail.path, os.O_RDONLY | os.O_CLOEXEC)
             tail.unpacked = unpacked(descriptor, tail.path)
+            tail.encoding = encoding_of(tail.unpacked.read(0, 2))
         content, position = tail.unpacked, tail.position
         before = min(TAIL, position)
         if content.end < position and not content.ended:
@@ -646,13 +646,11 @@ class Follower:
             self._truncated(tail, "the archive has another content than was read", now)
             return []
         body = octets[before:]
-        if tail.encoding is None:
-            tail.encoding = encoding_of(body[:2]) if not position else ""
-        if tail.overlong and body:
+        assert tail.encoding is not None
+        if tail.point.inside and body:
             ends = line_ends(body, tail.encoding)
-            tail.overlong = not ends
             passed = ends[0] if ends else len(body)
-            return [Piece((), Point(position + passed, digest(octets[: before + passed][-TAIL:])))]
+            return [Piece((), Point(position + passed, digest(octets[: before + passed][-TAIL:]), inside=not ends))]
         found = pieces(octets[:before], body, position, tail.encoding, self._max_line)
         if found:
             return found
@@ -663,8 +661,8 @@ class Follower:
                 body = line
                 found = pieces(octets[:before], body, position, tail.encoding, self._max_line)
             else:  # longer than any line that is read: its end is looked for from here, and nothing of it kept
-                tail.overlong = True
-                return [self._unfinished(octets[:before], line[: self._max_line], tail)]
+                piece = self._unfinished(octets[:before], line[: self._max_line], tail)
+                return [piece._replace(point=piece.point._replace(inside=True))]
             if found:
                 return found
         self._close(tail)

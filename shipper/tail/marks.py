@@ -25,18 +25,20 @@ Read = Callable[[int, int], bytes]
 
 class Point(NamedTuple):
     """A place between two lines. `tail`: digest of the octets directly before it. `date`: that the reader was at, in logs whose lines have
-    only a time of day."""
+    only a time of day. `inside`: it is in a line of which no more is read."""
 
     position: int = 0
     tail: str = ""
     date: tuple[int, int, int] | None = None
+    inside: bool = False
 
 
 class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is remembered of one content over a restart. `real`: the file itself where `path` is a symbolic link. `size`: octets there were
     when it was last looked at; `seen`: when that was, seconds since 1970. `rolled`: nothing more is written to it. `kind` of an archive, with the
     nanoseconds since 1970 at which it was written and whether it is read to its end: it is not unpacked again to be known. `device` is negative
-    where the file has another content now. `limit`: what stands behind this octet is read elsewhere."""
+    where the file has another content now. `limit`: what stands behind this octet is read elsewhere. `inside`: the position is
+    in a line of which no more is read."""
 
     path: str
     device: int = 0
@@ -53,6 +55,7 @@ class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
     modified: int = 0
     finished: bool = False
     limit: int | None = None
+    inside: bool = False
 
 
 def digest(octets: bytes) -> str:

@@ -387,6 +387,32 @@ def test_a_very_long_line_of_an_archive(tmp_path: Path) -> None:
     assert [len(line) for line in desk.lines] == [1, 1 << 16, 1, 1 << 16]
 
 
+def test_a_restart_in_a_very_long_line_of_an_archive(tmp_path: Path) -> None:
+    """After each slice: what is left of the line is no line of its own, and the next one is whole. In UTF-16 too."""
+    for encoding in ("utf-8", "utf-16"):
+        here = tmp_path / encoding
+        here.mkdir()
+        text = "a\n" + "x" * (20 * SLICE) + "\nb\n" + "z" * (5 * SLICE) + "\nc\n"
+        (here / "app.1.gz").write_bytes(gzip.compress(text.encode(encoding)))
+        desk = Desk(here, max_line=1 << 16)
+        desk.look()
+        desk.wait(5)
+        whole = [line[:3] for line in desk.lines]
+        assert len(whole) == 5
+        desk = Desk(here, max_line=1 << 16)
+        for _ in range(10):
+            desk.look()
+        for _ in range(100):
+            (tail,) = desk.follower.tails
+            before = tail.position
+            while tail.position == before and not tail.finished:  # what was read is unpacked again
+                desk.read(slices=1)
+            desk.restart()
+            desk.look()
+        assert tail.finished
+        assert [line[:3] for line in desk.lines] == whole
+
+
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_utf16(desk: Desk, encoding: str) -> None:
     """With a byte order mark, from the middle on too; characters whose octets look like a line end are none."""
