@@ -697,6 +697,41 @@ def test_dead_letters_are_sent_again(tmp_path: Path) -> None:
     assert shipper("replay", service.config).returncode == 66
 
 
+def test_a_replay_beside_the_service(tmp_path: Path) -> None:
+    """Into the file that the service is writing: it is told that somebody else writes there, and nothing of either is lost or torn; when the
+    service has ended the same replay succeeds."""
+    with running(tmp_path) as service:
+        service.until_told("running")
+        letters = tmp_path / "state" / "dead-letters" / "out"
+        letters.mkdir(parents=True, exist_ok=True)
+        native = [json.dumps({"kind": "mta", "sender": f"user{number}@example.com"}) + "\n" for number in range(1000, 1003)]
+        rows = [{"time": "2026-03-02T10:00:00Z", "output": "out", "reason": "400: mapping", "payload": payload} for payload in native]
+        (letters / "00000001.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        append(service.log, 0, 10)
+        service.until_written(10)
+        replay = subprocess.Popen(
+            [*COMMAND, "replay", str(service.config), "--patience", "3"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=ENVIRONMENT,
+            text=True,
+        )
+        number = 10
+        while replay.poll() is None:
+            append(service.log, number, 10)
+            number += 10
+            time.sleep(0.1)
+        assert replay.stdout
+        said = replay.stdout.read()
+        replay.stdout.close()
+        service.until_written(number)
+        assert service.stop() == 0
+    assert replay.returncode == 75, said
+    assert numbers(service.out) == list(range(number))
+    assert shipper("replay", service.config).returncode == 0
+    assert numbers(service.out) == [*range(number), 1000, 1001, 1002]
+
+
 def isolated() -> bool:
     """Whether a process may be the first of a PID namespace here."""
     try:
