@@ -2,7 +2,8 @@
 
 - `octets` of payloads are kept at most, the newest, of one connection; what is older is let go.
 - What is in doubt when a connection ends is sent again, in the order it had, before anything new; it then is what was sent last.
-- A payload is sent again ten times at most: a receiver that ends every connection after a few moments must come further nevertheless.
+- A payload is sent again ten times at most, so nothing is missing after ten breaks in a row. Then it is let go: a receiver that ends every
+  connection after a few moments must come further nevertheless.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-_MOST_TIMES = 10
+MOST_TIMES = 10
+"""Breaks in a row that a payload outlives. What is behind it waits that long at most for a receiver that never reads it."""
 
 
 class Sent(NamedTuple):
@@ -39,7 +41,7 @@ class Recent:
 
     def add(self, payloads: Sequence[bytes], now: float, times: int = 0) -> None:
         """These have been sent."""
-        if not self._most or times >= _MOST_TIMES:
+        if not self._most or times >= MOST_TIMES:
             return
         self._sent.append(Sent(tuple(payloads), now, times))
         self._octets += sum(map(len, payloads))
