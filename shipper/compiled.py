@@ -21,14 +21,14 @@ from typing import Any, NamedTuple
 
 from shipper import __version__, events
 from shipper.formats import mta_fields, service
-from shipper.formats.names import SERVICE_OF
+from shipper.formats.names import PREFIXES, SERVICE_OF
 from shipper.identity import LINES_KEPT, SECONDS_KEPT, content_of
 from shipper.profiles import ecs
 from shipper.profiles.base import INBOUND, PROTOCOLS
 from shipper.reader import RawPolicy
 from shipper.record import Connection, Mta, Record, Service, Store
 
-INTERFACE = 6
+INTERFACE = 7
 """Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
 PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
@@ -181,6 +181,7 @@ def _service(profile: str, observed: int) -> tuple[object, ...]:
     ]
     return (
         sorted(SERVICE_OF.items()),
+        sorted(PREFIXES.items()),
         [(level, severities.index(severity)) for level, severity in events.LEVELS.items()],
         severities,
         [name for _, name in rows],

@@ -27,7 +27,7 @@ use crate::run::{Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 6;
+const INTERFACE: u32 = 7;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -37,9 +37,10 @@ type Ran<'py> = (Option<Bound<'py, PyBytes>>, Vec<(usize, usize, usize)>, bool, 
 /// the letters of records whose connection came in; what every document has before `sunmsg`.
 type EcsTold = (Vec<(String, String, bool)>, Vec<(String, String, bool)>, String, String);
 
-/// Of service logs: (process, service); (level, number of its severity); severities; names of events; mechanisms; reasons of bad logins; ECS
+/// Of service logs: (process, service); (beginning of a process, service); (level, number of its severity); severities; names of events; mechanisms; reasons of bad logins; ECS
 /// events as above, by event, severity and user; what every document has before `sunmsg`; (service, protocol).
 type ServiceTold = (
+    Vec<(String, String)>,
     Vec<(String, String)>,
     Vec<(String, usize)>,
     Vec<String>,
@@ -163,7 +164,7 @@ impl Twin {
         service: ServiceTold,
     ) -> PyResult<Twin> {
         let parts = ecs.iter().all(|(messages, connections, _, _)| messages.len() == 26 && connections.len() == 26);
-        let (processes, levels, severities, names, mechanisms, reasons, documents, tail, protocols) = service;
+        let (processes, prefixes, levels, severities, names, mechanisms, reasons, documents, tail, protocols) = service;
         let documents_fit = ecs.is_none() || documents.len() == names.len() * severities.len() * 2;
         let levels_fit = levels.iter().all(|(_, severity)| *severity < severities.len());
         let Some(info) = severities.iter().position(|severity| severity == "info") else {
@@ -176,6 +177,7 @@ impl Twin {
         let pairs = |texts: Vec<(String, String)>| texts.into_iter().map(|(a, b)| (a.into_bytes(), b.into_bytes())).collect::<Vec<_>>();
         let told = service::Told {
             processes: pairs(processes),
+            prefixes: pairs(prefixes),
             levels: levels.into_iter().map(|(level, severity)| (level.into_bytes(), severity)).collect(),
             severities: octets(severities),
             info,

@@ -24,6 +24,8 @@ const EXPUNGE: usize = 6;
 pub struct Told {
     /// process -> service
     pub processes: Vec<(Vec<u8>, Vec<u8>)>,
+    /// how a process is called -> service, where it is none of these
+    pub prefixes: Vec<(Vec<u8>, Vec<u8>)>,
     /// level in lower case -> number of its severity; another one has that of `info`
     pub levels: Vec<(Vec<u8>, usize)>,
     pub severities: Vec<Vec<u8>>,
@@ -130,7 +132,13 @@ pub fn read<'a>(rest: &'a [u8], told: &'a Told) -> Option<Service<'a>> {
     if host.is_empty() || host.len() > 255 || !host.iter().all(u8::is_ascii_graphic) || !is_word(category) || !is_word(level) {
         return None;
     }
-    let service = &told.processes.iter().find(|(known, _)| known == process)?.1;
+    let service = match told.processes.iter().find(|(known, _)| known == process) {
+        Some((_, service)) => service,
+        None => &told.prefixes.iter().find(|(known, _)| process.starts_with(known))?.1,
+    };
+    if process.len() > 64 || !process.iter().all(|&octet| octet.is_ascii_alphanumeric() || octet == b'_') {
+        return None;
+    }
     let severity = told.levels.iter().find(|(known, _)| known.eq_ignore_ascii_case(level)).map_or(told.info, |(_, severity)| *severity);
     let mut record = Service { host, process, pid, service, category, level, severity, message, event: MESSAGE, ..Service::default() };
     let done = match message {
@@ -270,8 +278,19 @@ fn operation<'a>(record: &mut Service<'a>, verb: &[u8], event: usize) -> Option<
 fn other<'a>(record: &mut Service<'a>) -> Option<()> {
     let message = record.message;
     let bracket = memchr(b'[', &message[..message.len().min(256)]);
-    if message.starts_with(b"(id ") || bracket.is_some_and(|bracket| !message[..bracket].contains(&b' ')) {
+    if message.starts_with(b"(id ") {
         return None;
+    }
+    if let Some(bracket) = bracket.filter(|&bracket| !message[..bracket].contains(&b' ')) {
+        // `user[address] created message <id>`
+        let rest = address(record, &message[bracket + 1..])?;
+        if !record.client_ip.is_empty() {
+            record.user = &message[..bracket];
+            if let Some(id) = rest.strip_prefix(b"created message <") {
+                record.message_id = id.strip_suffix(b">").unwrap_or(id);
+            }
+        }
+        return Some(());
     }
     if memchr(b'=', message).is_none() {
         return Some(());
@@ -313,6 +332,11 @@ fn other<'a>(record: &mut Service<'a>) -> Option<()> {
 /// The address in the bracket that the message begins with; returns what stands after it and its blank.
 fn peer<'a>(record: &mut Service<'a>, begin: &[u8]) -> Option<&'a [u8]> {
     let text = record.message.strip_prefix(begin)?;
+    address(record, text)
+}
+
+/// The same for the address at the beginning of a text.
+fn address<'a>(record: &mut Service<'a>, text: &'a [u8]) -> Option<&'a [u8]> {
     let end = memchr(b']', &text[..text.len().min(80)])?;
     let address = &text[..end];
     if address.first() == Some(&b'[') {

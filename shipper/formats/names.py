@@ -73,8 +73,10 @@ _PROCESSES = {
     "default": ("msprobe", "imexpire", "imdbverify", "impurge", "imsched", "imcheck", "reconstruct", "mboxutil", "stored", "watcher"),
 }
 SERVICE_OF = {process: service for service, processes in _PROCESSES.items() for process in processes}
+PREFIXES = {"cgi_": "admin"}
+"""What a process of a service may begin with."""
 
 
 def service_of_process(process: str) -> str:
     """The service whose log a process writes: `imapd` -> `imap`, `cgi_store` -> `admin`; `""` when only the file can tell."""
-    return SERVICE_OF.get(process) or ("admin" if process.startswith("cgi_") else "")
+    return SERVICE_OF.get(process) or next((service for prefix, service in PREFIXES.items() if process.startswith(prefix)), "")
