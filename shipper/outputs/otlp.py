@@ -44,7 +44,7 @@ from shipper.outputs.http import (
     in_thread,
     told,
 )
-from shipper.outputs.section import WHICH, Common
+from shipper.outputs.section import WHICH, BatchSettings, Common
 from shipper.profiles import otlp
 from shipper.record import Record
 from shipper.router import Takes
@@ -57,11 +57,18 @@ PROTOBUF, JSON = "application/x-protobuf", "application/json"
 Protocol = Literal["http/protobuf", "http/json", "grpc"]
 
 
+class RequestSettings(BatchSettings):
+    """How much is sent at a time. A request costs as much as a thousand records of it, so 4 MiB, which gRPC servers take by default, are used."""
+
+    records: int = Field(4000, ge=1, le=100_000, description="Records in one request at most.")
+
+
 class Section(Common):
     """An OpenTelemetry collector, or anything else that takes OTLP."""
 
     type: Literal["otlp"]
     takes: Takes = Field("all", description=WHICH)
+    batch: RequestSettings = Field(RequestSettings(), description="How much is sent at a time.")
     endpoint: Url | None = Field(
         None,
         description="Where to send: `http://host:4318` or `https://…`; without a path it is `/v1/logs`. For gRPC `http://host:4317` or `https://…`.",
