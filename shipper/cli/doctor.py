@@ -68,6 +68,7 @@ def doctor(
     from shipper.doctor.report import document, lines
     from shipper.doctor.written import configuration
     from shipper.mailserver.reading import Named, read
+    from shipper.mailserver.tailor import is_here
 
     terminal.be_lenient()
     named = {
@@ -82,7 +83,7 @@ def doctor(
         if path is not None
     }
     for path in (directory, logs, *named.values()):
-        if path is not None and not path.exists():
+        if path is not None and not is_here(path):
             raise Failure("I201", f"there is no file or directory '{path}'")
     try:
         seconds = duration(outage)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -89,6 +90,8 @@ def examine(
     ]
     zone, doubts = _zone(found, local)
     findings += doubts
+    if found.closed:
+        findings.append(_closed(found.closed))
     unread = [log for log in found.logs if not (reads or _usual)(log)]
     if unread:
         findings.append(_not_read(unread))
@@ -372,6 +375,15 @@ def _growth(server: MailServer, found: Found) -> Iterator[Finding]:
     if (mask := server.dispatcher_debug).number:
         why = f"`shipper explain {mask.number:08X}` says what it is. Debug output grows with every connection; 0 ends it."
         yield Finding("advice", "retention", "The dispatcher writes debug output", why, ("DEBUG=0",), str(mask.place or ""))
+
+
+def _closed(closed: Sequence[Path]) -> Finding:
+    """What a look at it all would have shown is not in the report, and the service will need to read it."""
+    names = ", ".join(map(str, closed[:5])) + (f" and {len(closed) - 5} more" if len(closed) > 5 else "")
+    why = (
+        "What is there is not in this report. The service needs to read the logs: run it, and this, as a user of the group that they have."
+    )
+    return Finding("warning", "files", f"This user may not read: {names}", why)
 
 
 def _not_read(unread: Sequence[LogFile]) -> Finding:

@@ -63,13 +63,15 @@ class LogFile:
 @dataclass(frozen=True, slots=True)
 class Found:
     """`settings`: option of the `mailserver` section -> file; `directory`: of the logs, None where there are none; `owner`: the user (by number)
-    and group of the newest log; `zone`: what a file `timezone` beside the settings says."""
+    and group of the newest log; `zone`: what a file `timezone` beside the settings says; `closed`: directories and logs that
+    this user may not read."""
 
     settings: Mapping[str, Path] = field(default_factory=dict)
     directory: Path | None = None
     logs: Sequence[LogFile] = ()
     owner: tuple[int, int] | None = None
     zone: str = ""
+    closed: Sequence[Path] = ()
 
     def of(self, kind: str, family: str = "") -> list[LogFile]:
         """The logs of a kind, or of one family of it."""
@@ -82,7 +84,7 @@ def look(directory: Path | None, named: Mapping[str, Path], logs: Path | None = 
     beneath: list[Path] = []
     if directory is not None:
         beneath = _beneath(directory)
-        if directory.name in ("config", "log", "logs") and not any((beneath_ / "mail.log_current").exists() for beneath_ in beneath):
+        if directory.name in ("config", "log", "logs") and not any(os.path.exists(one / "mail.log_current") for one in beneath):
             beneath += [one for one in _beneath(directory.parent) if one not in beneath]
         for option, names in NAMES.items():
             if option not in files and (there := _first(beneath, names)):
@@ -91,14 +93,18 @@ def look(directory: Path | None, named: Mapping[str, Path], logs: Path | None = 
         logs = next((one for one in beneath if _has_logs(one)), None)
     found = _files(logs) if logs is not None else []
     newest = max(found, key=lambda log: log.modified, default=None)
-    status = newest.path.stat() if newest else None
+    status = _status(newest.path) if newest else None
     zone = _first(beneath, ("timezone",))
+    closed = [one for one in beneath if not os.access(one, os.R_OK | os.X_OK)] + [
+        log.path for log in found if not os.access(log.path, os.R_OK)
+    ]
     return Found(
         files,
         logs,
         found,
         (status.st_uid, status.st_gid) if status else None,
-        zone.read_text(errors="replace").strip()[:64] if zone else "",
+        _text(zone).strip()[:64] if zone else "",
+        closed,
     )
 
 
@@ -133,11 +139,25 @@ def _entries(directory: Path) -> list[os.DirEntry[str]]:
 
 
 def _first(directories: Iterable[Path], names: Sequence[str]) -> Path | None:
-    return next((one / name for one in directories for name in names if (one / name).is_file()), None)
+    return next((one / name for one in directories for name in names if os.path.isfile(one / name)), None)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def _has_logs(directory: Path) -> bool:
-    return any(entry.is_file() and classed(entry.name)[0] in ("mta", "service") for entry in _entries(directory))
+    return any(classed(entry.name)[0] in ("mta", "service") and os.path.isfile(entry.path) for entry in _entries(directory))
 
 
 def _files(directory: Path) -> list[LogFile]:

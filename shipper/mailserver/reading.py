@@ -23,7 +23,7 @@ from shipper.mailserver.contradictions import contradictions
 from shipper.mailserver.lines import Assignment, physical
 from shipper.mailserver.options import CHANNEL_OPTIONS, LAST_FORMAT, LOGFILE, LOGFILE_PREFIX, MTA, MTA_ELSE, SERVICES, canonical
 from shipper.mailserver.settings import MAIL_INFO, MailServer, Refused, Setting, kind_of, priority_of, typed
-from shipper.mailserver.tailor import FILES, Tailor
+from shipper.mailserver.tailor import FILES, Tailor, is_here
 
 MAX_OCTETS = 4 << 20
 _CHANNEL = "channel:"
@@ -119,7 +119,7 @@ class _Reading:
             self.problems.append(Problem("C114", message, written.value_place, "", notes))
             return None
         usual = self.tailor.beside(kind)
-        return self._open(usual, None) if usual.is_file() else None
+        return self._open(usual, None) if is_here(usual) else None
 
     def _open(self, path: Path, place: Place | None, *, spare: bool = False) -> tuple[str, str] | None:
         """A file's name and text. What cannot be read is a problem at `place`, or, with `spare`, a warning there."""
@@ -156,7 +156,7 @@ class _Reading:
         """A file that imta.cnf names: `IMTA_TABLE:internet.rules`, or a path that begins where imta.cnf stands."""
         folder = Path(above).parent
         path: Path | None = folder / written
-        if ":" in written and not (path and path.exists()):
+        if ":" in written and not (path and is_here(path)):
             path = (self.tailor or Tailor({}, folder)).path(written)
             if path is None and written.upper().startswith("IMTA_TABLE:"):
                 path = folder / written.partition(":")[2]

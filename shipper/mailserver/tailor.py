@@ -13,6 +13,7 @@ as `<msg.RootPath>/config/` are not filled in: such a path has to stand in our c
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,14 +49,14 @@ class Tailor(NamedTuple):
             return None
         path = self.folder / whole
         table = self._filled("IMTA_TABLE:", 0)
-        if table and not Path(table).is_dir() and path.is_relative_to(table):
+        if table and not is_here(table) and path.is_relative_to(table):
             return self.folder / path.relative_to(table)
         return path
 
     def beside(self, kind: str) -> Path:
         """Where the file usually stands."""
         table = self.path("IMTA_TABLE:")
-        return (table if table and table.is_dir() else self.folder) / USUAL[kind]
+        return (table if table and is_here(table) else self.folder) / USUAL[kind]
 
     def _filled(self, written: str, depth: int) -> str | None:
         shape = _PREFIX.fullmatch(written)
@@ -64,3 +65,15 @@ class Tailor(NamedTuple):
         prefix = self.settings.get(shape[1].upper())
         front = self._filled(prefix.value, depth + 1) if prefix and depth < _DEPTH else None
         return None if front is None else front + shape[2]
+
+
+def is_here(path: str | Path) -> bool:
+    """Whether this machine has it. What this user may not look for is taken to be there: reading it says what is in the way, and nothing else is
+    read in its place."""
+    try:
+        os.stat(path)
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True

@@ -156,3 +156,22 @@ def test_looking_finds_settings_and_logs_from_wherever_it_begins(tmp_path: Path)
         assert found.owner == (os.getuid(), os.getgid())
     (tmp_path / "empty").mkdir()
     assert not look(tmp_path / "empty", {}).settings
+
+
+def test_what_this_user_may_not_read_is_said() -> None:
+    """And not taken for missing."""
+    found = Found(SETTINGS, Path("/log"), (log("imap"),), closed=[Path("/log"), Path("/log/imap")])
+    made = examine(MailServer.of(EVERYTHING, LOGGING), found, local="UTC", now=10 * DAY)
+    assert the(made, "may not read").what == "This user may not read: /log, /log/imap"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_closed_directory_is_no_missing_one(tmp_path: Path) -> None:
+    """Nor a closed log."""
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log/imap").write_text("x")
+    (tmp_path / "log/imap").chmod(0)
+    assert look(tmp_path, {}).closed == [tmp_path / "log/imap"]
+    (tmp_path / "log").chmod(0)
+    assert look(tmp_path, {}).closed == [tmp_path / "log"]
+    (tmp_path / "log").chmod(0o700)

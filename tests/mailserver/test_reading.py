@@ -511,6 +511,20 @@ def test_a_bad_value_that_is_replaced_by_hand_is_no_error(tmp_path: Path) -> Non
     assert not found.problems and [warning.notes for warning in found.warnings] == [("what stands at shipper.yaml:1:1 is taken instead",)]
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may look everywhere")
+def test_a_directory_that_this_user_may_not_enter_is_not_taken_for_another_machine_s(tmp_path: Path) -> None:
+    """What the tailor file names there is a problem; it is not looked for beside it, and no default holds for it silently."""
+    (tmp_path / "closed/config").mkdir(parents=True)
+    tailor = tmp_path / "imta_tailor"
+    (tmp_path / "option.dat").write_text("LOG_MESSAGES_SYSLOG=22\n")
+    (tmp_path / "closed").chmod(0)
+    for named in ("", "IMTA_OPTION_FILE=IMTA_TABLE:option.dat\n"):
+        tailor.write_text(f"IMTA_TABLE={tmp_path}/closed/config/\n{named}")
+        server = read({"tailor": Named(str(tailor))})
+        assert any("option.dat': permission denied" in problem.message for problem in server.problems)
+    (tmp_path / "closed").chmod(0o700)
+
+
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     """The service, which reads these files again on HUP, must not hang on one."""
     os.mkfifo(tmp_path / "pipe")
