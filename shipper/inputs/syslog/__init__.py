@@ -30,7 +30,7 @@ from shipper.inputs.base import LINGER_RECORDS, Deliver, Places, Reading
 from shipper.inputs.section import Common
 from shipper.inputs.syslog.address import Address, bind, parse, remove_stale
 from shipper.inputs.syslog.counts import Counts
-from shipper.inputs.syslog.datagrams import Datagrams
+from shipper.inputs.syslog.datagrams import Datagrams, unread
 from shipper.inputs.syslog.inbox import Inbox
 from shipper.inputs.syslog.senders import Senders
 from shipper.inputs.syslog.streams import Connections, Limits, Listener
@@ -100,6 +100,7 @@ class Syslog:
         self._reader = Reader(log, raw=reading.raw)
         self._sockets: dict[Address, socket.socket] = {}
         self._shared: set[Address] = set()
+        self._handed_on: set[Address] = set()
         self._certificates: Certificates | None = None
         self._listening: list[Datagrams | Listener] = []
         # Who only holds connections open must not keep files from being read, and positions from being saved.
@@ -123,12 +124,12 @@ class Syslog:
         section = self._section
         if section.tls is not None:
             self._certificates = Certificates(section.tls)
-        shared = before._sockets if before is not None else {}
         try:
             for address in self._addresses:
-                if address in shared:
-                    self._sockets[address] = shared[address].dup()
+                if before is not None and address in before._sockets:
+                    self._sockets[address] = before._sockets[address].dup()
                     self._shared.add(address)
+                    before._handed_on.add(address)
                 elif address not in self._sockets:
                     self._sockets[address] = bind(address, receive_buffer=section.receive_buffer, mode=int(section.socket_mode, 8))
         except BaseException:
@@ -142,7 +143,12 @@ class Syslog:
                 os.chown(address.host, user, group, follow_symlinks=False)
 
     def close(self) -> None:
-        """Closes the sockets. Those of Unix go from the disk, where that is allowed and no other input has them too."""
+        """Closes the sockets, and says how many datagrams are lost with them. Those of Unix go from the disk, where that is allowed and no other
+        input has them too."""
+        lost = sum(unread(sock) for address, sock in self._sockets.items() if self._listening and address not in self._handed_on)
+        if lost:
+            self.counts.lost += lost
+            logger.warning("input '{}': {} messages are lost, they came while we stopped", self.name, lost)
         for address, sock in self._sockets.items():
             sock.close()
             if address.protocol == "unix":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Counts:
     """`received`: messages taken; each is a record. Of these `parsed` have no error, `assumed_pri` had no PRI, `truncated` were longer than
     `max_message`, `unended` ended with their connection. `delivered`: settled by every output. `lost`: had come, and no output had room for them
-    before the end.
+    before the end, or came too late.
 
     No messages: `empty` ones, datagrams the kernel dropped (`kernel_drops`), those of senders that are not allowed (`denied`; connections too).
     `connections` were taken, `refused` over a limit, `failed` in their TLS handshake or by their certificate, `idle` closed for silence,

@@ -183,3 +183,16 @@ def _name(address: bytes, interface: int) -> str:
         return socket.inet_ntop(socket.AF_INET, address)
     text = socket.inet_ntop(socket.AF_INET6, address)
     return socket.getnameinfo((text, 0, 0, interface), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0] if interface else text
+
+
+def unread(sock: socket.socket) -> int:
+    """Datagrams that are still in the kernel, which are lost with the socket; they are read to be counted. Of a stream 0."""
+    count = 0
+    if sock.fileno() >= 0 and sock.type == socket.SOCK_DGRAM:
+        for _ in range(buffer(sock) // AT_ONCE):  # in that buffer there is no room for more, and who sends without a pause must not keep us
+            try:
+                sock.recv(1)
+            except OSError:
+                break
+            count += 1
+    return count

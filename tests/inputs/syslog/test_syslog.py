@@ -451,6 +451,31 @@ def test_what_finds_no_room_before_the_end_is_counted() -> None:
     assert any("input 'net': 200 messages are lost" in one for one in said), said
 
 
+def test_what_comes_after_the_last_look_is_counted() -> None:
+    """Datagrams that arrive while the last batch is handed over are lost with the socket, and counted; what another input has too is not."""
+
+    async def main() -> None:
+        for handed_on in (False, True):
+            input = make("net", Section(type="syslog", listen=("udp://127.0.0.1:0",)), Reading())
+            input.bind()
+            receiver = Receiver(input)
+            running = asyncio.create_task(input.run(receiver.deliver, NoPlaces(), receiver.stop))
+            await receiver.until(lambda: bool(input.addresses))  # noqa: B023
+            udp(receiver.address(), *numbered(3))
+            await receiver.wait(3)
+            receiver.stop.set()
+            await running
+            other = make("net", input._section, Reading())
+            if handed_on:
+                other.bind(input)
+            udp(receiver.address(), *numbered(5, 3))
+            input.close()
+            assert (input.counts.received, input.counts.lost) == (3, 0 if handed_on else 5)
+            other.close()
+
+    asyncio.run(main())
+
+
 def test_a_taken_port_is_a_failure_before_anything_runs() -> None:
     """`bind` says which address cannot be had, and leaves no socket open."""
     with socket.socket() as taken:
