@@ -314,6 +314,43 @@ def test_a_damaged_payload_costs_itself_in_a_full_frame(tmp_path: Path) -> None:
     spool.close()
 
 
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    sizes=st.lists(st.integers(1, 30), min_size=1, max_size=8),
+    damage=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.sampled_from(["flip", "zeros", "cut out", "doubled"])), max_size=5),
+)
+def test_whatever_is_damaged_the_rest_comes_in_order(tmp_path: Path, sizes: list[int], damage: list[tuple[float, str]]) -> None:
+    """Bits, blocks, pieces that are missing or stand there twice: what comes out is what was put, in order, once; all that is missing is counted,
+    and what is put then comes behind it."""
+    directory = tmp_path / os.urandom(8).hex()
+    spool = opened(directory, segment_octets=700)
+    for size in sizes:
+        spool.append(numbered(spool.end, size))
+    total = spool.end
+    spool.close()
+    for where, how in damage:
+        path = segments(directory)[int(where * 1000) % len(segments(directory))]
+        octets = bytearray(path.read_bytes())
+        at = int(where * len(octets))
+        piece = octets[at : at + 40]
+        octets[at : at + 40] = {
+            "flip": bytes([*piece[:1]]).translate(bytes(range(255, -1, -1))) + piece[1:],
+            "zeros": bytes(len(piece)),
+            "cut out": b"",
+            "doubled": piece * 2,
+        }[how]
+        path.write_bytes(octets)
+    again = opened(directory)
+    got = all_of(again)
+    assert got == [payload for payload in wanted(0, total) if payload in set(got)]
+    assert len(got) + again.lost == again.end >= total
+    again.append(numbered(again.end, 2))
+    assert all_of(again) == wanted(again.end - 2, again.end)
+    again.acknowledge(again.end)
+    assert again.waiting == 0
+    again.close()
+
+
 def old_frame(first: int, payloads: list[bytes], observed: int, seed: int) -> bytes:
     """A frame as 0.1 wrote it."""
     body = msgpack.packb((observed, payloads))
