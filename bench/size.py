@@ -13,9 +13,8 @@ from bench.following import PATIENCE, SHIPPER, free_port, run_command, status_of
 from bench.measure import Child, Cost, best, to_the_end
 from bench.sink import Sink
 
-RUNS = 10
-SETTLED = 7.0
-"""Seconds after the last record: a service gives memory back once none has come for five."""
+BEGUN = 2.0
+"""Seconds after the start of a service."""
 
 
 class Held(NamedTuple):
@@ -25,8 +24,8 @@ class Held(NamedTuple):
     share: int
 
 
-def starts(log: Path, cpus: set[int], scratch: Path) -> list[tuple[str, Cost]]:
-    """(command, what its start costs): each of them with next to nothing to do. Raises Failed."""
+def starts(log: Path, runs: int, cpus: set[int], scratch: Path) -> list[tuple[str, Cost]]:
+    """(command, what its start costs): each of them with next to nothing to do, the best of so many. Raises Failed."""
     folder = Path(tempfile.mkdtemp(dir=scratch))
     line = folder / "line.log"
     with log.open("rb") as lines:
@@ -39,18 +38,19 @@ def starts(log: Path, cpus: set[int], scratch: Path) -> list[tuple[str, Cost]]:
         "explain": ["explain", "LOG_CONNECTION"],
         "check": ["check", config],
     }
-    return [("python, nothing", _start([SHIPPER[0], "-c", "pass"], cpus))] + [
-        (name, _start([*SHIPPER, *arguments], cpus)) for name, arguments in commands.items()
+    return [("python, nothing", _start([SHIPPER[0], "-c", "pass"], runs, cpus))] + [
+        (name, _start([*SHIPPER, *arguments], runs, cpus)) for name, arguments in commands.items()
     ]
 
 
-def _start(argv: Sequence[str], cpus: set[int]) -> Cost:
+def _start(argv: Sequence[str], runs: int, cpus: set[int]) -> Cost:
     report.progress(f"start: {' '.join(argv[1:4])}")
-    return best([to_the_end(argv, cpus=cpus) for _ in range(RUNS)])
+    return best([to_the_end(argv, cpus=cpus) for _ in range(runs)])
 
 
-def idle(log: Path, lines: int, cpus: set[int], scratch: Path) -> list[tuple[str, Held, Held]]:
-    """(output, before there is a log of so many lines, some time after all of it is delivered) for the service. Raises Failed."""
+def idle(log: Path, lines: int, settled: float, cpus: set[int], scratch: Path) -> list[tuple[str, Held, Held]]:
+    """(output, before there is a log of so many lines, `settled` seconds after all of it is delivered) for the service, which gives memory back
+    once no record has come for five. Raises Failed."""
     found = []
     for kind in ("jsonl", "otlp"):
         report.progress(f"an idle service, {kind}")
@@ -61,9 +61,11 @@ def idle(log: Path, lines: int, cpus: set[int], scratch: Path) -> list[tuple[str
             child = Child(run_command(folder, {"type": "file", "paths": [str(followed)]}, {"type": kind, **end}, port), cpus)
             try:
                 _until_delivered(child, port, 0)
+                time.sleep(BEGUN)
                 before = Held(child.resident(), child.memory())
                 followed.symlink_to(log)
                 _until_delivered(child, port, lines)
+                time.sleep(settled)
                 found.append((kind, before, Held(child.resident(), child.memory())))
             finally:
                 child.kill()
@@ -72,7 +74,7 @@ def idle(log: Path, lines: int, cpus: set[int], scratch: Path) -> list[tuple[str
 
 
 def _until_delivered(child: Child, port: int, lines: int) -> None:
-    """Waits until so many are, and what a service does about its memory is done."""
+    """Waits until so many are."""
     seen, heard = -1, time.monotonic()
     while seen < lines:
         time.sleep(0.25)
@@ -82,4 +84,3 @@ def _until_delivered(child: Child, port: int, lines: int) -> None:
             seen, heard = new, time.monotonic()
         elif child.ended() or time.monotonic() - heard > PATIENCE:
             raise child.failed(f"{seen:,} of {lines:,} records are delivered")
-    time.sleep(SETTLED)

@@ -19,7 +19,7 @@ from bench.peers import Peer
 
 HEADER = b"<22>Aug 30 16:53:05 mail.example.com imta[411]: "
 OTHER = b"<86>Aug 30 16:53:05 mail.example.com sshd[911]: Accepted publickey for adam from 192.0.2.7 port 51234 ssh2: " + b"x" * 190
-SLOWEST, FASTEST = 2_000.0, 400_000.0
+SLOWEST, FASTEST = 4_000.0, 300_000.0
 """Datagrams a second between which the rate is searched."""
 QUIET = 1.2
 """Seconds without another line after which none comes any more: some programs look at their output once a second."""
