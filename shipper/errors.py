@@ -98,6 +98,12 @@ ERRORS: dict[str, ErrorKind] = {
         "Write for example 12h, 3d or 1d12h.",
         EX_USAGE,
     ),
+    "U112": ErrorKind(
+        "A receiver has no host, or no port.",
+        "--syslog takes a name or an address and a port from 1 to 65535; without one it is 514. An IPv6 address stands in brackets.",
+        "Write for example siem.example.com:514 or [2001:db8::1]:514.",
+        EX_USAGE,
+    ),
     "U121": ErrorKind(
         "A setting of the server to be played cannot be.",
         "`generate` takes the options of option.dat (LOG_FORMAT=4) and those of the service logs (logfile.imap.loglevel=Debug), with values "

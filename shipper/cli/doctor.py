@@ -89,6 +89,7 @@ def doctor(
         seconds = duration(outage)
     except ValueError:
         raise Failure("U111", f"--outage {outage} is not a time, as 3d or 12h") from None
+    receiver = _receiver(syslog) if syslog else ""
     if directory is None and not named and logs is None:
         directory = Path(os.environ.get("MSG_ROOT", "."))
     found = look(directory, named, logs)
@@ -108,13 +109,26 @@ def doctor(
         messages.write("\n" + text(problem, server.sources))
     if write_config is not None:
         places = _places(write_config, found.owner)
-        _write(write_config, configuration(report, **places, syslog=syslog), force)
+        if receiver and not report.facilities():
+            messages.write("\n--syslog has no effect: the settings send nothing to syslog, so nothing is configured for it\n")
+        _write(write_config, configuration(report, **places, syslog=receiver), force)
         if write_config != Path("-"):
             _make_room(places["output"].parent, places.get("user", ""))
     if server.problems:
         raise typer.Exit(EX_CONFIG)
     if strict and (server.warnings or any(finding.level != "advice" for finding in report.findings)):
         raise typer.Exit(EX_STRICT)
+
+
+def _receiver(written: str) -> str:
+    """`HOST:PORT`, with syslog's own port where none is said. Raises `Failure`."""
+    host, colon, port = written.rpartition(":")
+    if not colon or written.endswith("]"):
+        host, port = written, "514"
+    bare = host.removeprefix("[").removesuffix("]")
+    if not bare or (":" in bare and bare == host) or not (port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 65536):
+        raise Failure("U112", f"--syslog {written} is not HOST:PORT, as siem.example.com:514 or [2001:db8::1]:514")
+    return f"{host}:{port}"
 
 
 def _reads(config: Path) -> Callable[[LogFile], bool]:

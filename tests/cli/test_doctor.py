@@ -66,6 +66,22 @@ def test_a_receiver_for_syslog_gets_what_the_settings_send(server: Path, tmp_pat
     assert shipper("check", "with.yaml", cwd=tmp_path).returncode == 0
 
 
+@pytest.mark.parametrize("receiver", ["bad:", ":514", "h:99999", "h:0", "2001:db8::1", "[]:514", "h:smtp"])
+def test_a_receiver_that_is_none_is_not_written(server: Path, tmp_path: Path, receiver: str) -> None:
+    """Into a configuration that `check` would not take; a host alone has syslog's own port."""
+    done = shipper("doctor", server, "--write-config", "with.yaml", "--syslog", receiver, cwd=tmp_path)
+    assert done.returncode == 2 and receiver in done.stderr and not (tmp_path / "with.yaml").exists()
+
+
+def test_a_receiver_alone_has_the_usual_port(server: Path, tmp_path: Path) -> None:
+    """And where nothing goes to syslog, that it gets nothing is said."""
+    done = shipper("doctor", server, "--write-config", "with.yaml", "--syslog", "siem.example.com", cwd=tmp_path)
+    assert "host: siem.example.com\n    port: 514\n" in (tmp_path / "with.yaml").read_text() and "no effect: the" not in done.stderr
+    (tmp_path / "option.dat").write_text("LOG_MESSAGES_SYSLOG=0\n")
+    done = shipper("doctor", "--option-file", "option.dat", "--write-config", "without.yaml", "--syslog", "siem.example.com", cwd=tmp_path)
+    assert done.returncode == 0 and "--syslog has no effect" in done.stderr
+
+
 def test_what_is_there_is_not_written_over(server: Path, tmp_path: Path) -> None:
     """Unless --force says so."""
     for expected, more in ((0, []), (2, []), (0, ["--force"])):
