@@ -68,7 +68,7 @@ impl Writer {
     #[staticmethod]
     #[pyo3(signature = (*, events, resource, file, names, zone_source))]
     fn otlp(events: OtlpEvents, resource: Vec<u8>, file: Vec<u8>, names: Vec<String>, zone_source: &str) -> PyResult<Writer> {
-        if events.len() != 26 || names.len() != otlp::NAMES {
+        if events.len() != 26 || names.len() != otlp::NAMES || names.iter().any(|name| name.len() > otlp::LONGEST) {
             return Err(PyValueError::new_err("tables of another size"));
         }
         let events = events

@@ -95,10 +95,15 @@ pub struct Otlp {
 /// What stands in a record before a value: the tag and the length of the attribute, the attribute's name, the tag and length of the value, its
 /// tag and length; lengths are yet to be filled in.
 struct Key {
-    begin: Vec<u8>,
+    begin: [u8; ROOM],
     /// Octets of the name with its tag and length, and the value's tag.
     name: usize,
 }
+
+/// Octets for what stands before a value: as many as are copied in one go.
+const ROOM: usize = 64;
+/// Octets of an attribute's name at most.
+pub const LONGEST: usize = ROOM - 8;
 
 impl Otlp {
     /// `names`: of attributes, as many as `NAMES`.
@@ -139,13 +144,14 @@ const RESOURCE_TAG: u8 = 0x0a;
 
 impl Key {
     fn new(name: &[u8]) -> Key {
-        let mut begin = vec![0, 0, 0x0a];
-        varint(&mut begin, name.len() as u64);
-        begin.extend_from_slice(name);
-        begin.push(0x12);
-        let name = begin.len() - 2;
-        begin.extend_from_slice(&[0, 0x0a, 0]);
-        Key { begin, name }
+        let name = &name[..name.len().min(LONGEST)];
+        let mut begin = [0; ROOM];
+        begin[2] = 0x0a;
+        begin[3] = name.len() as u8;
+        begin[4..4 + name.len()].copy_from_slice(name);
+        begin[4 + name.len()] = 0x12;
+        begin[6 + name.len()] = 0x0a;
+        Key { begin, name: name.len() + 3 }
     }
 
     #[inline]
@@ -155,11 +161,12 @@ impl Key {
             // All three lengths are one octet.
             let at = out.len();
             out.extend_from_slice(&self.begin);
-            let end = out.len();
-            out[at] = tag;
-            out[at + 1] = length as u8;
-            out[end - 3] = value.len() as u8 + 2;
-            out[end - 1] = value.len() as u8;
+            let begin = &mut out[at..at + ROOM];
+            begin[0] = tag;
+            begin[1] = length as u8;
+            begin[self.name + 2] = value.len() as u8 + 2;
+            begin[self.name + 4] = value.len() as u8;
+            out.truncate(at + self.name + 5);
         } else {
             let inner = 1 + size(value.len()) + value.len();
             out.push(tag);
@@ -172,22 +179,26 @@ impl Key {
         out.extend_from_slice(value);
     }
 
+    #[inline]
     fn number(&self, out: &mut Vec<u8>, value: u64) {
         if value > i64::MAX as u64 {
             self.text(out, TAG, value.to_string().as_bytes());
             return;
         }
         let digits = size(value as usize);
-        out.push(TAG);
-        varint(out, (self.name + 2 + digits) as u64);
-        out.extend_from_slice(self.name());
-        out.extend_from_slice(&[1 + digits as u8, 0x18]);
+        let at = out.len();
+        out.extend_from_slice(&self.begin);
+        let begin = &mut out[at..at + ROOM];
+        begin[0] = TAG;
+        begin[1] = (self.name + 2 + digits) as u8;
+        begin[self.name + 2] = 1 + digits as u8;
+        begin[self.name + 3] = 0x18;
+        out.truncate(at + self.name + 4);
         varint(out, value);
     }
 
     fn truth(&self, out: &mut Vec<u8>) {
-        out.push(TAG);
-        varint(out, self.name as u64 + 3);
+        out.extend_from_slice(&[TAG, self.name as u8 + 3]);
         out.extend_from_slice(self.name());
         out.extend_from_slice(&[2, 0x10, 1]);
     }
