@@ -200,7 +200,9 @@ class Service:
         self._reloads["taken"] += 1
         await self._pipeline.swap(plan, self._config.settings.grace)
         self._taken = _Taken(loaded)
-        logger.info("configuration taken: {} inputs, {} outputs", len(self._config.inputs), len(self._config.outputs))
+        number = len(loaded.warnings)
+        warned = f"; {number} warning{'s' if number > 1 else ''}, which `shipper check` shows" if number else ""
+        logger.info("configuration taken: {} inputs, {} outputs{}", len(self._config.inputs), len(self._config.outputs), warned)
         self._tell_of_orphans()
         gc.collect()
         gc.freeze()
