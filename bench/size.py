@@ -61,7 +61,7 @@ def idle(log: Path, lines: int, settled: float, cpus: set[int], scratch: Path) -
             child = Child(run_command(folder, {"type": "file", "paths": [str(followed)]}, {"type": kind, **end}, port), cpus)
             try:
                 _until_delivered(child, port, 0)
-                time.sleep(BEGUN)
+                time.sleep(min(BEGUN, settled))
                 before = Held(child.resident(), child.memory())
                 followed.symlink_to(log)
                 _until_delivered(child, port, lines)
