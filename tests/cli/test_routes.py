@@ -77,7 +77,9 @@ def test_the_table(folder: Path) -> None:
 
 def test_routes_stand_below_in_their_order(folder: Path) -> None:
     """Also where the first kind of record passes one by."""
-    config = CONFIG.replace("    drop: yes", "    drop: yes\n  - when: {kind: service}\n    sample: 10\n  - when: {severity: err}\n    to: [all]")
+    config = CONFIG.replace(
+        "    drop: yes", "    drop: yes\n  - when: {kind: service}\n    sample: 10\n  - when: {severity: err}\n    to: [all]"
+    )
     (folder / "shipper.yaml").write_text(config)
     rows = shipper(folder, "shipper.yaml").stdout.splitlines()
     assert [row.split(":")[0] for row in rows if row.startswith("route ")] == ["route 1", "route 2", "route 3", "route 4"]
