@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from datetime import date
 from importlib import import_module
 from string import ascii_uppercase
 from typing import Any, NamedTuple
@@ -26,9 +27,9 @@ from shipper.identity import LINES_KEPT, SECONDS_KEPT, content_of
 from shipper.profiles import ecs
 from shipper.profiles.base import INBOUND, PROTOCOLS
 from shipper.reader import RawPolicy
-from shipper.record import Connection, Mta, Record, Service, Store
+from shipper.record import Connection, Mta, Record, Service, Store, Syslog
 
-INTERFACE = 7
+INTERFACE = 8
 """Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
 PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
@@ -87,6 +88,22 @@ class Run(NamedTuple):
     last: str
 
 
+class MessagesRun(NamedTuple):
+    """What a run over syslog messages gives.
+
+    `out`: a line for each of so many `messages`; `needs`: where it stopped for a stamp of an hour that it was not told, that stamp as MTA
+    text has it, else `""`; `latest`: the format that took the last of the bodies that one took: 0 `mta_text`, 1 `service`, -1: none did; `kinds`:
+    of each of `KINDS`, and of `syslog` at the end; `panics`: see `Run`.
+    """
+
+    out: bytes
+    messages: int
+    needs: str
+    latest: int
+    kinds: tuple[int, int, int, int, int]
+    panics: int
+
+
 class Twin:
     """The twin at work on one log. It is what gives ids there, too, as it has the count of identical lines."""
 
@@ -106,6 +123,7 @@ class Twin:
             lines_kept=LINES_KEPT,
             ecs=(*documents, "".join(INBOUND), ecs.fixed_tail(True)) if profile == "ecs" else None,
             service=_service(profile, observed),
+            syslog=_syslog(profile, observed),
         )
 
     def run(self, data: bytes, start: int, offset: int, hour: tuple[str, str, str]) -> Run:
@@ -143,6 +161,20 @@ class Twin:
         `priorities`: see `rfc5424.render`."""
         found: list[bytes | None] = self._twin.payloads(writer, data, start, offset, hour, ids, observed, priorities)
         return found
+
+    def run_messages(
+        self,
+        messages: list[bytes],
+        peers: list[str],
+        start: int,
+        most: int,
+        hour: tuple[str, str, str] | None,
+        limit: date,
+    ) -> MessagesRun:
+        """Renders syslog messages from the one of this number on, so many at most, as far as they are straight, and their stamps without a zone
+        of this hour. `limit`: the last day of a stamp without a year."""
+        ran = self._twin.run_messages(messages, peers, start, most, hour, (limit.year, limit.month, limit.day))
+        return MessagesRun(*ran)
 
     def filled(self, lines: bytes) -> bytes:
         """The output of a run that had gaps, with the rendered records of these in it. They must have got their ids before, all together."""
@@ -191,3 +223,10 @@ def _service(profile: str, observed: int) -> tuple[object, ...]:
         ecs.fixed_tail(False),
         sorted(PROTOCOLS.items()),
     )
+
+
+def _syslog(profile: str, observed: int) -> tuple[object, ...]:
+    """What the twin is told of syslog messages."""
+    event = events.SYSLOG.name
+    documents = [tuple(ecs.fixed(Syslog, event, severity, True, observed)) for severity in events.SEVERITIES]
+    return list(events.FACILITIES), list(events.SEVERITIES), event, documents if profile == "ecs" else [], ecs.fixed_tail(None)

@@ -61,6 +61,10 @@ class Reader:
         """The format of the line before, which is asked first."""
         return self._latest
 
+    def took(self, form: Format) -> None:
+        """Somebody else has read lines, the last of which is of this format."""
+        self._latest = form
+
     def read(self, block: Block) -> list[Record]:
         """One record for each line of the block, in order."""
         frames: Sequence[bytes] = block.data.split(b"\n")

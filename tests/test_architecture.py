@@ -25,7 +25,7 @@ WAY = (
     ("reader",),
     ("profiles",),
     ("compiled", "payloads"),
-    ("fused",),
+    ("fused", "messages"),
     ("passage", "outfile"),
     ("workers",),
     ("convert",),
@@ -60,7 +60,7 @@ WAY = (
 """The rooms in the way of a record. A module imports from its own room and from those before it."""
 
 PURE = (
-    "record", "events", "screen", "window", "framing", "identity", "spans", "formats", "reader", "profiles", "fused", "passage", "knowledge",
+    "record", "events", "screen", "window", "framing", "identity", "spans", "formats", "reader", "profiles", "fused", "messages", "passage", "knowledge",
     "explain", "tryline", "conditions", "changes", "redact", "router",
 )  # fmt: skip
 """Rooms that know no file, socket, process or clock."""

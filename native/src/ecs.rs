@@ -114,6 +114,9 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, ecs: &Ecs, pl
     if wire.authenticated {
         out.extend_from_slice(b",\"auth\":{\"authenticated\":true}");
     }
+    if let Some(header) = place.header {
+        header.sunmsg(out);
+    }
     out.push(b'}');
     out.extend_from_slice(b"}\n");
     at
@@ -159,6 +162,9 @@ pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, ecs: &E
     member(out, b"\"app\":\"", record.application, plain);
     if wire.authenticated {
         out.extend_from_slice(b",\"auth\":{\"authenticated\":true}");
+    }
+    if let Some(header) = place.header {
+        header.sunmsg(out);
     }
     out.push(b'}');
     out.extend_from_slice(b"}\n");
@@ -209,6 +215,9 @@ fn begun_sunmsg(out: &mut Vec<u8>, kind: &[u8], wire: &Wire, event: &Event, fram
         out.extend_from_slice(&frame.file);
         out.extend_from_slice(b"\"},\"offset\":");
         number(out, place.offset);
+    }
+    if let Some(header) = place.header {
+        header.log(out, &frame.messages.keywords);
     }
     out.push(b'}');
     let host = wire.host(frame);

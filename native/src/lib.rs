@@ -4,8 +4,10 @@
 
 mod drain;
 mod ecs;
+mod header;
 mod identity;
 mod json;
+mod messages;
 mod mta;
 mod native;
 mod otlp;
@@ -19,15 +21,16 @@ use std::panic::{catch_unwind, set_hook, AssertUnwindSafe};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyList, PyString};
 
 use crate::ecs::Ecs;
 use crate::identity::Counts;
+use crate::messages::{Body, Left, Messages};
 use crate::run::{Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 7;
+const INTERFACE: u32 = 8;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -121,6 +124,14 @@ impl Writer {
     }
 }
 
+/// Of syslog messages: facilities, severities; the event of one whose body is text; its ECS events by severity; what its document has before
+/// `sunmsg`.
+type MessagesTold = (Vec<String>, Vec<String>, String, Vec<(String, String, bool)>, String);
+
+/// What a run of messages gives: (output; messages; whether it stopped for another hour, and a stamp in that; the number of the format that took
+/// the last body, of none -1; of each kind how many records, `syslog` at the end; panics).
+type RanMessages<'py> = (Bound<'py, PyBytes>, usize, String, i8, [usize; 5], usize);
+
 /// Lines whose payloads are made together: they stay in the processor's cache.
 const TOGETHER: usize = 64;
 
@@ -147,7 +158,7 @@ impl Twin {
     /// `events`: for each letter of the alphabet the name and severity of its event; `messages`: the letters of transaction records; `ecs`: None
     /// for the native profile.
     #[new]
-    #[pyo3(signature = (*, events, messages, accounts, words, zone_source, file, host, raw, seconds_kept, lines_kept, ecs, service))]
+    #[pyo3(signature = (*, events, messages, accounts, words, zone_source, file, host, raw, seconds_kept, lines_kept, ecs, service, syslog))]
     #[allow(clippy::too_many_arguments)] // they are named
     fn new(
         events: Vec<(String, String)>,
@@ -162,15 +173,18 @@ impl Twin {
         lines_kept: usize,
         ecs: Option<EcsTold>,
         service: ServiceTold,
+        syslog: MessagesTold,
     ) -> PyResult<Twin> {
         let parts = ecs.iter().all(|(messages, connections, _, _)| messages.len() == 26 && connections.len() == 26);
         let (processes, prefixes, levels, severities, names, mechanisms, reasons, documents, tail, protocols) = service;
+        let (facilities, keywords, event, texts, text_tail) = syslog;
+        let texts_fit = facilities.len() == 24 && keywords.len() == 8 && (ecs.is_none() || texts.len() == 8);
         let documents_fit = ecs.is_none() || documents.len() == names.len() * severities.len() * 2;
         let levels_fit = levels.iter().all(|(_, severity)| *severity < severities.len());
         let Some(info) = severities.iter().position(|severity| severity == "info") else {
             return Err(PyValueError::new_err("no severity 'info'"));
         };
-        if events.len() != 26 || !parts || names.len() != service::EVENTS || !documents_fit || !levels_fit {
+        if events.len() != 26 || !parts || names.len() != service::EVENTS || !documents_fit || !levels_fit || !texts_fit {
             return Err(PyValueError::new_err("tables of another size"));
         }
         let octets = |texts: Vec<String>| texts.into_iter().map(String::into_bytes).collect::<Vec<_>>();
@@ -208,6 +222,12 @@ impl Twin {
                     tail: tail.into_bytes(),
                 }),
                 service: told,
+                messages: messages::Told {
+                    keywords: header::Keywords { facilities: octets(facilities), severities: octets(keywords) },
+                    event: event.into_bytes(),
+                    documents: texts.into_iter().map(part).collect(),
+                    tail: text_tail.into_bytes(),
+                },
             },
             counts: Counts::new(seconds_kept, lines_kept),
             open: None,
@@ -233,6 +253,47 @@ impl Twin {
     /// The same for lines of service logs.
     fn run_service<'py>(&mut self, py: Python<'py>, data: Bound<'py, PyBytes>, start: usize, offset: u64) -> PyResult<Ran<'py>> {
         self.ran(py, data, start, |run, octets, frame| run.go_service(octets, start, offset, frame))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    /// Reads messages from the one of this number on, so many at most, as far as they are straight. `hour`: that the clock is in, None where it
+    /// cannot be told; `limit`: (year, month, day) of the last day of a stamp without a year.
+    fn run_messages<'py>(
+        &mut self,
+        py: Python<'py>,
+        messages: &Bound<'py, PyList>,
+        peers: &Bound<'py, PyList>,
+        start: usize,
+        most: usize,
+        hour: Option<(&str, &str, &str)>,
+        limit: (u64, u64, u64),
+    ) -> PyResult<RanMessages<'py>> {
+        let hour = match hour {
+            Some(hour) => Some(Hour { stamp: exactly(hour.0)?, iso: exactly(hour.1)?, offset: exactly(hour.2)? }),
+            None => None,
+        };
+        let mut taken = Messages::default();
+        for number in start..messages.len().min(start.saturating_add(most)) {
+            let (message, peer) = (messages.get_item(number)?, peers.get_item(number)?);
+            taken.add(message.cast::<PyBytes>()?.as_bytes(), peer.cast::<PyString>()?.to_str()?.as_bytes());
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        let (frame, counts) = (&self.frame, &mut self.counts);
+        let (run, left) = py.detach(|| {
+            caught(|| {
+                let (mut run, mut left) = (Run::new(buffer), Left::default());
+                messages::go(&mut run, &taken, hour.as_ref(), limit, frame, &mut left);
+                run.settle(taken.text(), &[], counts, &frame.host);
+                (run, left)
+            })
+        })?;
+        let out = PyBytes::new(py, &run.out);
+        self.buffer = run.out;
+        let latest = left.latest.map_or(-1, |body| if body == Body::Mta { 0 } else { 1 });
+        let [mta, connections, services, stores] = run.kinds;
+        let kinds = [mta, connections, services, stores, left.texts];
+        Ok((out, run.lines, String::from_utf8_lossy(&left.needs).into_owned(), latest, kinds, run.panics))
     }
 
     /// The ids of lines that Python has read, each given as (second of its record, content). They are the gaps of the last run, where that

@@ -66,10 +66,16 @@ fn begun(out: &mut Vec<u8>, kind: &[u8], wire: &Wire, frame: &Frame, place: &Pla
         number(out, place.offset);
         out.push(b'}');
     }
+    if let Some(header) = place.header {
+        header.native_source(out);
+    }
     member(out, b",\"host\":\"", wire.host(frame), false);
     number_member(out, b",\"pid\":", wire.pid);
     number_member(out, b",\"thread\":", wire.thread);
     number_member(out, b",\"sequence\":", wire.sequence);
+    if let Some(header) = place.header {
+        header.native(out, &frame.messages.keywords);
+    }
     if frame.raw {
         member(out, b",\"raw\":\"", place.raw, false);
     }

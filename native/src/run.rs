@@ -10,9 +10,10 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use memchr::memchr;
 
 use crate::ecs::Ecs;
+use crate::header::Header;
 use crate::identity::Counts;
 use crate::tables::Tables;
-use crate::{ecs, json, mta, native, service};
+use crate::{ecs, json, messages, mta, native, service};
 
 /// What is the same for all lines of a log. The texts are inside of JSON strings, but for `host`.
 pub struct Frame {
@@ -24,6 +25,7 @@ pub struct Frame {
     /// None for the native profile.
     pub ecs: Option<Ecs>,
     pub service: service::Told,
+    pub messages: messages::Told,
 }
 
 /// One line: its time as ISO 8601, its offset in the log, itself with any CR; `plain` when no text in it needs an escape.
@@ -32,6 +34,8 @@ pub struct Place<'a> {
     pub offset: u64,
     pub raw: &'a [u8],
     pub plain: bool,
+    /// Of a message that came by syslog.
+    pub header: Option<&'a Header<'a>>,
 }
 
 /// An hour that has one offset from UTC: its stamps up to the hour's colon, the same in ISO 8601, and the offset.
@@ -58,13 +62,22 @@ pub enum Stop {
 }
 
 /// A line that waits for its id: where in the output that belongs, and where its content stands.
-struct Waiting {
-    out: usize,
-    start: usize,
-    end: usize,
-    second: usize,
+pub struct Waiting {
+    pub out: usize,
+    pub start: usize,
+    pub end: usize,
+    pub second: usize,
     /// Where the host stands, when the line names it.
-    host: (usize, usize),
+    pub host: (usize, usize),
+}
+
+impl Waiting {
+    /// A line of MTA text names its node first after its stamp, which ends at `rest`.
+    pub fn named(&mut self, wire: &mta::Wire, rest: usize) {
+        if !wire.host.is_empty() {
+            self.host = (self.start + rest, self.start + rest + wire.host.len());
+        }
+    }
 }
 
 /// One run, from its first line to where it stopped.
@@ -190,7 +203,7 @@ impl Run {
         if !line.last().is_some_and(u8::is_ascii_graphic) || !(plain || raw.is_ascii()) {
             return Ok(false);
         }
-        let place = Place { time: &time[..size], offset, raw, plain };
+        let place = Place { time: &time[..size], offset, raw, plain, header: None };
         let told = &frame.service;
         let Some(record) = service::read(&line[service::STAMP..], told) else { return Ok(false) };
         let out = match &frame.ecs {
@@ -206,7 +219,7 @@ impl Run {
     }
 
     /// A line is rendered: it waits for its id.
-    fn rendered(&mut self, time: &[u8], mut waiting: Waiting) {
+    pub fn rendered(&mut self, time: &[u8], mut waiting: Waiting) {
         if self.seconds.last().is_none_or(|second| second[..] != time[..19]) {
             let mut second = [0; 19];
             second.copy_from_slice(&time[..19]);
@@ -308,12 +321,12 @@ pub fn straight<'a>(raw: &'a [u8], offset: u64, hour: &Hour, frame: &Frame, time
     } else {
         mta::message(&line[rest..], &frame.tables).map(Line::Message)
     };
-    let place = Place { time: &time[..size], offset, raw, plain };
+    let place = Place { time: &time[..size], offset, raw, plain, header: None };
     Ok(found.map(|found| Straight { line: found, place, rest, length: line.len() }))
 }
 
 /// The stamp of a line as ISO 8601, put into `time`: its size, and where the rest of the line begins.
-fn stamp(line: &[u8], hour: &Hour, time: &mut [u8; 40]) -> Result<(usize, usize), Stop> {
+pub fn stamp(line: &[u8], hour: &Hour, time: &mut [u8; 40]) -> Result<(usize, usize), Stop> {
     let known = line.get(..STAMP).ok_or(Stop::Foreign)?;
     if known[2] != b'-' || known[6] != b'-' {
         return Err(Stop::Foreign);

@@ -415,9 +415,15 @@ pub fn native(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Told, p
         number(out, place.offset);
         out.push(b'}');
     }
+    if let Some(header) = place.header {
+        header.native_source(out);
+    }
     member(out, b",\"host\":\"", record.host, plain);
     member(out, b",\"process\":\"", record.process, plain);
     number_member(out, b",\"pid\":", Some(record.pid));
+    if let Some(header) = place.header {
+        header.native(out, &frame.messages.keywords);
+    }
     if frame.raw {
         member(out, b",\"raw\":\"", place.raw, false);
     }
@@ -545,6 +551,9 @@ pub fn document(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Told,
         out.extend_from_slice(b"\"},\"offset\":");
         number(out, place.offset);
     }
+    if let Some(header) = place.header {
+        header.log(out, &frame.messages.keywords);
+    }
     out.extend_from_slice(b"},\"host\":{\"name\":\"");
     text(out, record.host, plain);
     out.extend_from_slice(b"\",\"hostname\":\"");
@@ -584,6 +593,9 @@ pub fn document(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Told,
         key(out, b"\"service\":{\"attributes\":");
         attributes(out, record, plain);
         out.push(b'}');
+    }
+    if let Some(header) = place.header {
+        header.sunmsg(out);
     }
     out.extend_from_slice(b"}}\n");
     Some(at)

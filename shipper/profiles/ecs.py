@@ -363,11 +363,14 @@ def fixed(kind: type[Record], name: str, severity: str, user: bool, observed: in
     return Fixed(f'"event":{encode(begun).decode()[:-1]}', constant.event.action, constant.failed)
 
 
-def fixed_tail(mta: bool) -> str:
-    """Of the same, the members after `process` and before `sunmsg`, as JSON; those that all MTA records, or all records of services, have."""
+def fixed_tail(mta: bool | None) -> str:
+    """Of the same, the members after `process` and before `sunmsg`, as JSON; those that all MTA records, or all records of services, have; None:
+    those of other programs."""
     batch = _Batch(0)
     members = {"service": batch.mta} if mta else {}
-    return encode({**members, "observer": batch.observer, "ecs": batch.ecs}).decode()[1:-1]
+    if mta is not None:
+        members["observer"] = batch.observer
+    return encode({**members, "ecs": batch.ecs}).decode()[1:-1]
 
 
 def is_date(text: str) -> bool:

@@ -14,7 +14,6 @@ import os
 import resource
 import socket
 import time
-from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from ipaddress import ip_network
@@ -35,7 +34,7 @@ from shipper.inputs.syslog.inbox import Inbox
 from shipper.inputs.syslog.senders import Senders
 from shipper.inputs.syslog.streams import Connections, Limits, Listener
 from shipper.inputs.syslog.tls import Certificates, Tls
-from shipper.reader import Reader
+from shipper.messages import Messages
 from shipper.record import Record
 
 _BATCH = 2 * LINGER_RECORDS
@@ -97,7 +96,7 @@ class Syslog:
         log = reading.log()
         self._zone = log.clock.zone
         self._twin = compiled.find().module
-        self._reader = Reader(log, raw=reading.raw)
+        self._messages = Messages(log, raw=reading.raw, module=self._twin)
         self._sockets: dict[Address, socket.socket] = {}
         self._shared: set[Address] = set()
         self._handed_on: set[Address] = set()
@@ -241,9 +240,9 @@ class Syslog:
         if self.counts.lost:
             logger.warning("input '{}': {} messages are lost, no output had room for them before the end", self.name, self.counts.lost)
 
-    def _read(self, messages: Sequence[bytes], peers: Sequence[str], wrong: dict[int, str], now: int) -> list[Record]:
+    def _read(self, messages: list[bytes], peers: list[str], wrong: dict[int, str], now: int) -> list[Record]:
         received = datetime.fromtimestamp(now // 1_000_000_000, self._zone).date()
-        records = self._reader.read_messages(messages, received, peers, wrong, colonless_tag=self._section.colonless_tag)
+        records = self._messages.records(messages, received, peers, wrong, colonless_tag=self._section.colonless_tag)
         counts = self.counts
         counts.received += len(records)
         for record in records:

@@ -1,0 +1,211 @@
+"""Syslog messages through the compiled twin are the Python's: the same lines in every profile, the same records, octet for octet."""
+
+from __future__ import annotations
+
+import ast
+import random
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from shipper import compiled
+from shipper.formats import Log
+from shipper.messages import Messages
+from shipper.profiles import PROFILES
+from shipper.reader import RawPolicy, Reader
+from shipper.stamps import Clock
+from tests.native.differ import OBSERVED, Seeds, mutated, seeds
+
+MODULE, WHY = compiled.find()
+pytestmark = pytest.mark.skipif(MODULE is None, reason=f"no compiled twin: {WHY}")
+
+RECEIVED = date(2005, 10, 30)
+TESTS = Path(__file__).resolve().parent.parent
+_HEADERS = (
+    b"<%d>Oct 30 %s mail.example.com imta[411]: ",
+    b"<%d>Oct 30 %s mail imta: ",
+    b"<%d>Oct  1 %s 192.0.2.7 /usr/sbin/imta[4]: ",
+    b"<%d>Nov  9 %s mail imapd[27]: ",
+    b"<%d>Feb 29 %s mail imapd[27]: ",
+    b"<%d>2005-10-30T%s.123456+01:00 mail.example.com imta[411]: ",
+    b"<%d>2005-10-30T%sZ mail imta[411]: ",
+    b"<%d>2005-10-30T%s.5 mail imta[411]: ",
+    b"<%d>1 2005-10-30T%s.003Z mail.example.com imta 411 ID47 - ",
+    b"<%d>1 2005-10-30T%s+01:00 mail imta - - - ",
+    b"<%d>1 2005-10-30T%s mail imta - - - ",
+    b"<%d>1 - mail imta 411 - - ",
+    b'<%d>1 2005-10-30T%s.003Z mail imta 411 - [meta sequenceId="29"] ',
+    b"<%d>1 2005-10-30T%s.003Z - - - - - ",
+    b"<%d>Oct 30 %s mail imapd[27]: [ID 702911 mail.notice] ",
+    b"<%d>Oct 30 %s last message repeated 2 times: ",
+    b"Oct 30 %s mail imta[411]: ",
+    b"<%d>",
+    b"",
+)
+_BODIES = (
+    b"Accepted publickey for adam from 192.0.2.7 port 51234 ssh2",
+    b"pam_unix(sshd:session): session opened for user adam",
+    b"error: 5 times",
+    b"login: [192.0.2.7]",
+    b"Account Notice: badlogin: [192.0.2.7:40718] plaintext user1 authentication failure",
+    b"account notice: login [192.0.2.7:40718] user1 plaintext",
+    b"General Notice text",
+    b"May Information: no month",
+    b"mail.log:30-Oct-2005 12:00:00.12 tcp_local    ims-ms       E 1 a@example.com rfc822;b@example.org b@example.org",
+    b"a-Oct 30 12:00:00 relay imta: text",
+    b"Oct 30 12:00:00 relay imta[7]: text",
+    b"Oct 30 12:00:00 relay imta[7]: 30-Oct-2005 12:00:00.12 tcp_local    ims-ms       E 1 a@example.com rfc822;b@example.org b@example.org",
+    b"(root) CMD (run-parts)",
+    b'\xc3\xa9t\xc3\xa9 "quoted" back\\slash',
+    b"not \xff UTF-8",
+    b"two\nlines",
+    b"\xef\xbb\xbfmarked",
+    b"ends in a blank ",
+    b"x",
+    b"",
+)
+PEERS = ("192.0.2.1", "2001:db8::1", "fe80::1%eth0", "")
+
+
+class Both:
+    """One input, read in both ways."""
+
+    def __init__(self, profile: str, zone: str, host: str, raw: RawPolicy) -> None:
+        self.profile = PROFILES[profile]
+        self.clocks = Clock(ZoneInfo(zone)), Clock(ZoneInfo(zone))
+        self.plain = Reader(Log(clock=self.clocks[0], host=host), raw=raw)
+        self.messages = Messages(Log(clock=self.clocks[1], host=host), raw=raw, module=MODULE, profile=profile, observed=OBSERVED)
+        self.compiled = 0
+
+    def differs(self, messages: list[bytes], peers: list[str], wrong: dict[int, str], **told: Any) -> str:
+        """What is not the same for a batch, in words; "" when nothing is."""
+        ours = self.profile.render(self.plain.read_messages(messages, RECEIVED, peers, wrong, **told), OBSERVED).splitlines(keepends=True)
+        theirs: list[bytes] = []
+        for part in self.messages.read(messages, RECEIVED, peers, wrong, **told):
+            if isinstance(part, list):
+                theirs += self.profile.render(part, OBSERVED).splitlines(keepends=True)
+            else:
+                assert not part.panics, "the twin panicked"
+                lines = part.out.splitlines(keepends=True)
+                assert len(lines) == part.messages == sum(part.kinds)
+                theirs += lines
+                self.compiled += part.messages
+        for message, line, wrongly in zip(messages, ours, theirs, strict=True):
+            if line != wrongly:
+                return f"{message!r}\nPython {line!r}\n  twin {wrongly!r}"
+        if self.clocks[0].state() != self.clocks[1].state():
+            return f"clock: Python {self.clocks[0].state()}, twin {self.clocks[1].state()}"
+        return ""
+
+
+@cache
+def vectors() -> list[bytes]:
+    """Every text in the tests of syslog that may be a message."""
+    found: list[bytes] = []
+    for path in (TESTS / "formats" / "test_syslog.py", TESTS / "inputs" / "syslog" / "test_syslog.py", TESTS / "test_reader.py"):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
+                value = node.value if isinstance(node.value, bytes) else node.value.encode(errors="replace")
+                found += [value, *(b"<22>" + value, HEADER + value)] if len(value) < 3000 else []
+    return found
+
+
+HEADER = b"<22>Oct 30 12:00:00 mail imta[411]: "
+
+
+def headed(rng: random.Random, body: bytes, second: int, straight: bool) -> bytes:
+    """A body behind a header."""
+    header = rng.choice(_HEADERS[:10] if straight else _HEADERS)
+    clock = b"%02d:%02d:%02d" % (second // 3600 % 24, second // 60 % 60, second % 60)
+    priority = rng.choice((22, 0, 13, 86, 191) if straight else (192, 999, 22, 22, 22))
+    header = header.replace(b"%d", str(priority).encode()).replace(b"%s", clock)
+    if body[2:3] == b"-" and body[6:7] == b"-" and rng.randrange(100):
+        body = b"30-Oct-2005 " + clock + body[20:]
+    return header + body
+
+
+def damaged(rng: random.Random, message: bytes, pool: Seeds) -> bytes:
+    """With octets flipped, cut, doubled, put in, mostly in the header."""
+    if not rng.randrange(4):
+        message = mutated(rng, message, pool)
+    for _ in range(rng.choice((0, 0, 0, 1, 2))):
+        at = rng.randrange(min(len(message), 90) + 1)
+        kind = rng.randrange(4)
+        if kind == 0:
+            message = message[:at] + bytes([rng.randrange(256)]) + message[at + 1 :]
+        elif kind == 1:
+            message = message[:at] + message[at + rng.choice((1, 1, 4)) :]
+        elif kind == 2:
+            message = (
+                message[:at]
+                + rng.choice((b" ", b":", b": ", b"[", b"]", b"<", b">", b"-", b"1 ", b"\0", b"\n", b"\xef\xbb\xbf", b"9", b"J", b"."))
+                + message[at:]
+            )
+        else:
+            message = message[:at] + message[max(0, at - 3) :]
+    return message + rng.choice((b"", b"", b"", b"\n", b"\r\n", b"\0", b" "))
+
+
+def batches(rng: random.Random, pool: Seeds, count: int) -> tuple[list[bytes], list[str], dict[int, str]]:
+    """Messages of one input, mostly straight in some and mostly not in others."""
+    odd, second = rng.choice((2, 20, 1000)), rng.randrange(0, 80_000)
+    messages: list[bytes] = []
+    while len(messages) < count:
+        second += rng.choice((0, 0, 0, 1, 1, 0 if rng.randrange(40) else rng.choice((-3600, 3600, 900))))
+        straight = bool(rng.randrange(odd))
+        body = pool.any(rng, 100 if straight else 3, not rng.randrange(3)) if rng.randrange(5) else rng.choice(_BODIES)
+        message = headed(rng, body, second % 86_400, straight)
+        if not straight:
+            message = damaged(rng, message, pool) if rng.randrange(3) else rng.choice(vectors())
+        messages += [message] * rng.choice((1, 1, 1, 2))
+    del messages[count:]
+    wrong = {number: "datagram cut" for number in range(count) if not rng.randrange(200)}
+    return messages, [rng.choice(PEERS) for _ in messages], wrong
+
+
+def test_what_the_tests_of_syslog_have_is_the_same() -> None:
+    """Every message of theirs, bare and behind a header, in every profile."""
+    messages = vectors()
+    for profile in sorted(compiled.PROFILES):
+        for raw in ("always", "errors"):
+            for told in ({}, {"colonless_tag": True}):
+                both = Both(profile, "UTC", "", raw)
+                assert not both.differs(messages, [PEERS[0]] * len(messages), {}, **told)
+
+
+def test_damaged_messages_are_the_same(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Records and texts behind headers of all kinds, octets flipped, cut and moved, over the hour that comes twice, with all options."""
+    pool, done, number, compiled_ones = seeds(tmp_path), 0, 0, 0
+    while done < request.config.getoption("--fuzz-lines") // 4:
+        rng = random.Random(number)
+        zone = rng.choice(("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"))
+        raw: RawPolicy = rng.choice(("always", "errors", "never"))
+        both = Both(rng.choice(sorted(compiled.PROFILES)), zone, rng.choice(("", "mx.example.com")), raw)
+        for _ in range(3):
+            found = both.differs(*batches(rng, pool, 1000))
+            assert not found, f"{number}: {found}"
+            done += 1000
+        number += 1
+        compiled_ones += both.compiled
+    assert compiled_ones > done / 5
+
+
+def test_the_straight_ones_are_done_by_the_twin() -> None:
+    """MTA text, service logs and text of other programs, behind both headers."""
+    bodies = (
+        b"30-Oct-2005 12:%02d:%02d.64 2e2d.2.1 tcp_local    ims-ms       E 1 adam@example.com rfc822;bob@example.org bob@example.org",
+        b"[30/Oct/2005:12:%02d:%02d +0100] mail imapd[27]: Account Information: login [192.0.2.7:1234] adam plaintext",
+        b"Accepted publickey for adam at %d %d",
+    )
+    headers = (HEADER, b"<22>1 2005-10-30T12:00:00.003Z mail.example.com imta 411 - - ")
+    messages = [headers[number % 2] + bodies[number % 3] % (number // 60, number % 60) for number in range(600)]
+    both = Both("native", "UTC", "", "errors")
+    assert not both.differs(messages, ["192.0.2.1"] * 600, {})
+    assert both.compiled == 600
+    records = Messages(Log(clock=Clock(ZoneInfo("UTC"))), module=MODULE).records(messages, RECEIVED, ["192.0.2.1"] * 600, {})
+    plain = Reader(Log(clock=Clock(ZoneInfo("UTC")))).read_messages(messages, RECEIVED, ["192.0.2.1"] * 600)
+    assert records == plain
