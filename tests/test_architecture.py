@@ -60,8 +60,8 @@ WAY = (
 """The rooms in the way of a record. A module imports from its own room and from those before it."""
 
 PURE = (
-    "record", "events", "screen", "window", "framing", "identity", "spans", "formats", "reader", "profiles", "fused", "messages", "passage", "knowledge",
-    "explain", "tryline", "conditions", "changes", "redact", "router",
+    "record", "events", "screen", "window", "framing", "identity", "spans", "formats", "reader", "profiles", "fused", "messages", "passage",
+    "knowledge", "explain", "tryline", "conditions", "changes", "redact", "router",
 )  # fmt: skip
 """Rooms that know no file, socket, process or clock."""
 
