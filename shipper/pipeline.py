@@ -36,6 +36,7 @@ from shipper.lane import Lane
 from shipper.outputs.base import Output
 from shipper.record import Record
 from shipper.router import Router, Share
+from shipper.straight import apart
 from shipper.telemetry import Tap
 
 _FOR_INPUTS = 0.8
@@ -269,7 +270,7 @@ class Pipeline:
     async def _pass_on(self, batch: Batch, name: str, count: InputCount, reading: _Reading) -> None:
         records, arrival = batch.records, batch.arrival
         count.read += len(records)
-        count.damaged += sum([1 for record in records if record.error])
+        count.damaged += sum([1 for record in apart(records) if record.error])
         for tap in self._taps:
             tap.offer(records, name, arrival.observed)
         twins: Sequence[Receipt] = ()

@@ -18,6 +18,7 @@ from shipper.events import FACILITIES, SEVERITIES
 from shipper.mailserver.destinations import Destination, destination
 from shipper.mailserver.settings import MailServer
 from shipper.record import Record, Service
+from shipper.straight import Straight
 
 
 class Change(Protocol):
@@ -125,10 +126,13 @@ class Router:
             return Routed({}, {})
         if self._all is not None:
             return Routed(dict.fromkeys(self.outputs, Share(records)), {})
+        if isinstance(records, Straight) and (alike := self._alike(records, input)) is not None:
+            return self._whole(records, alike)
         if self._rules:
             decided = [self._decide(record, input) for record in records]
             outcomes = [outcome for outcome, _, _ in decided]
-            records = [record for _, record, _ in decided]
+            if any(new is not record for record, (_, new, _) in zip(records, decided, strict=True)):
+                records = [record for _, record, _ in decided]
         else:
             known, settled = self._known, self._settled
             outcomes = [known.get(type(record)) or settled(record) for record in records]
@@ -146,7 +150,8 @@ class Router:
             if takers == different:
                 mine, of = records, outcomes
             elif takers:
-                mine = [record for record, outcome in zip(records, outcomes, strict=True) if outcome in takers]
+                places = [place for place, outcome in enumerate(outcomes) if outcome in takers]
+                mine = records.of(places) if isinstance(records, Straight) else [records[place] for place in places]
                 of = [outcome for outcome in outcomes if outcome in takers]
             else:
                 continue
@@ -176,6 +181,23 @@ class Router:
         """What becomes of a record that no route fits."""
         outcome = self._settled(record)
         return Decision(outcome.to, outcome.priority, None, self._destination(record), record, outcome.dropped)
+
+    def _alike(self, records: Straight, input: str) -> _Outcome | None:
+        """Where all of these go, if that is one way and can be told without looking at each."""
+        found = {self._of_kind(kind, input) for kind in records.kinds}
+        for record in records.apart.values():
+            outcome, changed, _ = self._decide(record, input)
+            found.add(outcome if changed is record else None)
+        return found.pop() if len(found) == 1 else None
+
+    def _of_kind(self, kind: type[Record], input: str) -> _Outcome | None:
+        """Where every record of this kind goes, as it is; None when it depends."""
+        for fits, rule, _ in self._plan(kind, input):
+            if fits is not None or rule.keep is not None or rule.change is not None:
+                return None
+            if rule.ends:
+                return self._decide(kind(), input)[0]
+        return None if issubclass(kind, Service) else self._settled(kind())
 
     def _whole(self, records: Sequence[Record], outcome: _Outcome) -> Routed:
         """A batch with one outcome."""

@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -27,7 +27,7 @@ from zoneinfo import ZoneInfo
 
 from loguru import logger
 
-from shipper import __version__
+from shipper import __version__, compiled
 from shipper.buffer import DiskBuffer, MemoryBuffer, WhenFull
 from shipper.checkpoints import Checkpoints, StateDirectory
 from shipper.config.load import Loaded
@@ -78,6 +78,7 @@ class Service:
         self.taps: set[Tap] = set()
         self._load = load
         self._config = loaded.config
+        self._twin = compiled.find().module
         self._taken = _Taken(loaded)
         self._allow_root = allow_root
         self._state = "starting"
@@ -252,6 +253,8 @@ class Service:
             host=settings.host if section.host is None else section.host,
             raw=section.raw or settings.raw,
             fields=config.fields_of(section),
+            twin=self._twin,
+            profile=wanted_profile(config.outputs.values()),
         )
         module = import_module(f"shipper.inputs.{INPUTS[section.type]}")
         made: Input = module.make(name, section, reading)
@@ -480,6 +483,13 @@ def _bound(plan: Plan, before: Plan | None) -> None:
         for each in opened:
             each.close()
         raise
+
+
+def wanted_profile(outputs: Iterable[Any]) -> str:
+    """The profile in which lines of logs are written as they are read, if the compiled twin has it: that of the outputs that take JSON lines,
+    `native` if they differ."""
+    profiles = {section.profile for section in outputs if section.type == "jsonl" and not section.redact}
+    return profiles.pop() if len(profiles) == 1 and profiles <= compiled.PROFILES else "native"
 
 
 def output_of(name: str, section: Any, server: MailServer) -> Output:

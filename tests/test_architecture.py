@@ -26,6 +26,7 @@ WAY = (
     ("profiles",),
     ("compiled", "payloads"),
     ("fused", "messages"),
+    ("straight",),
     ("passage", "outfile"),
     ("workers",),
     ("convert",),

@@ -4,8 +4,9 @@ An input is given `deliver` and runs until it is told to stop. `deliver` takes a
 input that awaits it cannot run ahead of the outputs, and what it does not read waits where it is (in a file, in the kernel). It passes its
 positions to `Places` when the ledger says they may be passed; `Places` makes them durable a moment later, all of an input together.
 
-Rules: linger to 500 records or 50 ms, whatever comes first. No record is handed over twice by the same run. After `stop` is set an input hands
-over what it has already read, reads no more, and returns; what it did not read is still there for the next run.
+Rules: what arrives lingers to 500 records or 50 ms, whatever comes first; of what waits in files up to 2000 records go together. No record is
+handed over twice by the same run. After `stop` is set an input hands over what it has already read, reads no more, and returns; what it did not
+read is still there for the next run.
 """
 
 from __future__ import annotations
@@ -31,12 +32,15 @@ LINGER_SECONDS = 0.05
 class Reading:
     """How the lines of an input are read. `zone`: of stamps that name none (None: this machine's). `host`: of lines that name none. `raw`: when
     a record keeps its line. `fields`: the optional fields of MTA text records, where the user said which (None: told by their shape).
+    `twin`: the module that `compiled.find` found (None: all is done in Python), and the `profile` of which most lines are wanted.
     """
 
     zone: tzinfo | None = None
     host: str = ""
     raw: RawPolicy = "errors"
     fields: tuple[str, ...] | None = None
+    twin: Any = None
+    profile: str = "native"
 
     def log(self, service: str = "") -> Log:
         """What is known of one log; `service`: what its file's name says."""

@@ -1,7 +1,7 @@
 """Input `file`: any log that one or more globs name, followed through every rotation. `shipper.tail` decides; here is the loop around it.
 
 Every `poll` seconds it is looked at what files there are (in a thread: a network file system may take its time), then each file that has
-something new gets its turn: one slice of up to 256 KiB, handed over in batches of up to 500 records, over all files. A position is passed
+something new gets its turn: one slice of up to 512 KiB, handed over in batches of up to 2000 records, over all files. A position is passed
 when what was read up to it is settled.
 """
 
@@ -23,16 +23,18 @@ from shipper.config.units import Duration, Size, Texts
 from shipper.formats.debug import time_of_day
 from shipper.formats.names import debug_date, service_of
 from shipper.framing import MAX_LINE, Block
-from shipper.inputs.base import LINGER_RECORDS, Deliver, Places, Reading
+from shipper.inputs.base import Deliver, Places, Reading
 from shipper.inputs.section import Common
 from shipper.ledger import Ledger
 from shipper.reader import Reader
 from shipper.record import Record
 from shipper.screen import escaped
 from shipper.stamps import system_zone
+from shipper.straight import StraightReader, joined
 from shipper.tail import Follower, Listing, Mark, Measured, Piece, Point, Sight, Start, Tail, listing, measure
 from shipper.tail.follower import FORGET
 from shipper.tail.marks import alike
+from shipper.tail.slices import LINES
 from shipper.workers import warmed
 
 UNFINISHED = "the line has no end"
@@ -87,11 +89,13 @@ def make(name: str, section: Section, reading: Reading) -> FileInput:
 
 
 class _Log:
-    """What the input has of one tail: its reader, and its ledger."""
+    """What the input has of one tail: its reader, with the compiled twin where that is here and the log for it, and its ledger."""
 
-    def __init__(self, reader: Reader, ledger: Ledger[Point]) -> None:
-        self.reader = reader
+    def __init__(self, reader: Reader | StraightReader, ledger: Ledger[Point]) -> None:
         self.ledger = ledger
+        self.straight = isinstance(reader, StraightReader)
+        self.reader = reader.reader if isinstance(reader, StraightReader) else reader
+        self.read: Callable[[Block], Sequence[Record]] = reader.read
 
 
 class FileInput:
@@ -129,7 +133,8 @@ class FileInput:
         self._wall = wall
         self._follower: Follower | None = None
         self._logs: dict[Tail, _Log] = {}
-        self._records: list[Record] = []
+        self._records: list[Sequence[Record]] = []
+        self._count = 0
         self._receipts: list[Receipt] = []
         self._points: dict[Tail, Point] = {}
         self._places: Places | None = None
@@ -217,7 +222,7 @@ class FileInput:
         while not stop.is_set() and (ready := self._order(follower.ready(self._monotonic()))):
             for tail in ready:
                 for piece in follower.read(tail, self._monotonic()):
-                    if len(self._records) + sum([block.data.count(b"\n") + 1 for block in piece.blocks]) > LINGER_RECORDS:
+                    if self._count + sum([block.data.count(b"\n") + 1 for block in piece.blocks]) > LINES:
                         await self._hand_over(deliver)
                     self._take(follower, tail, piece)
                     await asyncio.sleep(0)
@@ -232,14 +237,14 @@ class FileInput:
         if not self._receipts:
             return
         records, receipts, points = self._records, self._receipts, self._points
-        self._records, self._receipts, self._points = [], [], {}
+        self._records, self._receipts, self._points, self._count = [], [], {}, 0
         places = [msgspec.to_builtins(_at(tail, point)) for tail, point in points.items()] if len(points) <= FEW else None
 
         def settled() -> None:
             for receipt in receipts:
                 receipt.settle()
 
-        await deliver(Batch(records, Arrival(self.name, time.time_ns()), Receipt(settled), places))
+        await deliver(Batch(joined(records), Arrival(self.name, time.time_ns()), Receipt(settled), places))
 
     def _notice(self, text: str) -> None:
         logger.warning("input {}: {}", self.name, text)
@@ -251,17 +256,20 @@ class FileInput:
         log = self._logs.get(tail)
         if log is None:
             log = self._logs[tail] = _Log(self._reader(tail, piece), self._ledger(tail))
+        elif log.straight and log.reader.file != tail.path and piece.blocks:  # the twin has the name in its lines
+            log = self._logs[tail] = _Log(self._reader(tail, piece, piece.blocks[0].offset), log.ledger)
         reader = log.reader
         reader.file = tail.path
-        records: list[Record] = []
-        for block in piece.blocks:
-            records += reader.read(block)
+        read = reader.read if piece.unfinished else log.read
+        records = [read(block) for block in piece.blocks]
         if piece.unfinished and records:
-            last = records[-1]
+            last = records[-1][-1]
             last.error = f"{last.error}; {UNFINISHED}" if last.error else UNFINISHED
+        count = sum(map(len, records))
         point = self._points[tail] = piece.point._replace(date=reader.log.date)
-        self._receipts.append(log.ledger.receipt(point, len(records)))
+        self._receipts.append(log.ledger.receipt(point, count))
         self._records += records
+        self._count += count
 
     def _ledger(self, tail: Tail) -> Ledger[Point]:
         def moved(point: Point) -> None:
@@ -270,22 +278,31 @@ class FileInput:
 
         return Ledger(moved)
 
-    def _reader(self, tail: Tail, piece: Piece) -> Reader:
-        """The reader of a log that is read on at its position, or begun."""
+    def _reader(self, tail: Tail, piece: Piece, position: int | None = None) -> Reader | StraightReader:
+        """The reader of a log that is read on at a position (None: up to where it is settled), or begun."""
+        position = tail.settled.position if position is None else position
         date = tail.settled.date
-        if date is None and tail.settled.position == 0 and piece.blocks:
+        if date is None and position == 0 and piece.blocks:
             date = self._date(tail, piece.blocks[0].data)
+        plain = not (tail.kind or tail.encoding or tail.descriptor < 0)
 
-        def anew() -> tuple[Reader, Callable[[Block], list[Record]]]:
+        def anew() -> tuple[Reader | StraightReader, Callable[[Block], list[Record]]]:
             log = self._reading.log(service_of(tail.path))
             log.date = date
+            if plain and self._reading.twin is not None and self._reading.fields is None:
+                try:
+                    straight = StraightReader(self._reading.twin, self._reading.profile, log, file=tail.path, raw=self._reading.raw)
+                    return straight, straight.reader.read
+                except UnicodeEncodeError:  # half a character in the log's name
+                    pass
             reader = Reader(log, file=tail.path, raw=self._reading.raw)
             return reader, reader.read
 
-        if tail.settled.position == 0 or tail.kind or tail.encoding or tail.descriptor < 0:
+        if position == 0 or not plain:
             return anew()[0]
-        reader = warmed(anew, tail.descriptor, tail.settled.position, WARM_BEFORE, WARM_AT_MOST, self._max_line)
-        reader.log.date = date or reader.log.date
+        reader = warmed(anew, tail.descriptor, position, WARM_BEFORE, WARM_AT_MOST, self._max_line)
+        inner = reader.reader if isinstance(reader, StraightReader) else reader
+        inner.log.date = date or inner.log.date
         return reader
 
     def _date(self, tail: Tail, begin: bytes) -> tuple[int, int, int] | None:

@@ -33,6 +33,7 @@ from shipper.outputs.base import Limits, Unavailable
 from shipper.outputs.section import Common, FileBatchSettings, FileRetrySettings, no_directory
 from shipper.profiles import PROFILES, Profile
 from shipper.record import Record
+from shipper.straight import rendered
 
 _TAIL = 1 << 16
 _LOCK_SECONDS = 0.5
@@ -73,7 +74,7 @@ class JsonLines:
 
     def render(self, records: Sequence[Record], arrival: Arrival) -> Sequence[bytes]:
         """One JSON line for each record, with its LF."""
-        return Lines(self._profile.render(records, arrival.observed), len(records))
+        return Lines(rendered(records, self._profile, arrival.observed), len(records))
 
     def sender(self) -> _FileSender | _StdoutSender:
         if self._section.path == "-":

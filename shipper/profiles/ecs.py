@@ -373,6 +373,11 @@ def fixed_tail(mta: bool | None) -> str:
     return encode({**members, "ecs": batch.ecs}).decode()[1:-1]
 
 
+def created(observed: int) -> bytes:
+    """The member of an event that says when it was read, as JSON."""
+    return b'"created":"%b"' % _utc(observed).encode()
+
+
 def is_date(text: str) -> bool:
     """Whether Elasticsearch takes this for a date: ISO 8601 with an offset of hours and minutes, and no leap second."""
     return text[-6:-5] in _SIGNS and text[17:19] != "60" and epoch_ns(text) is not None

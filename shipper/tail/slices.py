@@ -13,7 +13,7 @@ from typing import NamedTuple
 from shipper.framing import Block, blocks
 from shipper.tail.marks import TAIL, Point, digest
 
-LINES = 500
+LINES = 2000
 
 _BOMS = {"utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}
 

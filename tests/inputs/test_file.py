@@ -90,16 +90,16 @@ async def following(tmp_path: Path, sink: Callable[[Batch], Awaitable[None]], pl
 
 
 def test_records_come_in_batches_with_their_place(tmp_path: Path) -> None:
-    """At most 500 records each, of one or many files; each record knows its file and offset."""
+    """At most 2000 records each, of one or many files; each record knows its file and offset."""
     log = tmp_path / "a.log"
-    log.write_text("".join(f"line {number}\n" for number in range(1200)))
+    log.write_text("".join(f"line {number}\n" for number in range(4800)))
     (tmp_path / "b.log").write_text("other\n")
 
     async def run() -> None:
         sink = Sink()
         async with following(tmp_path, sink, Memory()):
-            await sink.until(1201)
-        assert max(len(batch.records) for batch in sink.batches) <= 500
+            await sink.until(4801)
+        assert max(len(batch.records) for batch in sink.batches) <= 2000
         assert len(sink.batches) <= 5
         source = next(record for record in sink.records if getattr(record, "message", "") == "line 1000").source
         assert source is not None and (source.file, source.offset) == (str(log), log.read_text().index("line 1000"))

@@ -1,0 +1,231 @@
+"""Records of a log that the compiled twin reads: lines of a profile at once, and Records when somebody looks at one.
+
+Most records go whole from their log into a file, and nobody asks for a field of them. `Straight` is the list of such records, and has of them the
+lines that the twin has rendered for one profile. Who counts them, or wants these lines, has them as they are; who looks at a record makes the
+list: from the lines, where these are native, else from what the twin renders a second time. It is the list that `Reader` makes, with the same ids.
+
+What the twin leaves to Python stands `apart`: its records are there from the beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, overload
+
+import msgspec
+
+from shipper.compiled import KINDS as TWINS
+from shipper.compiled import Run, Twin
+from shipper.formats import Log
+from shipper.framing import Block
+from shipper.fused import Fused
+from shipper.profiles import PROFILES, Profile, ecs
+from shipper.reader import RawPolicy, Reader
+from shipper.record import KINDS, AnyRecord, Record, Text
+
+_decoder = msgspec.json.Decoder(AnyRecord)
+_KIND = {kind.kind: kind for kind in KINDS}
+_UNKNOWN = ecs.created(0)
+"""What stands for the time of reading, until that is known."""
+_ID = 16
+
+
+class Straight(Sequence[Record]):
+    """`count` records, and `octets`: a line of `profile` for each. `kinds`: all that those may have which the twin has read; `apart`: the others, by
+    their place. `loose`: lines of these say more of the time of reading than a line usually does. `made` makes the list."""
+
+    __slots__ = ("_count", "_loose", "_made", "_octets", "_records", "apart", "kinds", "profile")
+
+    def __init__(
+        self,
+        profile: str,
+        octets: bytes,
+        count: int,
+        kinds: frozenset[type[Record]],
+        apart: Mapping[int, Record],
+        loose: bool,
+        made: Callable[[], list[Record]],
+    ) -> None:
+        self.profile = profile
+        self.kinds = kinds
+        self.apart = apart
+        self._octets = octets
+        self._count = count
+        self._loose = loose
+        self._made = made
+        self._records: list[Record] | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Record]: ...
+    def __getitem__(self, index: int | slice) -> Record | list[Record]:
+        if self._records is None:
+            self._records = self._made()
+        return self._records[index]
+
+    def lines(self, observed: int) -> bytes:
+        """The lines. `observed`: the time of reading, in nanoseconds since 1970."""
+        if self.profile != "ecs":
+            return self._octets
+        octets = self._octets.replace(_UNKNOWN, ecs.created(observed))
+        if not self._loose:
+            return octets
+        lines = octets.split(b"\n")
+        rendered = PROFILES[self.profile].render([*self.apart.values()], observed).split(b"\n")
+        for number, line in zip(self.apart, rendered, strict=False):
+            lines[number] = line
+        return b"\n".join(lines)
+
+    def of(self, numbers: Sequence[int]) -> Straight:
+        """Those at these places, which grow."""
+        lines = self._octets.split(b"\n")
+        octets = b"".join([lines[number] + b"\n" for number in numbers])
+        apart = {place: self.apart[number] for place, number in enumerate(numbers) if number in self.apart}
+        return Straight(
+            self.profile, octets, len(numbers), self.kinds, apart, self._loose, lambda: [self[number] for number in numbers]
+        )  # fmt: skip
+
+
+def joined(several: Sequence[Sequence[Record]]) -> Sequence[Record]:
+    """Several as one."""
+    if len(several) == 1:
+        return several[0]
+    straight = [each for each in several if isinstance(each, Straight)]
+    if len(straight) < len(several) or len({each.profile for each in straight}) != 1:
+        return [record for each in several for record in each]
+    apart: dict[int, Record] = {}
+    count = 0
+    for each in straight:
+        apart |= {count + number: record for number, record in each.apart.items()}
+        count += len(each)
+    return Straight(
+        straight[0].profile,
+        b"".join([each._octets for each in straight]),
+        count,
+        frozenset().union(*(each.kinds for each in straight)),
+        apart,
+        any(each._loose for each in straight),
+        lambda: [record for each in straight for record in each],
+    )
+
+
+def rendered(records: Sequence[Record], profile: Profile, observed: int) -> bytes:
+    """A line of a profile for each of the records."""
+    if isinstance(records, Straight) and records.profile == profile.name:
+        return records.lines(observed)
+    return profile.render(records, observed)
+
+
+def apart(records: Sequence[Record]) -> Iterable[Record]:
+    """All but those that the twin has read: these have no error."""
+    return records.apart.values() if isinstance(records, Straight) else records
+
+
+class _Noting(Twin):
+    """A twin that notes what it was asked to run, and from which octet on, for another one."""
+
+    def begin(self) -> None:
+        """From here on."""
+        self.asked: list[tuple[int, Callable[[Twin], Run]]] = []
+
+    def run(self, data: bytes, start: int, offset: int, hour: tuple[str, str, str]) -> Run:
+        self.asked.append((start, lambda twin: twin.run(data, start, offset, hour)))
+        return super().run(data, start, offset, hour)
+
+    def run_service(self, data: bytes, start: int, offset: int) -> Run:
+        self.asked.append((start, lambda twin: twin.run_service(data, start, offset)))
+        return super().run_service(data, start, offset)
+
+
+class StraightReader:
+    """Reads one log like `Reader`, with the twin before it, which renders `profile`. Raises UnicodeEncodeError for half a character in the log's
+    name."""
+
+    def __init__(self, module: Any, profile: str, log: Log, *, file: str, raw: RawPolicy) -> None:
+        again = partial(Twin, module, zone_source=log.clock.source, file=file, host=log.host, raw=raw, observed=0)
+        self._again = partial(again, profile="native")
+        self._profile = PROFILES[profile]
+        self._twin = _Noting(
+            module, zone_source=log.clock.source, file=file, host=log.host, raw=raw, profile=profile, observed=0
+        )  # fmt: skip
+        self.reader = Reader(log, file=file, raw=raw, ids=self._twin)
+        self._fused = Fused(self._twin, self.reader, log.clock)
+
+    def read(self, block: Block) -> Sequence[Record]:
+        """One record for each line of the block, in order."""
+        if block.cut or block.encoding:
+            return self.reader.read(block)
+        apart: dict[int, Record] = {}
+        kinds: set[str] = set()
+        runs: list[tuple[int, bytes]] = []  # of each the number of lines, and their ids
+        loose = False
+        native = self._profile.name == "native"
+        self._twin.begin()
+
+        def python(records: Sequence[Record], numbers: Sequence[int]) -> bytes:
+            nonlocal loose
+            apart.update(zip(numbers, records, strict=True))
+            lines = self._profile.render(records, 0)
+            loose = loose or (not native and (b'"time_unknown"' in lines or lines.count(_UNKNOWN) != len(records)))
+            return lines
+
+        def counted(run: Run) -> None:
+            kinds.update([kind for kind, count in zip(TWINS, run.kinds, strict=True) if count])
+            if not native:
+                runs.append((run.lines, self._twin.ids()))
+
+        octets = self._fused.render(block, python, counted)
+        count = block.data.count(b"\n") + 1
+        if native:
+            made = partial(_decoded, octets, apart)
+        else:
+            made = partial(_again, block.data, count, self._twin.asked, runs, apart, self._again)
+        return Straight(
+            self._profile.name, octets, count, frozenset(_KIND[kind] for kind in kinds), dict(sorted(apart.items())), loose, made
+        )
+
+
+def _decoded(octets: bytes, apart: Mapping[int, Record]) -> list[Record]:
+    """The records of native lines, but for those that are there."""
+    if not apart:
+        return _decoder.decode_lines(octets)
+    lines = octets.split(b"\n")
+    lines.pop()
+    for number in apart:
+        lines[number] = b""
+    found = iter(_decoder.decode_lines(b"\n".join([line for line in lines if line])))
+    return [apart[number] if not line else next(found) for number, line in enumerate(lines)]
+
+
+def _again(
+    data: bytes,
+    count: int,
+    asked: Sequence[tuple[int, Callable[[Twin], Run]]],
+    runs: Sequence[tuple[int, bytes]],
+    apart: Mapping[int, Record],
+    native: Callable[[], Twin],
+) -> list[Record]:
+    """The same where the lines are of another profile: the twin reads them once more."""
+    lines = [b""] * count
+    ids = [b""] * count
+    for (start, run), (size, known) in zip(asked, runs, strict=True):
+        twin = native()
+        done = run(twin)
+        octets = done.out
+        if octets is None:
+            gaps = [Text() for _ in done.gaps]
+            twin.assign(gaps, [""] * len(gaps))
+            octets = twin.filled(b"\n" * len(gaps))
+        first = data.count(b"\n", 0, start)
+        lines[first : first + size] = octets.split(b"\n")[:size]
+        ids[first : first + size] = [known[place : place + _ID] for place in range(0, _ID * size, _ID)]
+    records = _decoded(b"\n".join(lines) + b"\n", apart)
+    for number, (record, known) in enumerate(zip(records, ids, strict=True)):
+        if number not in apart:
+            record.id = known.hex()
+    return records

@@ -1,0 +1,242 @@
+"""A `Straight` is the list of its records, whatever becomes of it; and the service writes the same with the twin and without."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from shipper import compiled
+from shipper.formats import Log
+from shipper.formats.names import service_of
+from shipper.framing import Block
+from shipper.mailserver.settings import MailServer
+from shipper.profiles import PROFILES
+from shipper.reader import RawPolicy, Reader
+from shipper.record import Record
+from shipper.router import Router, Rule, Taker
+from shipper.stamps import Clock
+from shipper.straight import Straight, StraightReader, apart, joined, rendered
+from tests.native.differ import GOLDEN, ZONES, Seeds, golden_options, log_of, seeds
+from tests.test_service import TELEMETRY, Running
+
+MODULE, WHY = compiled.find()
+pytestmark = pytest.mark.skipif(MODULE is None, reason=f"no compiled twin: {WHY}")
+OBSERVED = 1_700_000_000_123_456_789
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Seeds:
+    return seeds(tmp_path_factory.mktemp("seeds"))
+
+
+def portions(data: bytes, rng: random.Random) -> Iterator[Block]:
+    """Blocks of a few lines or of many."""
+    lines = data.split(b"\n")
+    at = offset = 0
+    while at < len(lines):
+        some = b"\n".join(lines[at : at + (size := rng.choice((1, 2, 30, 300, 3000)))])
+        yield Block(some, offset)
+        at, offset = at + size, offset + len(some) + 1
+
+
+def both(
+    data: bytes, profile: str, *, zone: str = "UTC", file: str = "mail.log", host: str = "", raw: RawPolicy = "errors", seed: int = 1
+) -> Iterator[tuple[Sequence[Record], list[Record]]]:
+    """What the twin and what Python alone makes of portions of a log."""
+    fast = StraightReader(MODULE, profile, Log(clock=Clock(ZoneInfo(zone)), host=host), file=file, raw=raw)
+    slow = Reader(Log(clock=Clock(ZoneInfo(zone)), host=host), file=file, raw=raw)
+    for block in portions(data, random.Random(seed)):
+        yield fast.read(block), slow.read(block)
+
+
+def holds(found: Sequence[Record], wanted: list[Record], rng: random.Random) -> None:
+    """The law, for one batch."""
+    assert len(found) == len(wanted)
+    for profile in ("ecs", "native", "otel"):
+        assert rendered(found, PROFILES[profile], OBSERVED) == PROFILES[profile].render(wanted, OBSERVED)
+    assert sum([1 for record in apart(found) if record.error]) == sum([1 for record in wanted if record.error])
+    if isinstance(found, Straight):
+        assert found.kinds >= {type(record) for place, record in enumerate(wanted) if place not in found.apart}
+        assert all(wanted[place] == one for place, one in found.apart.items())
+        places = [place for place in range(len(wanted)) if rng.random() < 0.4]
+        chosen = found.of(places)
+        assert rendered(chosen, PROFILES[found.profile], OBSERVED) == PROFILES[found.profile].render(
+            [wanted[place] for place in places], OBSERVED
+        )
+        assert list(chosen) == [wanted[place] for place in places]
+    assert list(found) == wanted
+    assert found[len(wanted) // 2 :] == wanted[len(wanted) // 2 :] and found[-1] == wanted[-1]
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: f"{path.parent.parent.name}/{path.parent.name}")
+def test_the_law_for_all_fixtures(path: Path) -> None:
+    """Of every format."""
+    told, file = golden_options(path)
+    for profile in compiled.PROFILES:
+        for found, wanted in both(
+            path.read_bytes(), profile, zone=told["zone"], file=file or "a/mail.log", host=told["host"], raw=told["raw"]
+        ):
+            holds(found, wanted, random.Random(1))
+
+
+@pytest.mark.parametrize("profile", sorted(compiled.PROFILES))
+def test_the_law_for_damaged_logs(profile: str, pool: Seeds) -> None:
+    """With identical lines, hours that come twice, and lines of other formats."""
+    rng = random.Random(f"straight {profile}")
+    for seed in range(4):
+        data = log_of(rng, pool, 1200)
+        told: dict[str, Any] = {
+            "zone": rng.choice(ZONES),
+            "raw": rng.choice(("always", "errors", "never")),
+            "host": rng.choice(("", "mta1")),
+        }
+        batches = list(both(data, profile, seed=seed, **told))
+        for found, wanted in batches:
+            holds(found, wanted, rng)
+        holds(joined([found for found, _ in batches]), [record for _, wanted in batches for record in wanted], rng)
+
+
+def routers() -> Iterator[tuple[str, Router]]:
+    takers = (Taker("files", "files", "settings"), Taker("syslog", "syslog", "settings"), Taker("all"))
+    own: dict[str, dict[str, int | str]] = {
+        "none": {}, "apart": {"LOG_CONNECTIONS_SYSLOG": -20}, "syslog": {"LOG_MESSAGES_SYSLOG": -22}, "level": {"logfile.imap.loglevel": "Error"},
+    }  # fmt: skip
+    for name, settings in own.items():
+        server = MailServer.of(settings)
+        rules = {
+            "none": [],
+            "a kind is dropped": [Rule({"kind": frozenset(["connection"])})],
+            "a field": [Rule({"code": frozenset(["E", "D"])}, ("all",))],
+            "the input": [Rule({"input": frozenset(["in"])}, ("all", "syslog"))],
+            "a sample": [Rule({"kind": frozenset(["mta"])}, ("all",), keep=lambda record: record.id[0] < "8")],
+        }
+        for rule, of in rules.items():
+            yield f"{name}, {rule}", Router(of, takers, server)
+    yield "everything to all", Router([], ["all", "files"])
+
+
+@pytest.mark.parametrize(("name", "router"), list(routers()), ids=[name for name, _ in routers()])
+def test_it_goes_where_its_records_go(name: str, router: Router, pool: Seeds) -> None:
+    """Shares, priorities and what is dropped are those of the list, and so are their lines; no matter which can be told by the kinds alone."""
+    rng = random.Random(name)
+    straight = [line for line in pool.mta if line[20:21] == b"."][:400]
+    for data in (log_of(rng, pool, 800), b"\n".join(pool.mta[:800]), b"\n".join(straight)):
+        for found, wanted in both(data, "native"):
+            shares, dropped = router.route(found, "in")
+            others, elsewhere = router.route(wanted, "in")
+            assert dropped == elsewhere and list(shares) == list(others)
+            for output, share in shares.items():
+                assert share.priorities == others[output].priorities
+                holds(share.records, list(others[output].records), rng)
+
+
+# The service
+
+
+class Service(Running):
+    """With two outputs, one of each profile, over a log that is rotated."""
+
+    def yaml(self, extra: str = TELEMETRY, outputs: str = "") -> str:
+        more = f"  ecs: {{type: jsonl, path: {self.home}/ecs.jsonl, profile: ecs}}\n" if "native" in self.home.name else ""
+        profile = self.home.name.split("-")[0]
+        return (
+            f"state: {self.home}/state\ntimezone: Europe/Berlin\n{extra or TELEMETRY}"
+            f"inputs:\n  mail: {{type: file, paths: ['{self.home}/in/*'], poll: 50ms}}\n"
+            f"outputs:\n  out: {{type: jsonl, path: {self.out}, profile: {profile}}}\n{more}{outputs}"
+        )
+
+    def lines(self) -> dict[str, list[bytes]]:
+        """What it has written, without what no two runs have in common."""
+        found = {}
+        for path in sorted(self.home.glob("*.jsonl")):
+            lines = path.read_bytes().replace(str(self.home).encode(), b"HOME").splitlines(keepends=True)
+            found[path.name] = [_timeless(line) if b'"created":"' in line else line for line in lines]
+        return found
+
+    def until_lines(self, count: int) -> None:
+        last = time.monotonic() + 20
+        paths = [self.out, *([self.home / "ecs.jsonl"] if "ecs.jsonl" in self.config.read_text() else [])]
+        while any(not path.exists() or path.read_bytes().count(b"\n") < count for path in paths):
+            assert time.monotonic() < last
+            assert self.process.poll() is None, self.rest()
+            time.sleep(0.05)
+
+
+def _timeless(line: bytes) -> bytes:
+    """An ECS document without the time of reading."""
+    document = json.loads(line)
+    del document["event"]["created"]
+    if "time_unknown" in document.get("tags", ()):
+        del document["@timestamp"]
+    return json.dumps(document).encode()
+
+
+def logs(pool: Seeds) -> list[bytes]:
+    """Portions of a log, of whole lines, which have damage in between."""
+    rng = random.Random("service")
+    return [log_of(rng, pool, 1200).rstrip(b"\r\n") + b"\n", b"\n".join(pool.mta[:3000]) + b"\n", log_of(rng, pool, 500) + b"\n"]
+
+
+@pytest.mark.parametrize("profile", ["native", "ecs"])
+def test_the_service_writes_the_same_with_the_twin_and_without(profile: str, pool: Seeds, tmp_path: Path) -> None:
+    """Over a rotation and a restart, octet for octet."""
+    written: list[dict[str, list[bytes]]] = []
+    first, second, third = logs(pool)
+    for native in ("0", "1"):
+        home = tmp_path / f"{profile}-{native}"
+        home.mkdir()
+        service = Service(home, SHIPPER_NATIVE=native)
+        try:
+            with service.log.open("ab") as log:
+                log.write(first)
+            service.until_lines(count := first.count(b"\n"))
+            service.log.rename(service.log.with_name("mail.log_yesterday"))
+            service.log.write_bytes(second)
+            service.until_lines(count := count + second.count(b"\n"))
+            assert service.stop() == 0
+            with service.log.open("ab") as log:
+                log.write(third)
+            service = Service(home, SHIPPER_NATIVE=native)
+            service.until_lines(count + third.count(b"\n"))
+            assert service.stop() == 0
+        finally:
+            if service.process.poll() is None:
+                service.stop(signal.SIGKILL)
+        written.append(service.lines())
+    assert written[0] == written[1]
+
+
+def test_a_kill_loses_nothing_and_what_comes_twice_is_the_same(pool: Seeds, tmp_path: Path) -> None:
+    """With the twin, killed again and again: every line that Python would write is there, and no other."""
+    home = tmp_path / "native-1"
+    home.mkdir()
+    data = b"".join(logs(pool))
+    lines = [line + b"\n" for line in data[:-1].split(b"\n")]
+    rng = random.Random(3)
+    service = Service(home, SHIPPER_NATIVE="1")
+    try:
+        for begin in range(0, len(lines), 700):
+            with service.log.open("ab") as log:
+                log.write(b"".join(lines[begin : begin + 700]))
+            time.sleep(rng.random() / 3)
+            service.stop(signal.SIGKILL)
+            service = Service(home, SHIPPER_NATIVE="1")
+        service.until_lines(len(lines))
+        time.sleep(0.5)
+        assert service.stop() == 0
+    finally:
+        if service.process.poll() is None:
+            service.stop(signal.SIGKILL)
+    reader = Reader(Log(clock=Clock(ZoneInfo("Europe/Berlin")), service=service_of("mail.log")), file="HOME/in/mail.log")
+    wanted = PROFILES["native"].render(reader.read(Block(data[:-1], 0)), 0).splitlines(keepends=True)
+    found = service.lines()["out.jsonl"]
+    assert set(found) == set(wanted)
+    assert len(found) - len(wanted) < 2000
