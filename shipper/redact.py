@@ -376,7 +376,9 @@ def _split(text: str, value: str) -> list[str]:
     first, last = _in_a_word(value[0]), _in_a_word(value[-1])
     while at >= 0:
         end = at + len(value)
-        if (first and at and _in_a_word(text[at - 1])) or (last and end < len(text) and _in_a_word(text[end])):
+        # An address that goes on, routed over another domain, is a longer one, which the next step finds whole.
+        routed = "@" in value and text.startswith("@", end)
+        if routed or (first and at and _in_a_word(text[at - 1])) or (last and end < len(text) and _in_a_word(text[end])):
             at = low.find(lower, at + 1)
             continue
         pieces.append(text[start:at])

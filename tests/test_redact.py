@@ -216,6 +216,15 @@ def test_the_line_is_kept_only_where_that_is_safe() -> None:
     assert Redaction(ips="truncate")([Unparsed(error="no time", raw="from 192.0.2.7")])[0].raw == "from 192.0.2.0"
 
 
+def test_an_address_that_goes_on_is_another_one() -> None:
+    """Routed over a second domain it is hidden as a whole: half of it as a pseudonym would leave what looks like an address."""
+    way = Redaction(addresses="pseudonym", keep_domains=True, key=b"k" * 32)
+    (new,) = way([Service(message="amy@example.com@relay.example.com, amy@example.com", user="amy@example.com")])
+    assert isinstance(new, Service)
+    assert re.fullmatch("p:1:[a-z2-7]{16}@relay.example.com, p:1:[a-z2-7]{16}@example.com", new.message)
+    assert new.message.endswith(new.user)
+
+
 def test_what_has_nothing_personal_is_as_it_was() -> None:
     """The record itself; so is every record where nothing is to be hidden."""
     empty = [kind() for kind in KINDS]
