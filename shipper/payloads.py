@@ -1,15 +1,19 @@
-"""Payloads by the compiled twin: what it is told of OTLP and of syslog, to render straight lines of MTA text for outputs of these kinds.
+"""Payloads by the compiled twin: what it is told of OTLP and of syslog, and lines that are kept for it to render for outputs of these kinds.
 
 The Python of both is `profiles/otlp.py` and `profiles/rfc5424.py`; `native/src/otlp.rs` and `native/src/rfc5424.rs` follow it, and
 `tests/native/` compares each octet. A line is rendered as often as there are outputs, with the id that its run gave it (`Twin.payloads`).
+
+A `Stretch` are the lines of MTA text that one run of the twin went through.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, NamedTuple
 
 from shipper import events
+from shipper.compiled import Twin
 from shipper.profiles import otel, otlp
 from shipper.profiles.base import INBOUND, event_of
 from shipper.profiles.rfc5424 import ORIGIN, PARAMETERS, Style, element_id, head
@@ -35,6 +39,45 @@ _PARAMETERS = (
     "dns_host", "application", "tls_cipher", "transport", "bad_command", "notary_flags", "banner", "thread", "sequence",
 )  # fmt: skip
 """Fields, in the order of `native/src/rfc5424.rs`."""
+
+
+class Writers:
+    """The twin of one log, and what renders its lines for outputs, made when it is first asked for: in a style of syslog, or (None) of OTLP."""
+
+    def __init__(self, module: Any, twin: Twin, *, zone_source: str, file: str, host: str) -> None:
+        self.twin = twin
+        self._module = module
+        self._zone_source = zone_source
+        self._file = file
+        self._host = host
+        self._made: dict[Style | None, Any] = {}
+
+    def of(self, style: Style | None) -> Any:
+        """The writer for `Twin.payloads`."""
+        if style not in self._made:
+            self._made[style] = (
+                otlp_writer(self._module, zone_source=self._zone_source, file=self._file)
+                if style is None
+                else syslog_writer(self._module, zone_source=self._zone_source, host=self._host, style=style)
+            )
+        return self._made[style]
+
+
+class Stretch(NamedTuple):
+    """So many lines; the rest is as for `Twin.payloads`."""
+
+    lines: int
+    writers: Writers
+    data: bytes
+    start: int
+    offset: int
+    hour: tuple[str, str, str]
+    ids: bytes
+
+    def payloads(self, style: Style | None, observed: int, priorities: Sequence[int | None] | None) -> list[bytes | None]:
+        """A payload of each line, None of one that Python has to render."""
+        twin, writer = self.writers.twin, self.writers.of(style)
+        return twin.payloads(writer, self.data, self.start, self.offset, self.hour, self.ids, observed, priorities)
 
 
 def otlp_writer(module: Any, *, zone_source: str, file: str) -> Any:

@@ -20,7 +20,9 @@ from shipper.compiled import Run, Twin
 from shipper.formats import Log
 from shipper.framing import Block
 from shipper.fused import Fused
+from shipper.payloads import Stretch, Writers
 from shipper.profiles import PROFILES, Profile, ecs
+from shipper.profiles.rfc5424 import Style
 from shipper.reader import RawPolicy, Reader
 from shipper.record import KINDS, AnyRecord, Record, Text
 
@@ -31,11 +33,17 @@ _UNKNOWN = ecs.created(0)
 _ID = 16
 
 
+Priorities = Sequence[int | None] | None
+"""See `rfc5424.render`."""
+Payloads = Callable[[Sequence[Record], Priorities], list[bytes]]
+
+
 class Straight(Sequence[Record]):
     """`count` records, and `octets`: a line of `profile` for each. `kinds`: all that those may have which the twin has read; `apart`: the others, by
-    their place. `loose`: lines of these say more of the time of reading than a line usually does. `made` makes the list."""
+    their place. `loose`: lines of these say more of the time of reading than a line usually does. `made` makes the list. `stretches`: lines that
+    the twin can render for outputs that have no lines, with the place of the first."""
 
-    __slots__ = ("_count", "_loose", "_made", "_octets", "_records", "apart", "kinds", "profile")
+    __slots__ = ("_count", "_loose", "_made", "_octets", "_records", "_within", "apart", "kinds", "profile", "stretches")
 
     def __init__(
         self,
@@ -46,8 +54,11 @@ class Straight(Sequence[Record]):
         apart: Mapping[int, Record],
         loose: bool,
         made: Callable[[], list[Record]],
+        stretches: Sequence[tuple[int, Stretch]] = (),
     ) -> None:
         self.profile = profile
+        self.stretches = stretches
+        self._within: tuple[Straight, Sequence[int]] | None = None
         self.kinds = kinds
         self.apart = apart
         self._octets = octets
@@ -86,9 +97,34 @@ class Straight(Sequence[Record]):
         lines = self._octets.split(b"\n")
         octets = b"".join([lines[number] + b"\n" for number in numbers])
         apart = {place: self.apart[number] for place, number in enumerate(numbers) if number in self.apart}
-        return Straight(
+        some = Straight(
             self.profile, octets, len(numbers), self.kinds, apart, self._loose, lambda: [self[number] for number in numbers]
         )  # fmt: skip
+        some._within = (self, numbers)
+        return some
+
+    def payloads(self, style: Style | None, python: Payloads, observed: int, priorities: Priorities = None) -> list[bytes]:
+        """A payload for each: a syslog message in a style, or (None) OTLP. `python` makes those that the twin does not."""
+        if self._within is not None:
+            whole, numbers = self._within
+            of_all: list[int | None] | None = None
+            if priorities is not None:
+                of_all = [None] * len(whole)
+                for number, priority in zip(numbers, priorities, strict=True):
+                    of_all[number] = priority
+            found = whole.payloads(style, python, observed, of_all)
+            return [found[number] for number in numbers]
+        made: list[bytes | None] = [None] * self._count
+        for place, stretch in self.stretches:
+            end = place + stretch.lines
+            made[place:end] = stretch.payloads(style, observed, priorities and priorities[place:end])
+        rest = [number for number, payload in enumerate(made) if payload is None]
+        if rest:
+            records = [self.apart.get(number) or self[number] for number in rest]
+            given = priorities and [priorities[number] for number in rest]
+            for number, payload in zip(rest, python(records, given), strict=True):
+                made[number] = payload
+        return made  # type: ignore[return-value]  # there is no None left
 
 
 def joined(several: Sequence[Sequence[Record]]) -> Sequence[Record]:
@@ -99,9 +135,11 @@ def joined(several: Sequence[Sequence[Record]]) -> Sequence[Record]:
     if len(straight) < len(several) or len({each.profile for each in straight}) != 1:
         return [record for each in several for record in each]
     apart: dict[int, Record] = {}
+    stretches: list[tuple[int, Stretch]] = []
     count = 0
     for each in straight:
         apart |= {count + number: record for number, record in each.apart.items()}
+        stretches += [(count + place, stretch) for place, stretch in each.stretches]
         count += len(each)
     return Straight(
         straight[0].profile,
@@ -111,6 +149,7 @@ def joined(several: Sequence[Sequence[Record]]) -> Sequence[Record]:
         apart,
         any(each._loose for each in straight),
         lambda: [record for each in straight for record in each],
+        stretches,
     )
 
 
@@ -119,6 +158,13 @@ def rendered(records: Sequence[Record], profile: Profile, observed: int) -> byte
     if isinstance(records, Straight) and records.profile == profile.name:
         return records.lines(observed)
     return profile.render(records, observed)
+
+
+def payloads(records: Sequence[Record], style: Style | None, python: Payloads, observed: int, priorities: Priorities = None) -> list[bytes]:
+    """See `Straight.payloads`; `python` makes all of other records."""
+    if isinstance(records, Straight):
+        return records.payloads(style, python, observed, priorities)
+    return python(records, priorities)
 
 
 def apart(records: Sequence[Record]) -> Iterable[Record]:
@@ -132,12 +178,15 @@ class _Noting(Twin):
     def begin(self) -> None:
         """From here on."""
         self.asked: list[tuple[int, Callable[[Twin], Run]]] = []
+        self.of_mta: tuple[bytes, int, int, tuple[str, str, str]] | None = None
 
     def run(self, data: bytes, start: int, offset: int, hour: tuple[str, str, str]) -> Run:
+        self.of_mta = (data, start, offset, hour)
         self.asked.append((start, lambda twin: twin.run(data, start, offset, hour)))
         return super().run(data, start, offset, hour)
 
     def run_service(self, data: bytes, start: int, offset: int) -> Run:
+        self.of_mta = None
         self.asked.append((start, lambda twin: twin.run_service(data, start, offset)))
         return super().run_service(data, start, offset)
 
@@ -153,6 +202,7 @@ class StraightReader:
         self._twin = _Noting(
             module, zone_source=log.clock.source, file=file, host=log.host, raw=raw, profile=profile, observed=0
         )  # fmt: skip
+        self._writers = Writers(module, self._twin, zone_source=log.clock.source, file=file, host=log.host)
         self.reader = Reader(log, file=file, raw=raw, ids=self._twin)
         self._fused = Fused(self._twin, self.reader, log.clock)
 
@@ -163,6 +213,7 @@ class StraightReader:
         apart: dict[int, Record] = {}
         kinds: set[str] = set()
         runs: list[tuple[int, bytes]] = []  # of each the number of lines, and their ids
+        stretches: list[tuple[int, Stretch]] = []
         loose = False
         native = self._profile.name == "native"
         self._twin.begin()
@@ -176,8 +227,13 @@ class StraightReader:
 
         def counted(run: Run) -> None:
             kinds.update([kind for kind, count in zip(TWINS, run.kinds, strict=True) if count])
+            ids = self._twin.ids()
+            if self._twin.of_mta is not None and run.lines:
+                data, start, offset, hour = self._twin.of_mta
+                place = data.count(b"\n", 0, start)
+                stretches.append((place, Stretch(run.lines, self._writers, data, start, offset, hour, ids)))
             if not native:
-                runs.append((run.lines, self._twin.ids()))
+                runs.append((run.lines, ids))
 
         octets = self._fused.render(block, python, counted)
         count = block.data.count(b"\n") + 1
@@ -186,7 +242,7 @@ class StraightReader:
         else:
             made = partial(_again, block.data, count, self._twin.asked, runs, apart, self._again)
         return Straight(
-            self._profile.name, octets, count, frozenset(_KIND[kind] for kind in kinds), dict(sorted(apart.items())), loose, made
+            self._profile.name, octets, count, frozenset(_KIND[kind] for kind in kinds), dict(sorted(apart.items())), loose, made, stretches
         )
 
 

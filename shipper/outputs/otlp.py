@@ -48,6 +48,7 @@ from shipper.outputs.section import WHICH, BatchSettings, Common
 from shipper.profiles import otlp
 from shipper.record import Record
 from shipper.router import Takes
+from shipper.straight import payloads
 
 PATIENCE = 10
 """Answers of 500 in a row after which the fault is looked for in the records."""
@@ -116,7 +117,7 @@ class Otlp:
 
     def render(self, records: Sequence[Record], arrival: Arrival) -> list[bytes]:
         """One payload for each record (`profiles.otlp`), whatever the protocol."""
-        return otlp.payloads(records, arrival.observed)
+        return payloads(records, None, lambda some, _: otlp.payloads(some, arrival.observed), arrival.observed)
 
     def ready(self) -> None:
         """Raises `Unavailable` when the certificates cannot be used."""

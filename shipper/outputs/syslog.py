@@ -41,6 +41,7 @@ from shipper.outputs.section import Common
 from shipper.profiles.rfc5424 import DOCUMENTATION_NUMBER, Style, render
 from shipper.record import Record
 from shipper.router import Role
+from shipper.straight import payloads
 
 _DATAGRAM = 1400
 """Octets of a UDP message by default: what fits into one packet on most networks."""
@@ -113,7 +114,8 @@ class Syslog:
 
     def render(self, records: Sequence[Record], arrival: Arrival, priorities: Sequence[int | None] | None = None) -> list[bytes]:
         """One message for each record, without its frame; see `Prioritized`."""
-        return render(records, arrival.observed, self._style, priorities)
+        observed, style = arrival.observed, self._style
+        return payloads(records, style, lambda some, given: render(some, observed, style, given), observed, priorities)
 
     def ready(self) -> None:
         """Raises `Unavailable` when the certificates cannot be used."""

@@ -24,6 +24,8 @@ from shipper.profiles.rfc5424 import Style
 from shipper.reader import Reader
 from shipper.record import Record
 from shipper.stamps import Clock
+from shipper.straight import Straight, StraightReader, joined
+from shipper.straight import payloads as again
 from tests.native.differ import GOLDEN, OBSERVED, SETTINGS, ZONES, golden_options, log_of, seeds
 
 MODULE, WHY = compiled.find()
@@ -214,3 +216,35 @@ def test_an_id_for_each_line_or_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="lines"):
         twin.payloads(twin.writers[0], b"", 0, 0, hour, bytes(16), OBSERVED, [None, None])
     assert twin.payloads(twin.writers[0], b"a text", 0, 0, hour, bytes(48), OBSERVED) == [None, None, None]
+
+
+@pytest.mark.parametrize("profile", ["native", "ecs"])
+def test_what_was_read_for_lines_gives_the_same_payloads(profile: str, tmp_path: Path) -> None:
+    """Of several blocks together, of lines of all kinds, of some of the records, with priorities for some."""
+    rng = random.Random(profile)
+    files = [tmp_path / "log" / name for name in ("mail.log_current", "imap", "imta")]
+    generated(tmp_path, SETTINGS[1])
+    data = b"\n".join([path.read_bytes().rstrip(b"\n") for path in files])
+    lines = data.split(b"\n")
+    log = Told().log()
+    straight = StraightReader(MODULE, profile, log, file="mail.log", raw="errors")
+    plain = Reader(Told().log(), file="mail.log", raw="errors")
+    parts: list[Any] = []
+    records: list[Record] = []
+    offset = 0
+    for begin in range(0, len(lines), 300):
+        block = Block(b"\n".join(lines[begin : begin + 300]), offset)
+        parts.append(straight.read(block))
+        records += plain.read(block)
+        offset += len(block.data) + 1
+    given = [rng.choice(PRIORITIES) for _ in records]
+    some = sorted(rng.sample(range(len(records)), len(records) // 3))
+    whole = joined(parts)
+    assert isinstance(whole, Straight)
+    assert sum(stretch.lines for _, stretch in whole.stretches) > 300
+    for found, wanted, priorities in ((whole, records, given), (whole.of(some), [records[n] for n in some], [given[n] for n in some])):
+        assert again(found, None, lambda left, _: otlp.payloads(left, OBSERVED), OBSERVED) == otlp.payloads(wanted, OBSERVED)
+        for style in STYLES[:4]:
+            for mine in (priorities, None):
+                made = again(found, style, lambda left, its, style=style: rfc5424.render(left, OBSERVED, style, its), OBSERVED, mine)
+                assert made == rfc5424.render(wanted, OBSERVED, style, mine)
