@@ -15,12 +15,13 @@ Memory is bounded: records are remembered for `KEPT_SECONDS` to twice that, and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
 from shipper.batch import Receipt
-from shipper.record import KINDS, Connection, Header, Mta, Record, Service, Store
+from shipper.record import KINDS, Connection, Header, Mta, Record, Service, Store, Syslog
 
 KEPT = 100_000
 KEPT_SECONDS = 300.0
@@ -31,6 +32,7 @@ LOOP = "our own message that came back"
 _TWICE = (Mta, Connection, Header, Service, Store)
 """Kinds that the mail server itself both writes and sends."""
 _NOT_IN_THE_LINE = ("id", "host", "source", "syslog", "raw", "extra", "error", "attributes", "time_zone_source")
+_OURS = re.compile(r'\[origin software="shipper"[^\]]*\]\[[^\] ]+@[0-9]+ uid="([^"]+)"')
 _PASSES = 20
 _PASSING_SECONDS = 5.0
 """How often, and how long, what may be a loop of messages without a mark is let through."""
@@ -123,7 +125,7 @@ class Copies:
         envelope = record.syslog
         if envelope is None:
             return False
-        if uid := _uid(envelope.structured_data):
+        if uid := _uid(envelope.structured_data) or (_uid_inside(record.message) if isinstance(record, Syslog) else ""):
             return uid in self._ids[0] or uid in self._ids[1]
         if envelope.peer not in relays:
             return False
@@ -147,3 +149,9 @@ def _uid(structured: dict[str, object] | None) -> str:
         if "@" in name and isinstance(element, dict) and isinstance(uid := element.get("uid"), str):
             return uid
     return ""
+
+
+def _uid_inside(message: str) -> str:
+    """The same where a relay has put a header of its own before the message that a shipper sent."""
+    found = _OURS.search(message) if "[origin software=" in message else None
+    return found[1] if found else ""

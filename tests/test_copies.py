@@ -127,6 +127,15 @@ def test_our_own_message_that_comes_back_is_stopped_the_first_time(structured: C
     assert check(copies, back, syslog=True, relays=None) == (1, {}, 0)
 
 
+def test_our_own_message_behind_a_relays_header_is_stopped() -> None:
+    """A relay that puts a header of its own before it makes text of ours."""
+    copies = Copies(Clock())
+    check(copies, by_file(), syslog=False, relays=frozenset())
+    text = '<22>1 2026-11-22T10:00:00Z mail mta - - [origin software="shipper" swVersion="0.1.0"][mta@32473 uid="{}" code="E"] x'
+    assert check(copies, by_syslog(Syslog(message=text.format("f" * 32))), syslog=True, relays=frozenset()) == (0, {LOOP: 1}, 0)
+    assert check(copies, by_syslog(Syslog(message=text.format("0" * 32))), syslog=True, relays=frozenset()) == (1, {}, 0)
+
+
 def test_a_loop_without_marks_ends(peer: str = "192.0.2.9") -> None:
     """From the address that we send to, with every field the same, again and again for seconds; what comes from elsewhere, or all at once, is
     just what somebody said many times."""

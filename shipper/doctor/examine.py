@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from shipper import events
 from shipper.doctor.look import Found, LogFile
 from shipper.knowledge.logfile_options import size_text, time_text
+from shipper.mailserver import destinations
 from shipper.mailserver.destinations import CONNECTIONS, MESSAGES, SEPARATE, Destination, destination
 from shipper.mailserver.settings import MailServer, Setting
 from shipper.record import Connection, Mta, Service
@@ -281,6 +282,12 @@ def _twice_or_never(server: MailServer, found: Found) -> Iterator[Finding]:
                 "a positive number writes the files as well."
             )
             yield Finding("warning", "twice or never", f"{name} go to syslog only", why, (f"{option}={-setting.number}",), place)
+            family = "mail" if option == MESSAGES else destinations.family(server, Connection)
+            if files := found.of("mta", family):
+                what = f"Log files of {family}.log are still there"
+                newest = max(log.modified for log in files)
+                why = f"The server writes no more to them since {option} is negative; the newest is of {_day(newest)}. They hold what was before."
+                yield Finding("advice", "twice or never", what, why, (), place)
     for service in sorted({*SERVICES, *server.services} - {"*"}):
         facility = server.logfile(service, "syslogfacility")
         files = found.of("service", service)

@@ -36,6 +36,8 @@ def _lines(report: Report, state: Path, output: Path, user: str, syslog: str) ->
     else:
         yield "# The zone of the MTA's stamps, which name none; without it this machine's is taken."
         yield "#timezone: Europe/Berlin"
+    if named := report.server.settings.get("local.hostname"):
+        yield f"host: {_text(named.value)}     # of records that name none, as the MTA's"
     if user:
         yield f"user: {_text(user)}     # to become when started as root: the owner of the logs"
     yield ""

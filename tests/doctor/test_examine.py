@@ -119,6 +119,12 @@ def test_a_service_on_syslog_whose_files_are_still_there() -> None:
     assert titles(made) == ["imap goes to syslog, and log files of it are still there"]
 
 
+def test_the_mta_on_syslog_only_whose_files_are_still_there() -> None:
+    """As with a service."""
+    made = report({"LOG_MESSAGES_SYSLOG": -22}, log("mail.log_current"))
+    assert titles(made) == ["MTA records go to syslog only", "Log files of mail.log are still there"]
+
+
 def test_files_that_no_input_reads() -> None:
     """By name; logs that the inputs know are none of them."""
     made = report({}, log("mail.log_current"), log("dispatcher.log-0I1EZZ"), log("core.1234"), log("notes.txt"))
