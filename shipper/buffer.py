@@ -24,7 +24,7 @@ from loguru import logger
 
 from shipper.batch import Flight, Receipt
 from shipper.intents import About, Intents
-from shipper.lines import size, together
+from shipper.lines import Lines, size, together
 from shipper.outputs.base import Limits
 from shipper.segment import Frame
 from shipper.spool import Spool, SpoolBlocked
@@ -133,13 +133,14 @@ class _Parcel:
 
 
 def _front(parcels: deque[_Parcel], limits: Limits, *, whole: bool = False) -> Taken:
-    """As many payloads from the front as the limits allow, and one in any case; `whole`: of several parcels none in part."""
+    """As many payloads from the front as the limits allow, and one in any case; `whole`: of several parcels none in part. Lines that stand together
+    are not taken apart for a few more in one send."""
     chosen: list[Sequence[bytes]] = []
     payloads, octets = limits.payloads, limits.octets
     for parcel in parcels:
         rest = parcel.payloads[parcel.start :]
         if len(rest) > payloads or parcel.octets > octets:
-            if not (whole and chosen) and (part := _beginning(rest, payloads, octets, bool(chosen))):
+            if not (chosen and (whole or isinstance(rest, Lines))) and (part := _beginning(rest, payloads, octets, bool(chosen))):
                 chosen.append(part)
             break
         chosen.append(rest)

@@ -30,7 +30,7 @@ _PR_SET_NO_NEW_PRIVS = 38
 _DESCRIPTORS = 65_536
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 """Numbers of malloc.h."""
-_LARGE = 128 << 10
+_LARGE = 16 << 20
 LogFormat = Literal["auto", "text", "json"]
 
 
@@ -154,8 +154,9 @@ def more_descriptors() -> None:
 
 
 def hold_little_memory() -> None:
-    """Has the C library give large blocks back as soon as they are free, and use one pool for all threads. By itself it has one for each
-    thread, and learns from large blocks to keep them: an idle service then holds 20 MiB of the last rush. Elsewhere than with glibc: nothing."""
+    """Has the C library give blocks larger than any of ours back as soon as they are free, and use one pool for all threads. By itself it has one
+    for each thread, and learns from large blocks to keep them: an idle service then holds 20 MiB of the last rush. What is smaller is used again
+    while there is a rush, as a new page costs more than what is written into it. Elsewhere than with glibc: nothing."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):

@@ -16,7 +16,7 @@ from typing import Any, overload
 import msgspec
 
 from shipper.compiled import KINDS as TWINS
-from shipper.compiled import Run, Twin
+from shipper.compiled import Run, Twin, line_ends
 from shipper.formats import Log
 from shipper.framing import Block
 from shipper.fused import Fused
@@ -197,6 +197,7 @@ class StraightReader:
 
     def __init__(self, module: Any, profile: str, log: Log, *, file: str, raw: RawPolicy) -> None:
         again = partial(Twin, module, zone_source=log.clock.source, file=file, host=log.host, raw=raw, observed=0)
+        self._module = module
         self._again = partial(again, profile="native")
         self._profile = PROFILES[profile]
         self._twin = _Noting(
@@ -236,7 +237,7 @@ class StraightReader:
                 runs.append((run.lines, ids))
 
         octets = self._fused.render(block, python, counted)
-        count = block.data.count(b"\n") + 1
+        count = line_ends(self._module, block.data) + 1
         if native:
             made = partial(_decoded, octets, apart)
         else:

@@ -1,7 +1,7 @@
 """Input `file`: any log that one or more globs name, followed through every rotation. `shipper.tail` decides; here is the loop around it.
 
 Every `poll` seconds it is looked at what files there are (in a thread: a network file system may take its time), then each file that has
-something new gets its turn: one slice of up to 512 KiB, handed over in batches of up to 2000 records, over all files. A position is passed
+something new gets its turn: one slice of up to 384 KiB, handed over in batches of up to 2000 records, over all files. A position is passed
 when what was read up to it is settled.
 """
 
@@ -19,6 +19,7 @@ from loguru import logger
 from pydantic import Field
 
 from shipper.batch import Arrival, Batch, Receipt
+from shipper.compiled import line_ends
 from shipper.config.units import Duration, Size, Texts
 from shipper.formats.debug import time_of_day
 from shipper.formats.names import debug_date, service_of
@@ -222,7 +223,7 @@ class FileInput:
         while not stop.is_set() and (ready := self._order(follower.ready(self._monotonic()))):
             for tail in ready:
                 for piece in follower.read(tail, self._monotonic()):
-                    if self._count + sum([block.data.count(b"\n") + 1 for block in piece.blocks]) > LINES:
+                    if self._count + sum([line_ends(self._reading.twin, block.data) + 1 for block in piece.blocks]) > LINES:
                         await self._hand_over(deliver)
                     self._take(follower, tail, piece)
                     await asyncio.sleep(0)

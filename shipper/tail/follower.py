@@ -28,7 +28,7 @@ from shipper.tail.listing import Listing, Sight
 from shipper.tail.marks import BEGIN, LADDER, SURE, TAIL, Mark, Point, Read, alike, begins, continues, digest, heads_of, holds
 from shipper.tail.slices import Piece, encoding_of, framed, line_ends, pieces
 
-SLICE = 1 << 19
+SLICE = 3 << 17
 CANDIDATES = 500
 """New files that one look decides about: 50 ms of work."""
 HELD = 10.0

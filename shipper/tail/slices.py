@@ -48,7 +48,9 @@ def line_ends(octets: bytes, encoding: str) -> list[int]:
 
 def pieces(before: bytes, octets: bytes, position: int, encoding: str, max_line: int) -> list[Piece]:
     """The whole lines of `octets`, which stand at `position` behind `before` (at least the last 1024 octets, or all there are)."""
-    ends = line_ends(octets, encoding)
+    ends = line_ends(octets, encoding) if encoding or octets.count(b"\n") > LINES else [octets.rfind(b"\n") + 1]
+    if ends == [0]:
+        return []
     both = before + octets
     found = []
     start = 0
