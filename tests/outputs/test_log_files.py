@@ -33,7 +33,8 @@ from shipper.intents import Stretch
 from shipper.mailserver.logfiles import LogFile, rolled
 from shipper.mailserver.settings import MailServer
 from shipper.outputs.base import Findable, Refused, Unavailable
-from shipper.outputs.log_files import LOCK, LogFiles, Section, make
+from shipper.outputs.families import LOCK, no_step
+from shipper.outputs.log_files import LogFiles, Section, make
 from shipper.record import Connection, Debug, Header, Mta, Record, Service, Source, Store, Syslog, Text, Unparsed
 from tests.inputs.places import Places
 from tests.test_service import Running, running
@@ -51,7 +52,7 @@ class World:
         self.free: Callable[[], int] = lambda: PLENTY
 
     def output(
-        self, directory: Path | None, server: MailServer | None = None, written: Callable[[str], None] = lambda step: None, **settings: Any
+        self, directory: Path | None, server: MailServer | None = None, written: Callable[[str], None] = no_step, **settings: Any
     ) -> LogFiles:
         section = Section(type="log_files", directory=str(directory) if directory else None, **settings)
         return LogFiles("out", section, server or MailServer(), now=lambda: self.now, free=lambda _: self.free(), written=written)
@@ -140,7 +141,7 @@ def test_what_has_no_family_is_refused_and_the_rest_is_written(tmp_path: Path) -
 
 def test_names_from_a_log_do_not_fill_the_disk_with_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond so many families, lines go to `default`; none is lost."""
-    monkeypatch.setattr("shipper.outputs.log_files.FAMILIES", 20)
+    monkeypatch.setattr("shipper.outputs.families.FAMILIES", 20)
     send(World().output(tmp_path), *([b"s%d %d\n" % (number, number)] for number in range(15)))
     send(World().output(tmp_path), [b"s%d %d\n" % (number, number) for number in range(30)])
     assert len([path for path in tmp_path.iterdir() if path.name[0] != "."]) == 21
@@ -684,7 +685,7 @@ def test_two_processes_share_the_families_of_a_directory(tmp_path: Path) -> None
 
 def test_a_writer_that_never_lets_go_is_waited_for_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lock is held by a process that hangs: unavailable, in words, and nothing is written meanwhile."""
-    monkeypatch.setattr("shipper.outputs.log_files._LOCK_SECONDS", 0.2)
+    monkeypatch.setattr("shipper.outputs.families._LOCK_SECONDS", 0.2)
     (tmp_path / LOCK).touch()
     with (tmp_path / LOCK).open("r+") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
