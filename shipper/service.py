@@ -32,7 +32,7 @@ from shipper.buffer import DiskBuffer, MemoryBuffer, WhenFull
 from shipper.checkpoints import Checkpoints, StateDirectory
 from shipper.config.load import Loaded
 from shipper.config.sections import Config, Settings
-from shipper.config.state import CONTROL, DEAD_LETTERS, SPOOLS, state_path
+from shipper.config.state import CONTROL, DEAD_LETTERS, SEQUENCES, SPOOLS, state_path
 from shipper.deadletter import DeadLetters
 from shipper.errors import Failure
 from shipper.expiry import Expiry, Own, ends
@@ -42,6 +42,7 @@ from shipper.lane import SEND_SECONDS, Lane
 from shipper.mailserver.settings import MailServer
 from shipper.outputs import KINDS as OUTPUTS
 from shipper.outputs.base import Output, Unavailable
+from shipper.outputs.sequences import Sequences
 from shipper.pipeline import Pipeline, Plan, Source, Target
 from shipper.process import Systemd, become, give_memory_back, hold_little_memory, identity, more_descriptors, no_new_rights, resident
 from shipper.retry import Backoff
@@ -106,6 +107,7 @@ class Service:
             raise Failure("R504", "started as root, and 'user' is not set")
         self._directory = StateDirectory(state_path(settings))
         self._checkpoints = Checkpoints(self._directory.path)
+        self._sequences = Sequences(self._directory.path / SEQUENCES)
         plan = self._plan(self._config)
         doors = self._doors(settings)
         _bound(plan, None)
@@ -261,7 +263,7 @@ class Service:
         return Source(made, (section, reading), section.type not in _NOT_RESUMED, section.type == "syslog")
 
     def _target(self, name: str, section: Any, server: MailServer) -> Target:
-        made = output_of(name, section, server)
+        made = output_of(name, section, server, self._sequences)
         made_of = (section, server) if section.type in _BY_SETTINGS else section
         return Target(made, partial(self._lane, name, section, made), made_of, section.required, section.buffer.kind == "disk")
 
@@ -492,10 +494,11 @@ def wanted_profile(outputs: Iterable[Any]) -> str:
     return profiles.pop() if len(profiles) == 1 and profiles <= compiled.PROFILES else "native"
 
 
-def output_of(name: str, section: Any, server: MailServer) -> Output:
-    """The output that a section describes. Raises `Failure` for what shows only now, such as a certificate that cannot be read."""
+def output_of(name: str, section: Any, server: MailServer, sequences: Sequences | None = None) -> Output:
+    """The output that a section describes; `sequences`: those of the state directory, where there is one. Raises `Failure` for what shows
+    only now, such as a certificate that cannot be read."""
     make = import_module(f"shipper.outputs.{OUTPUTS[section.type]}").make
-    made: Output = make(name, section, server) if section.type in _BY_SETTINGS else make(name, section)
+    made: Output = make(name, section, server, sequences) if section.type in _BY_SETTINGS else make(name, section)
     return made
 
 

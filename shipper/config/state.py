@@ -13,6 +13,9 @@ SPOOLS = "spool"
 DEAD_LETTERS = "dead-letters"
 """Directories in the state directory that have one for each output."""
 
+SEQUENCES = "sequences"
+"""The file in the state directory that has the highest numbers of the log files that we write."""
+
 CONTROL = "control"
 """The Unix socket in the state directory that `shipper status` and `shipper tap` ask."""
 

@@ -128,11 +128,11 @@ class LogFiles:
         return _Sender(self)
 
 
-def make(name: str, section: Section, server: MailServer) -> LogFiles:
+def make(name: str, section: Section, server: MailServer, sequences: Sequences | None = None) -> LogFiles:
     """The output that a section describes. Raises `Failure` C116 where nobody says in which directory."""
     for lack in section.lacks(server):
         raise Failure("C116", f"output '{name}': {lack}")
-    return LogFiles(name, section, server)
+    return LogFiles(name, section, server, sequences=sequences)
 
 
 class _Sender:

@@ -35,6 +35,7 @@ from shipper.mailserver.settings import MailServer
 from shipper.outputs.base import Findable, Refused, Unavailable
 from shipper.outputs.families import LOCK, no_step
 from shipper.outputs.log_files import LogFiles, Section, make
+from shipper.outputs.sequences import Sequences
 from shipper.record import Connection, Debug, Header, Mta, Record, Service, Source, Store, Syslog, Text, Unparsed
 from tests.inputs.places import Places
 from tests.test_service import Running, running
@@ -740,6 +741,59 @@ def test_the_service_takes_limits_from_the_servers_files(tmp_path: Path) -> None
     assert list(dict.fromkeys(users)) == list(range(200))
     numbers = [file.sequence for file in older(logs)] + [number_of_current(logs)]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_the_sequence_goes_on_when_the_whole_directory_was_removed_while_nobody_ran(tmp_path: Path) -> None:
+    """Its hidden names too: the state directory has the highest number of each family, and `shipper run` goes on behind it."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    config = (
+        f"state: {tmp_path}/state\ntelemetry: {{http: off}}\n"
+        f"inputs:\n  in: {{type: file, paths: ['{tmp_path}/in/*.log'], poll: 50ms}}\n"
+        f"outputs:\n  out: {{type: log_files, directory: {logs}, profile: text, maxlogfilesize: 1000, takes: all}}\n"
+    )
+
+    def write(service: Running, begin: int) -> None:
+        with service.log.open("a") as file:
+            for number in range(begin, begin + 30):
+                file.write(f"[01/Mar/2005:08:00:00 +0000] mail imapd[1]: Account Notice: login [192.0.2.1:1] u{number} plaintext\n")
+        last = time.monotonic() + 15
+        while not (logs / "imap").exists() or b" u%d " % (begin + 29) not in (logs / "imap").read_bytes():
+            assert time.monotonic() < last and service.process.poll() is None
+            time.sleep(0.02)
+        service.process.send_signal(signal.SIGTERM)
+        service.process.wait()
+
+    with running(tmp_path, config=config) as first:
+        write(first, 0)
+    highest = number_of_current(logs)
+    assert highest >= 3
+    shutil.rmtree(logs)
+    logs.mkdir()
+    with running(tmp_path) as second:
+        write(second, 30)
+    numbers = [*(file.sequence for file in older(logs)), number_of_current(logs)]
+    assert numbers == list(range(highest + 1, highest + 1 + len(numbers)))
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{", b"[" * 5000, b"[1]", b'{"a": 1}', b'{"%s": {"imap": "x"}}', b"\xff\0"])
+def test_damaged_numbers_in_the_state_directory_stop_nothing(tmp_path: Path, damaged: bytes) -> None:
+    """They are a lower bound: without them the directory's own names say how far it was, and the next number is kept again."""
+    path, logs, world = tmp_path / "sequences", tmp_path / "logs", World()
+    logs.mkdir()
+    write(world.output(logs, maxlogfilesize=20), world, 5)
+    path.write_bytes(damaged.replace(b"%s", bytes(logs)))
+    out = LogFiles("out", Section(type="log_files", directory=str(logs), maxlogfilesize=20), MailServer(), sequences=Sequences(path))
+    write(out, world, 2)
+    assert number_of_current(logs) == 4 == Sequences(path).of(str(logs), "imap")
+
+
+def test_a_state_directory_that_takes_nothing_does_not_hold_up_the_log_files(tmp_path: Path) -> None:
+    """The numbers in it are a help for a directory that is gone; what is in the directory counts."""
+    world, gone = World(), Sequences(tmp_path / "gone" / "sequences")
+    out = LogFiles("out", Section(type="log_files", directory=str(tmp_path), maxlogfilesize=20), MailServer(), sequences=gone)
+    write(out, world, 5)
+    assert number_of_current(tmp_path) == 3 == gone.of(str(tmp_path), "imap")
 
 
 class Families(RuleBasedStateMachine):
