@@ -198,7 +198,11 @@ def test_the_service_writes_the_same_with_the_twin_and_without(profile: str, poo
             with service.log.open("ab") as log:
                 log.write(first)
             service.until_lines(count := first.count(b"\n"))
-            service.log.rename(service.log.with_name("mail.log_yesterday"))
+            service.log.rename(old := service.log.with_name("mail.log_yesterday"))
+            time.sleep(0.3)
+            with old.open("ab") as log:  # under its new name, which stands in the lines
+                log.write(late := b"\n".join(pool.mta[3000:3200]) + b"\n")
+            service.until_lines(count := count + late.count(b"\n"))
             service.log.write_bytes(second)
             service.until_lines(count := count + second.count(b"\n"))
             assert service.stop() == 0
