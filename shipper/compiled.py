@@ -29,10 +29,12 @@ from shipper.profiles.base import INBOUND, PROTOCOLS
 from shipper.reader import RawPolicy
 from shipper.record import Connection, Mta, Record, Service, Store, Syslog
 
-INTERFACE = 8
+INTERFACE = 9
 """Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
 PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
+BARE = "id"
+"""In place of a profile: a line has the id and nothing else."""
 
 
 class Found(NamedTuple):
@@ -121,6 +123,7 @@ class Twin:
             raw=raw == "always",
             seconds_kept=SECONDS_KEPT,
             lines_kept=LINES_KEPT,
+            bare=profile == BARE,
             ecs=(*documents, "".join(INBOUND), ecs.fixed_tail(True)) if profile == "ecs" else None,
             service=_service(profile, observed),
             syslog=_syslog(profile, observed),

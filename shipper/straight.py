@@ -15,8 +15,8 @@ from typing import Any, overload
 
 import msgspec
 
+from shipper.compiled import BARE, Run, Twin, line_ends
 from shipper.compiled import KINDS as TWINS
-from shipper.compiled import Run, Twin, line_ends
 from shipper.formats import Log
 from shipper.framing import Block
 from shipper.fused import Fused
@@ -26,6 +26,8 @@ from shipper.profiles.rfc5424 import Style
 from shipper.reader import RawPolicy, Reader
 from shipper.record import KINDS, AnyRecord, Record, Text
 
+_BARE = Profile(BARE, "ids", lambda records, _: b"".join([record.id.encode() + b"\n" for record in records]))
+"""Where nobody wants lines: the twin then reads them and writes none."""
 _decoder = msgspec.json.Decoder(AnyRecord)
 _KIND = {kind.kind: kind for kind in KINDS}
 _UNKNOWN = ecs.created(0)
@@ -199,7 +201,7 @@ class StraightReader:
         again = partial(Twin, module, zone_source=log.clock.source, file=file, host=log.host, raw=raw, observed=0)
         self._module = module
         self._again = partial(again, profile="native")
-        self._profile = PROFILES[profile]
+        self._profile = _BARE if profile == BARE else PROFILES[profile]
         self._twin = _Noting(
             module, zone_source=log.clock.source, file=file, host=log.host, raw=raw, profile=profile, observed=0
         )  # fmt: skip

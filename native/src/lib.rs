@@ -30,7 +30,7 @@ use crate::run::{Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 8;
+const INTERFACE: u32 = 9;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -155,10 +155,10 @@ struct Twin {
 
 #[pymethods]
 impl Twin {
-    /// `events`: for each letter of the alphabet the name and severity of its event; `messages`: the letters of transaction records; `ecs`: None
-    /// for the native profile.
+    /// `events`: for each letter of the alphabet the name and severity of its event; `messages`: the letters of transaction records; `bare`: whether
+    /// nothing is written of a line of a log but its id; `ecs`: None for the native profile.
     #[new]
-    #[pyo3(signature = (*, events, messages, accounts, words, zone_source, file, host, raw, seconds_kept, lines_kept, ecs, service, syslog))]
+    #[pyo3(signature = (*, events, messages, accounts, words, zone_source, file, host, raw, seconds_kept, lines_kept, bare, ecs, service, syslog))]
     #[allow(clippy::too_many_arguments)] // they are named
     fn new(
         events: Vec<(String, String)>,
@@ -171,6 +171,7 @@ impl Twin {
         raw: bool,
         seconds_kept: usize,
         lines_kept: usize,
+        bare: bool,
         ecs: Option<EcsTold>,
         service: ServiceTold,
         syslog: MessagesTold,
@@ -215,6 +216,7 @@ impl Twin {
                 file: quoted(file),
                 host: host.into_bytes(),
                 raw,
+                bare,
                 ecs: ecs.map(|(messages, connections, inbound, tail)| Ecs {
                     messages: messages.into_iter().map(part).collect(),
                     connections: connections.into_iter().map(part).collect(),

@@ -22,6 +22,8 @@ pub struct Frame {
     pub file: Vec<u8>,
     pub host: Vec<u8>,
     pub raw: bool,
+    /// Whether nothing is written of a record but its id.
+    pub bare: bool,
     /// None for the native profile.
     pub ecs: Option<Ecs>,
     pub service: service::Told,
@@ -168,6 +170,7 @@ impl Run {
             Line::Connection(record) => {
                 self.kinds[1] += 1;
                 let out = match &frame.ecs {
+                    _ if frame.bare => bare(&mut self.out),
                     None => native::connection(&mut self.out, record, frame, &place),
                     Some(ecs) => ecs::connection(&mut self.out, record, frame, ecs, &place),
                 };
@@ -176,6 +179,7 @@ impl Run {
             Line::Message(record) => {
                 self.kinds[0] += 1;
                 let out = match &frame.ecs {
+                    _ if frame.bare => bare(&mut self.out),
                     None => native::message(&mut self.out, record, frame, &place),
                     Some(ecs) => ecs::message(&mut self.out, record, frame, ecs, &place),
                 };
@@ -207,6 +211,7 @@ impl Run {
         let told = &frame.service;
         let Some(record) = service::read(&line[service::STAMP..], told) else { return Ok(false) };
         let out = match &frame.ecs {
+            _ if frame.bare => Some(bare(&mut self.out)),
             None => Some(service::native(&mut self.out, &record, frame, told, &place)),
             Some(_) => service::document(&mut self.out, &record, frame, told, &place),
         };
@@ -287,6 +292,14 @@ impl Run {
         whole.extend_from_slice(&self.out[done..]);
         whole
     }
+}
+
+/// A line with room for an id. Returns where that belongs.
+fn bare(out: &mut Vec<u8>) -> usize {
+    let at = out.len();
+    out.extend_from_slice(&[b'0'; 32]);
+    out.push(b'\n');
+    at
 }
 
 /// A straight line of MTA text. `rest`: where it goes on after its stamp; `length`: without any CR.

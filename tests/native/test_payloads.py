@@ -218,7 +218,7 @@ def test_an_id_for_each_line_or_none(tmp_path: Path) -> None:
     assert twin.payloads(twin.writers[0], b"a text", 0, 0, hour, bytes(48), OBSERVED) == [None, None, None]
 
 
-@pytest.mark.parametrize("profile", ["native", "ecs"])
+@pytest.mark.parametrize("profile", ["native", "ecs", compiled.BARE])
 def test_what_was_read_for_lines_gives_the_same_payloads(profile: str, tmp_path: Path) -> None:
     """Of several blocks together, of lines of all kinds, of some of the records, with priorities for some."""
     rng = random.Random(profile)
@@ -242,9 +242,11 @@ def test_what_was_read_for_lines_gives_the_same_payloads(profile: str, tmp_path:
     whole = joined(parts)
     assert isinstance(whole, Straight)
     assert sum(stretch.lines for _, stretch in whole.stretches) > 300
+    assert whole.profile == profile
     for found, wanted, priorities in ((whole, records, given), (whole.of(some), [records[n] for n in some], [given[n] for n in some])):
         assert again(found, None, lambda left, _: otlp.payloads(left, OBSERVED), OBSERVED) == otlp.payloads(wanted, OBSERVED)
         for style in STYLES[:4]:
             for mine in (priorities, None):
                 made = again(found, style, lambda left, its, style=style: rfc5424.render(left, OBSERVED, style, its), OBSERVED, mine)
                 assert made == rfc5424.render(wanted, OBSERVED, style, mine)
+    assert list(whole) == records
