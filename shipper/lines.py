@@ -45,6 +45,15 @@ class Lines(Sequence[bytes]):
     def __repr__(self) -> str:
         return f"Lines({self.octets!r}, {self._count})"
 
+    def ends(self) -> list[int]:
+        """Where each ends: the octet behind its LF."""
+        ends = []
+        end = self.octets.find(b"\n") + 1
+        while end:
+            ends.append(end)
+            end = self.octets.find(b"\n", end) + 1
+        return ends
+
     def _lines(self) -> list[bytes]:
         if self._list is None:
             self._list = [line + b"\n" for line in self.octets.split(b"\n")]

@@ -139,15 +139,18 @@ def size(payloads: Sequence[bytes]) -> int:
 
 def written(first: int, payloads: Sequence[bytes], observed: int, seed: int) -> list[bytes]:
     """A frame, in parts."""
-    ends = list(accumulate(map(len, payloads)))
-    check, checks = seed, []
-    for payload in payloads:
-        check = crc32(payload, check)
+    whole = joined(payloads)
+    ends = payloads.ends() if isinstance(payloads, Lines) else list(accumulate(map(len, payloads)))
+    view = memoryview(whole)
+    start, check, checks = 0, seed, []
+    for end in ends:
+        check = crc32(view[start:end], check)
         checks.append(check)
+        start = end
     fields = _FIELDS.pack(first, len(ends), ends[-1], observed)
     table = pack(f"<{2 * len(ends)}I", *ends, *checks)
     index = fields + crc32(table, crc32(fields, seed)).to_bytes(4, "big") + table
-    return [_BEFORE, index, joined(payloads), _BEHIND, index]
+    return [_BEFORE, index, whole, _BEHIND, index]
 
 
 def index_octets(header: bytes) -> int:
