@@ -294,6 +294,13 @@ ERRORS: dict[str, ErrorKind] = {
         "Look at the file that the message names: `openssl x509 -in FILE -noout -subject -enddate`, `openssl pkey -in FILE -noout`.",
         EX_CONFIG,
     ),
+    "C119": ErrorKind(
+        "An output of log files writes where an input reads.",
+        "The mail server's own files have the names that the output writes: it never touches a file that is not its own, and would wait for ever. "
+        "What it did write there the input would read, again and again. Without a `directory`, the output takes the server's `logdir`.",
+        "Give the output a `directory` of its own, which the mail server does not write to.",
+        EX_CONFIG,
+    ),
     "C151": ErrorKind(
         "Something has no effect.",
         "A route stands behind one that fits everything or asks for fields that no kind of record has together, or an output gets no records.",

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from shipper.conditions import ALWAYS, equal
 from shipper.config.deadends import dead_ends, loops
+from shipper.config.overlap import overlaps
 from shipper.config.problems import Place, Problem, names_secret, without_default, without_secret
 from shipper.config.routes import rules
 from shipper.config.sections import Config, Kinds, Settings, known_inputs, known_outputs
@@ -246,7 +247,7 @@ class _Loading:
             for lack in getattr(section, "lacks", _nothing)(server):
                 self.problems.append(Problem("C116", f"output '{name}': {lack}", places[f"outputs.{name}"]))
         config = Config(settings, inputs, outputs, routed, places, server)
-        self.problems += loops(config)
+        self.problems += [*loops(config), *overlaps(config, on_disk=not self.lenient)]
         return config
 
     def _mailserver(self, tree: Node) -> MailServer:

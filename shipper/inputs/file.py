@@ -72,6 +72,10 @@ class Section(Common):
     max_open: int | None = Field(None, ge=1, description="Files open at a time; else a quarter of what the system allows, 512 at most.")
     forget: Duration = Field(FORGET, description="Seconds after which a file that is gone is forgotten.")
 
+    def patterns(self) -> list[str]:
+        """The files that it reads, as globs."""
+        return list(self.paths)
+
 
 def make(name: str, section: Section, reading: Reading) -> FileInput:
     """The input of a section."""

@@ -37,20 +37,29 @@ class Section(Common):
     poll: Duration = Field(0.5, gt=0, description="Seconds between two looks at what files there are.")
     max_line: Size = Field(MAX_LINE, ge=1024, description="Octets of a line that are read; the rest is cut, and the record says so.")
 
+    def patterns(self) -> list[str]:
+        """The files that it reads, as globs."""
+        return patterns(self.directory)
+
 
 def make(name: str, section: Section, reading: Reading) -> MtaLogInput:
     """The input of a section."""
     return MtaLogInput(name, section.directory, reading, start=section.start, poll=section.poll, max_line=section.max_line)
 
 
+def patterns(directory: str) -> list[str]:
+    """All files of the MTA's families."""
+    return [os.path.join(directory, f"{stem}{rest}") for stem in STEMS for rest in ("", "_*", ".*", "-*")]
+
+
 class MtaLogInput(FileInput):
     """Follows the families of one directory."""
 
     def __init__(self, name: str, directory: str, reading: Reading, **settings: Any) -> None:
-        patterns = [os.path.join(directory, f"{stem}{rest}") for stem in STEMS for rest in ("", "_*", ".*", "-*")]
+        named = patterns(directory)
 
         def look(known: Sequence[str]) -> Any:
-            return listing(patterns, (), known)
+            return listing(named, (), known)
 
         super().__init__(name, look, reading, order=order, follower=Family, forget=settings.pop("forget", FORGET), **settings)
 

@@ -44,12 +44,21 @@ class Section(Common):
     poll: Duration = Field(0.5, gt=0, description="Seconds between two looks at what files there are.")
     max_line: Size = Field(MAX_LINE, ge=1024, description="Octets of a line that are read; the rest is cut, and the record says so.")
 
+    def patterns(self) -> list[str]:
+        """The files that it reads, as globs."""
+        return patterns(self.directory, self.services)
+
 
 def make(name: str, section: Section, reading: Reading) -> ServiceLogInput:
     """The input of a section."""
     return ServiceLogInput(
         name, section.directory, section.services, reading, start=section.start, poll=section.poll, max_line=section.max_line
     )
+
+
+def patterns(directory: str, services: Iterable[str]) -> list[str]:
+    """All files of these services."""
+    return [os.path.join(directory, f"{service}{rest}") for service in services for rest in ("", ".[0-9]*.[0-9]*")]
 
 
 def sequence(path: str) -> tuple[str, int | None]:
@@ -114,10 +123,10 @@ class ServiceLogInput(FileInput):
 
     def __init__(self, name: str, directory: str, services: Sequence[str], reading: Reading, **settings: Any) -> None:
         wanted = set(services)
-        patterns = [os.path.join(directory, f"{service}{rest}") for service in services for rest in ("", ".[0-9]*.[0-9]*")]
+        named = patterns(directory, services)
 
         def look(known: Sequence[str]) -> Listing:
-            found = listing(patterns, (), known)
+            found = listing(named, (), known)
             sights = [sight for sight in found.sights if os.path.basename(sequence(sight.path)[0]) in wanted]
             return Listing(sights, found.troubles)
 

@@ -52,6 +52,16 @@ def free(directory: int) -> int:
     return found.f_bavail * found.f_frsize
 
 
+def is_others(directory: str, family: str) -> bool:
+    """Whether the current file is there, and was not begun by this program: then nothing can be written to the family."""
+    try:
+        return os.stat(os.path.join(directory, family)).st_size > 0 and not any(
+            name.startswith(f".{family}.") and rolled(name[1:]) for name in os.listdir(directory)
+        )
+    except OSError:
+        return False
+
+
 def no_step(step: str) -> None:
     """Nobody wants to know."""
 

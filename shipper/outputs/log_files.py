@@ -24,7 +24,7 @@ from shipper.mailserver.logfiles import DEFAULT, OPTIONS, Limits, directory_of, 
 from shipper.mailserver.settings import MailServer
 from shipper.outputs import base
 from shipper.outputs.base import Refused, Unavailable
-from shipper.outputs.families import Terms, free, locked, no_step
+from shipper.outputs.families import Terms, free, is_others, locked, no_step
 from shipper.outputs.section import Common, FileRetrySettings, no_directory
 from shipper.outputs.sequences import Sequences
 from shipper.profiles import PROFILES
@@ -66,6 +66,14 @@ class Section(Common):
         """What holds for a family: what the section says, else the server's settings."""
         given = {name: value for name in OPTIONS if (value := getattr(self, name)) is not None}
         return limits_of(family, server)._replace(**given)
+
+    def directory_of(self, family: str, server: MailServer) -> str:
+        """Where the files of a family are; `""` where nobody says."""
+        return self.directory or directory_of(family, server)
+
+    def is_others(self, family: str, server: MailServer) -> bool:
+        """Whether the mail server, or somebody else, has a file there that this output would never write to."""
+        return is_others(self.directory_of(family, server), family)
 
     def missing(self) -> Iterator[tuple[str, str]]:
         """(option, what `check` says of it) of directories that are not there."""
@@ -121,9 +129,6 @@ class LogFiles:
             written = self._profile.render(records, arrival.observed).splitlines(keepends=True)
         return [b"%b %b" % (family_of(record, self._separate).encode(), line) for record, line in zip(records, written, strict=True)]
 
-    def directory(self, family: str) -> str:
-        return self.section.directory or directory_of(family, self.server)
-
     def sender(self) -> _Sender:
         return _Sender(self)
 
@@ -163,7 +168,7 @@ class _Sender:
                 strangers.append(index)
         directories: dict[str, dict[str, list[int]]] = {}
         for family, indices in families.items():
-            directories.setdefault(self._output.directory(family), {})[family] = indices
+            directories.setdefault(self._output.section.directory_of(family, self._output.server), {})[family] = indices
         left: list[int] = []
         failure: Unavailable | None = None
         for path, wanted in directories.items():
