@@ -8,17 +8,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any
-
-import msgspec
+from functools import partial
+from typing import Any, NamedTuple
 
 from shipper.compiled import MessagesRun, Twin
 from shipper.formats import Log, mta_text, service
 from shipper.formats.syslog import DAYS_AHEAD
+from shipper.profiles import PROFILES, ecs
 from shipper.reader import RawPolicy, Reader
-from shipper.record import AnyRecord, Record
+from shipper.record import Connection, Mta, Record, Service, Store, Syslog
+from shipper.straight import Straight, decoded
 
 FEW = 4
 """Messages that the twin is given after it stopped at the first."""
@@ -27,15 +28,30 @@ MOST = 4096
 STRETCH = 32
 """Messages that Python reads at most before the twin is asked again."""
 
-_DECODER = msgspec.json.Decoder(AnyRecord)
+_KINDS: tuple[type[Record], ...] = (Mta, Connection, Service, Store, Syslog)
+_UNKNOWN = ecs.created(0)
+"""What stands for the time of reading, until that is known."""
+_ID = 16
 _FORMATS = (mta_text.FORMAT, service.FORMAT)
+
+
+class _Done(NamedTuple):
+    """A run of the twin: its first message, how many, the hour it was told, and their ids."""
+
+    place: int
+    messages: int
+    hour: tuple[str, str, str] | None
+    ids: bytes
 
 
 class Messages:
     """Messages of one input. `module`: see `passage.Options.twin`; `profile` and `observed`: what the twin writes."""
 
     def __init__(self, log: Log, *, raw: RawPolicy = "errors", module: Any = None, profile: str = "native", observed: int = 0) -> None:
+        self._again = partial(_twin, module, log, raw, "native", observed)
         self._twin = _twin(module, log, raw, profile, observed)
+        self._profile = PROFILES[profile]
+        self._hour: tuple[str, str, str] | None = None  # that the twin was told last
         self._reader = Reader(log, raw=raw, ids=self._twin)
         self._clock = log.clock
         self._given = FEW
@@ -71,19 +87,42 @@ class Messages:
             position = last
             self._stretch = min(2 * self._stretch, STRETCH)
 
-    def records(
+    def straight(
         self, messages: list[bytes], received: date, peers: list[str], wrong: Mapping[int, str], *, colonless_tag: bool = False
-    ) -> list[Record]:
-        """The same as records, where the twin writes the native profile: to read that again takes a fifth of the time that Python takes for the
-        messages."""
-        records: list[Record] = []
+    ) -> Sequence[Record]:
+        """The same as records; of those that the twin has read these are its lines, until somebody looks (`straight.Straight`)."""
+        pieces: list[bytes] = []
+        apart: dict[int, Record] = {}
+        kinds: set[type[Record]] = set()
+        runs: list[_Done] = []
+        count, loose, native = 0, False, self._profile.name == "native"
         for part in self.read(messages, received, peers, wrong, colonless_tag=colonless_tag):
-            records += part if isinstance(part, list) else _DECODER.decode_lines(part.out)
-        return records
+            if isinstance(part, list):
+                apart.update(enumerate(part, count))
+                lines = self._profile.render(part, 0)
+                loose = loose or (not native and (b'"time_unknown"' in lines or lines.count(_UNKNOWN) != len(part)))
+                count += len(part)
+            else:
+                lines = part.out
+                kinds.update([kind for kind, some in zip(_KINDS, part.kinds, strict=True) if some])
+                if self._twin is not None and not native:
+                    runs.append(_Done(count, part.messages, self._hour, self._twin.ids()))
+                count += part.messages
+            pieces.append(lines)
+        if not kinds:
+            return [*apart.values()]
+        octets = b"".join(pieces)
+        if native:
+            made = partial(decoded, octets, apart)
+        else:
+            made = partial(_again, self._again, messages, peers, _limit(received), runs, apart)
+        return Straight(self._profile.name, octets, count, frozenset(kinds), apart, loose, made)
 
     def _run(self, twin: Twin, messages: list[bytes], peers: list[str], start: int, most: int, limit: date) -> MessagesRun:
-        run = twin.run_messages(messages, peers, start, most, self._clock.latest_hour(), limit)
+        self._hour = self._clock.latest_hour()
+        run = twin.run_messages(messages, peers, start, most, self._hour, limit)
         if run.needs and not run.messages and (hour := self._clock.hour(run.needs)) is not None:
+            self._hour = hour
             run = twin.run_messages(messages, peers, start, most, hour, limit)
         if run.latest >= 0:
             self._reader.took(_FORMATS[run.latest])
@@ -105,3 +144,25 @@ def _limit(received: date) -> date:
         return received + timedelta(DAYS_AHEAD)
     except OverflowError:
         return date.max
+
+
+def _again(
+    native: Callable[[], Twin | None],
+    messages: list[bytes],
+    peers: list[str],
+    limit: date,
+    runs: Sequence[_Done],
+    apart: Mapping[int, Record],
+) -> list[Record]:
+    """The records of messages whose lines are of another profile: the twin reads them once more."""
+    twin = native()
+    assert twin is not None, "there was one for the lines"
+    lines = [b""] * len(messages)
+    for run in runs:
+        octets = twin.run_messages(messages, peers, run.place, run.messages, run.hour, limit).out
+        lines[run.place : run.place + run.messages] = octets.split(b"\n")[: run.messages]
+    records = decoded(b"\n".join(lines) + b"\n", apart)
+    for run in runs:
+        for number in range(run.messages):
+            records[run.place + number].id = run.ids[number * _ID : (number + 1) * _ID].hex()
+    return records

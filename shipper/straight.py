@@ -241,7 +241,7 @@ class StraightReader:
         octets = self._fused.render(block, python, counted)
         count = line_ends(self._module, block.data) + 1
         if native:
-            made = partial(_decoded, octets, apart)
+            made = partial(decoded, octets, apart)
         else:
             made = partial(_again, block.data, count, self._twin.asked, runs, apart, self._again)
         return Straight(
@@ -249,7 +249,7 @@ class StraightReader:
         )
 
 
-def _decoded(octets: bytes, apart: Mapping[int, Record]) -> list[Record]:
+def decoded(octets: bytes, apart: Mapping[int, Record]) -> list[Record]:
     """The records of native lines, but for those that are there."""
     if not apart:
         return _decoder.decode_lines(octets)
@@ -283,7 +283,7 @@ def _again(
         first = data.count(b"\n", 0, start)
         lines[first : first + size] = octets.split(b"\n")[:size]
         ids[first : first + size] = [known[place : place + _ID] for place in range(0, _ID * size, _ID)]
-    records = _decoded(b"\n".join(lines) + b"\n", apart)
+    records = decoded(b"\n".join(lines) + b"\n", apart)
     for number, (record, known) in enumerate(zip(records, ids, strict=True)):
         if number not in apart:
             record.id = known.hex()

@@ -30,7 +30,7 @@ use crate::run::{Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 9;
+const INTERFACE: u32 = 10;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -291,7 +291,7 @@ impl Twin {
             })
         })?;
         let out = PyBytes::new(py, &run.out);
-        self.buffer = run.out;
+        (self.buffer, self.ids) = (run.out, run.ids);
         let latest = left.latest.map_or(-1, |body| if body == Body::Mta { 0 } else { 1 });
         let [mta, connections, services, stores] = run.kinds;
         let kinds = [mta, connections, services, stores, left.texts];

@@ -18,6 +18,7 @@ from shipper.messages import Messages
 from shipper.profiles import PROFILES
 from shipper.reader import RawPolicy, Reader
 from shipper.stamps import Clock
+from shipper.straight import Straight, apart, rendered
 from tests.native.differ import OBSERVED, Seeds, mutated, seeds
 
 MODULE, WHY = compiled.find()
@@ -206,6 +207,28 @@ def test_the_straight_ones_are_done_by_the_twin() -> None:
     both = Both("native", "UTC", "", "errors")
     assert not both.differs(messages, ["192.0.2.1"] * 600, {})
     assert both.compiled == 600
-    records = Messages(Log(clock=Clock(ZoneInfo("UTC"))), module=MODULE).records(messages, RECEIVED, ["192.0.2.1"] * 600, {})
     plain = Reader(Log(clock=Clock(ZoneInfo("UTC")))).read_messages(messages, RECEIVED, ["192.0.2.1"] * 600)
-    assert records == plain
+    for profile in sorted(compiled.PROFILES):
+        records = Messages(Log(clock=Clock(ZoneInfo("UTC"))), module=MODULE, profile=profile).straight(
+            messages, RECEIVED, ["192.0.2.1"] * 600, {}
+        )  # fmt: skip
+        assert isinstance(records, Straight)
+        assert records.lines(OBSERVED) == PROFILES[profile].render(plain, OBSERVED)
+        assert list(records) == plain
+
+
+def test_records_are_those_of_python_when_somebody_looks(tmp_path: Path) -> None:
+    """Lines with the time of reading put in, and records made afterwards, are what Python makes; in every profile."""
+    pool = seeds(tmp_path)
+    for number in range(12):
+        rng = random.Random(number)
+        log, other = (Log(clock=Clock(ZoneInfo("Europe/Berlin"))) for _ in range(2))
+        profile = sorted(compiled.PROFILES)[number % 2]
+        plain, twin = Reader(log), Messages(other, module=MODULE, profile=profile)
+        for _ in range(2):
+            messages, peers, wrong = batches(rng, pool, 500)
+            wanted = plain.read_messages(messages, RECEIVED, peers, wrong)
+            found = twin.straight(messages, RECEIVED, peers, wrong)
+            assert rendered(found, PROFILES[profile], OBSERVED) == PROFILES[profile].render(wanted, OBSERVED)
+            assert [record for record in apart(found) if record.error] == [record for record in wanted if record.error]
+            assert list(found) == wanted

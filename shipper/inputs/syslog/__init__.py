@@ -14,6 +14,7 @@ import os
 import resource
 import socket
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from ipaddress import ip_network
@@ -22,7 +23,6 @@ from typing import Any, Literal, Self
 from loguru import logger
 from pydantic import Field, field_validator, model_validator
 
-from shipper import compiled
 from shipper.batch import Arrival, Batch, Receipt
 from shipper.config.units import Duration, Size, Texts
 from shipper.inputs.base import LINGER_RECORDS, Deliver, Places, Reading
@@ -36,6 +36,7 @@ from shipper.inputs.syslog.streams import Connections, Limits, Listener
 from shipper.inputs.syslog.tls import Certificates, Tls
 from shipper.messages import Messages
 from shipper.record import Record
+from shipper.straight import apart
 
 _BATCH = 2 * LINGER_RECORDS
 """What is read at once can be more than was asked for: a connection gives as many messages as 64 KiB hold."""
@@ -95,8 +96,8 @@ class Syslog:
         self._addresses = [parse(text) for text in section.listen]
         log = reading.log()
         self._zone = log.clock.zone
-        self._twin = compiled.find().module
-        self._messages = Messages(log, raw=reading.raw, module=self._twin)
+        self._twin = reading.twin
+        self._messages = Messages(log, raw=reading.raw, module=self._twin, profile=reading.profile)
         self._sockets: dict[Address, socket.socket] = {}
         self._shared: set[Address] = set()
         self._handed_on: set[Address] = set()
@@ -240,14 +241,15 @@ class Syslog:
         if self.counts.lost:
             logger.warning("input '{}': {} messages are lost, no output had room for them before the end", self.name, self.counts.lost)
 
-    def _read(self, messages: list[bytes], peers: list[str], wrong: dict[int, str], now: int) -> list[Record]:
+    def _read(self, messages: list[bytes], peers: list[str], wrong: dict[int, str], now: int) -> Sequence[Record]:
         received = datetime.fromtimestamp(now // 1_000_000_000, self._zone).date()
-        records = self._messages.records(messages, received, peers, wrong, colonless_tag=self._section.colonless_tag)
+        records = self._messages.straight(messages, received, peers, wrong, colonless_tag=self._section.colonless_tag)
         counts = self.counts
         counts.received += len(records)
-        for record in records:
-            if not record.error:
-                counts.parsed += 1
+        counts.parsed += len(records)
+        for record in apart(records):
+            if record.error:
+                counts.parsed -= 1
             if record.extra is not None and "pri_assumed" in record.extra:
                 counts.assumed_pri += 1
         return records

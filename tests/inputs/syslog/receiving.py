@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
+from shipper import compiled
 from shipper.batch import Batch
 from shipper.inputs.base import Reading
 from shipper.inputs.syslog import Section, Syslog, make
@@ -82,7 +83,7 @@ class Receiver:
 async def receiving(*listen: str, zone: str = "UTC", host: str = "", raw: Any = "errors", **settings: Any) -> AsyncIterator[Receiver]:
     """An input with these settings, from its start to its end."""
     section = Section.model_validate({"type": "syslog", "listen": list(listen or ("udp://127.0.0.1:0",)), **settings})
-    input = make("net", section, Reading(ZoneInfo(zone), host, raw))
+    input = make("net", section, Reading(ZoneInfo(zone), host, raw, twin=compiled.find().module))
     input.bind()
     receiver = Receiver(input)
     unexpected: list[dict[str, Any]] = []
