@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
+from shipper.compiled import PROFILES as TWINS
 from shipper.compiled import MessagesRun, Twin
 from shipper.formats import Log, mta_text, service
 from shipper.formats.syslog import DAYS_AHEAD
@@ -48,6 +49,7 @@ class Messages:
     """Messages of one input. `module`: see `passage.Options.twin`; `profile` and `observed`: what the twin writes."""
 
     def __init__(self, log: Log, *, raw: RawPolicy = "errors", module: Any = None, profile: str = "native", observed: int = 0) -> None:
+        profile = profile if profile in TWINS else "native"  # outputs of other kinds need the records
         self._again = partial(_twin, module, log, raw, "native", observed)
         self._twin = _twin(module, log, raw, profile, observed)
         self._profile = PROFILES[profile]

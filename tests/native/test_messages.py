@@ -215,6 +215,14 @@ def test_the_straight_ones_are_done_by_the_twin() -> None:
         assert isinstance(records, Straight)
         assert records.lines(OBSERVED) == PROFILES[profile].render(plain, OBSERVED)
         assert list(records) == plain
+    assert (
+        list(
+            Messages(Log(clock=Clock(ZoneInfo("UTC"))), module=MODULE, profile=compiled.BARE).straight(
+                messages, RECEIVED, ["192.0.2.1"] * 600, {}
+            )
+        )
+        == plain
+    )
 
 
 def test_records_are_those_of_python_when_somebody_looks(tmp_path: Path) -> None:
