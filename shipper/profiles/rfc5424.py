@@ -111,6 +111,9 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _QUOTED = re.compile(r'["\\\]]')
 _SPECIAL = re.compile(f"{_CONTROL.pattern}|{_QUOTED.pattern}")
 _NOT_HOST = re.compile(r"[^0-9A-Za-z._:%-]")
+_SECOND = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-\d\dT\d\d:\d\d:\d\d", re.ASCII)
+_TIME = re.compile(_SECOND.pattern + r"(?:\.\d+)?[+-]\d\d:\d\d", re.ASCII)
+"""What a record's time is, unless somebody wrote another into a native record."""
 _NOT_HEADER = re.compile(r"[^\x21-\x7e]")
 
 
@@ -239,14 +242,14 @@ def _priority(record: Record, style: Style) -> int:
 
 def _timestamp(time: str) -> str:
     """A record's time as RFC 5424 has it: at most six digits of a fraction, no leap second; `-` where there is none that it can say."""
-    if not time or time[17:19] == "60" or len(time) < 25 or time[-6] not in "+-":
+    if time[17:19] == "60" or not _TIME.fullmatch(time):
         return "-"
     return time if len(time) <= 32 else f"{time[:26]}{time[-6:]}"
 
 
 def _bsd(time: str, observed: int) -> str:
     """`Jan 19 19:16:57`, in the zone of the record's time; the time of reading in UTC where it has none."""
-    if time:
+    if _SECOND.match(time):
         return f"{MONTH_NAMES[int(time[5:7]) - 1]} {int(time[8:10]):2d} {time[11:19]}"
     read = datetime.fromtimestamp(observed // 1_000_000_000, UTC)
     return f"{MONTH_NAMES[read.month - 1]} {read.day:2d} {read:%H:%M:%S}"

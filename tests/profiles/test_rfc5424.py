@@ -23,6 +23,12 @@ RECORDS: list[Record] = [
 ]
 hostile = st.text(st.sampled_from('\n\r\x00\x1b\x9b\u2028\u202e"\\] [a<22>1=ü😀'), max_size=30)
 
+times = st.one_of(
+    hostile,
+    st.text(st.sampled_from("0#19-:T+.\n "), max_size=40),
+    st.sampled_from(["2005-0#-07T00:00:19.94+00:00", "2005-13-07T\n0:00:1900+00:00"]),
+)
+
 
 @st.composite
 def records(draw: st.DrawFn) -> Record:
@@ -30,8 +36,8 @@ def records(draw: st.DrawFn) -> Record:
     kind = draw(st.sampled_from(KINDS))
     record = kind()
     for field in msgspec.structs.fields(kind):
-        if field.type is str and field.name != "time" and draw(st.booleans()):
-            setattr(record, field.name, draw(hostile))
+        if field.type is str and draw(st.booleans()):
+            setattr(record, field.name, draw(times if field.name == "time" else hostile))
     return record
 
 
