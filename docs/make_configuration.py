@@ -209,7 +209,7 @@ outputs:
 with 0, or with 78 when there is an error (`--strict`: or a warning). Nothing is opened or connected to.
 
 ```console
-$ printf '%s\\n' 'timezome: Europe/Berlin' 'inputs:' '  app: {type: file, paths: [app.log]}' \\
+$ printf '%s\\n' 'timezome: Europe/Berlin' 'inputs:' '  app: {type: file, paths: [app.log*]}' \\
     'outputs:' '  archive: {type: jsonl, path: "-", keep: many}' > wrong.yaml
 $ shipper check wrong.yaml; echo $?
 error[C104]: unknown option 'timezome' at the top
@@ -272,7 +272,7 @@ Tests stand beside a configuration: lines in, expected records and routes out. T
 
 ```console
 $ mkdir tests
-$ printf '%s\\n' 'timezone: UTC' 'inputs:' '  app: {type: file, paths: [app.log]}' 'outputs:' \\
+$ printf '%s\\n' 'timezone: UTC' 'inputs:' '  app: {type: file, paths: [app.log*]}' 'outputs:' \\
     '  archive: {type: jsonl, path: archive.jsonl, takes: all}' '  siem: {type: syslog, host: siem.example.com, enterprise: 99999, takes: all}' \\
     'routes:' '  - when: {code: E}' '    to: archive' '  - when: {kind: text}' '    drop: yes' > shipper.yaml
 $ printf '%s\\n' 'tests:' '  - name: what is enqueued goes to the archive' '    lines: |' \\

@@ -350,6 +350,13 @@ ERRORS: dict[str, ErrorKind] = {
         "Make it, for the service's user; under systemd with `LogsDirectory=` or tmpfiles.d.",
         EX_STRICT,
     ),
+    "C159": ErrorKind(
+        "What an input reads is not there, or this user cannot read it.",
+        "The directory or file that it names does not exist, or its permissions keep this user out: nothing is read until that changes. `check` says "
+        "what holds for who runs it: `sudo -u shipper shipper check CONFIG` says it for the service's user.",
+        "Look at the path, and give the service's user the right to read: its group, or `setfacl -m u:shipper:rX DIR`.",
+        EX_STRICT,
+    ),
     "R501": ErrorKind(
         "Another shipper uses the state directory.",
         "Two services on one state directory would each forget what the other has read. The lock ends with the process that holds it.",

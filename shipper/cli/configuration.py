@@ -21,12 +21,14 @@ SHOWN = 100
 
 
 def read(path: str) -> Config:
-    """The configuration, with the environment of this process. Warnings are printed; errors too, and end the command."""
+    """The configuration, with the environment of this process. Warnings are printed, but for what is not there, which `check` says; errors too,
+    and end the command."""
     import os
 
-    from shipper.config.load import load
+    from shipper.config.load import NOT_THERE, load
 
     loaded = load(path, os.environ)
+    loaded.problems[:] = [problem for problem in loaded.problems if problem.number not in NOT_THERE]
     print_problems(loaded)
     if loaded.config is None:
         raise typer.Exit(EX_CONFIG)

@@ -30,6 +30,9 @@ from shipper.mailserver.reading import Named, read
 from shipper.mailserver.settings import MAIL_INFO, MailServer, priority_of
 from shipper.record import KINDS
 
+NOT_THERE = ("C158", "C159")
+"""Warnings of what this machine lacks: they say nothing of the configuration."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _ROOMS = ("inputs", "outputs")
 
@@ -326,12 +329,12 @@ class _Loading:
         return section
 
     def _on_disk(self, section: BaseModel, node: Node, where: str) -> None:
-        """Files that a section names and that cannot be used: then it would not start. And directories that have to be made."""
-        for number, method in (("C118", "on_disk"), ("C158", "missing")):
+        """Files that a section names and that cannot be used: then it would not start. And what has to be made, or opened to us, by somebody."""
+        for number, method in (("C118", "on_disk"), ("C158", "missing"), ("C159", "unreadable")):
             for path, sentence in _all_said(section, method):
                 found = _at(node, *path)
                 place = found.place if found is not None else node.key
-                self.problems.append(Problem(number, f"{where}: {sentence}", place, warning=number == "C158"))
+                self.problems.append(Problem(number, f"{where}: {sentence}", place, warning=number in NOT_THERE))
 
     def _doubts(self, config: Config, tree: Node) -> None:
         """Warnings: what works, and is probably not meant so."""

@@ -8,10 +8,11 @@ when what was read up to it is settled.
 from __future__ import annotations
 
 import asyncio
+import glob
 import os
 import resource
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -25,7 +26,7 @@ from shipper.formats.debug import time_of_day
 from shipper.formats.names import debug_date, service_of
 from shipper.framing import MAX_LINE, Block
 from shipper.inputs.base import Deliver, Places, Reading
-from shipper.inputs.section import Common
+from shipper.inputs.section import Common, unreadable, unreadable_file
 from shipper.ledger import Ledger
 from shipper.reader import Reader
 from shipper.record import Record
@@ -75,6 +76,19 @@ class Section(Common):
     def patterns(self) -> list[str]:
         """The files that it reads, as globs."""
         return list(self.paths)
+
+    def unreadable(self) -> Iterator[tuple[str, str]]:
+        """(option, what `check` says of it) of what is not there, or is closed to us. A glob may match nothing yet."""
+        yield from dict.fromkeys(said for path in self.paths for said in self._unreadable(path))
+
+    def _unreadable(self, path: str) -> Iterator[tuple[str, str]]:
+        if not glob.has_magic(path):
+            yield from unreadable_file("paths", path)
+            return
+        directory = os.path.dirname(path)
+        while glob.has_magic(directory):
+            directory = os.path.dirname(directory)
+        yield from unreadable("paths", directory, [path], self.exclude)
 
 
 def make(name: str, section: Section, reading: Reading) -> FileInput:

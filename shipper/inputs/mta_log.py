@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -16,7 +16,7 @@ from shipper.config.units import Duration, Size
 from shipper.framing import MAX_LINE
 from shipper.inputs.base import Reading
 from shipper.inputs.file import FileInput
-from shipper.inputs.section import Common
+from shipper.inputs.section import Common, unreadable
 from shipper.tail import Follower, Start, listing
 from shipper.tail.family import Family, find, order
 from shipper.tail.follower import FORGET
@@ -40,6 +40,10 @@ class Section(Common):
     def patterns(self) -> list[str]:
         """The files that it reads, as globs."""
         return patterns(self.directory)
+
+    def unreadable(self) -> Iterator[tuple[str, str]]:
+        """(option, what `check` says of it) of what is not there, or is closed to us."""
+        return unreadable("directory", self.directory, self.patterns())
 
 
 def make(name: str, section: Section, reading: Reading) -> MtaLogInput:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -22,7 +22,7 @@ from shipper.config.units import Duration, Size
 from shipper.framing import MAX_LINE
 from shipper.inputs.base import Reading
 from shipper.inputs.file import FileInput
-from shipper.inputs.section import Common
+from shipper.inputs.section import Common, unreadable
 from shipper.screen import escaped
 from shipper.tail import Follower, Listing, Start, Tail, listing
 
@@ -47,6 +47,10 @@ class Section(Common):
     def patterns(self) -> list[str]:
         """The files that it reads, as globs."""
         return patterns(self.directory, self.services)
+
+    def unreadable(self) -> Iterator[tuple[str, str]]:
+        """(option, what `check` says of it) of what is not there, or is closed to us."""
+        return unreadable("directory", self.directory, self.patterns())
 
 
 def make(name: str, section: Section, reading: Reading) -> ServiceLogInput:

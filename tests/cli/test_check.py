@@ -13,7 +13,7 @@ import yaml
 GOOD = """
 timezone: UTC
 inputs:
-  app: {type: file, paths: [app.log]}
+  app: {type: file, paths: [app.log*]}
 outputs:
   siem: {type: syslog, enterprise: 99999, takes: all}
   web: {type: elasticsearch, url: "https://example.com", api_key: "${KEY}"}
