@@ -262,11 +262,11 @@ class _Found:
             low = text.lower()
             if not any(value.lower() in low for value, _ in self.values):
                 return text
-        done = self._done(text, 0)
+        done = first = self._done(text, 0)
         for value, instead in self.values:
             if len(value) > 5 and value in done and value not in instead and ("@" in value or is_ip(value)):
                 done = done.replace(value, GONE)  # as a part of a word that is no address
-        return done
+        return done if done == first else self._done(done, 0)  # what stood against it may be a name by itself now
 
     def _done(self, text: str, step: int) -> str:
         """What is left after the steps from this one on: each finds some of the text, and the others go on with what is between."""

@@ -95,7 +95,9 @@ class Running:
                     return one
             left = last - time.monotonic()
             assert left > 0, f"never said {text!r}, but:\n" + "\n".join(self.told)
-            if select.select([self.process.stderr], [], [], left)[0]:
+            waiting = select.poll()  # select() knows descriptors below 1,024 only, and a test may have more
+            waiting.register(self.process.stderr, select.POLLIN)
+            if waiting.poll(left * 1000):
                 octets = os.read(self.process.stderr.fileno(), 1 << 16)
                 assert octets, f"ended without saying {text!r}, but:\n" + "\n".join(self.told)
                 *whole, self._partial = (self._partial + octets).split(b"\n")

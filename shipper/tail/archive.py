@@ -18,7 +18,7 @@ from shipper.tail.marks import BEGIN, TAIL, alike, digest, heads_of
 
 class Measured(NamedTuple):
     """Of an archive's content: digests of its beginnings, octets, digests of what stands before the positions that were asked for, and why it
-    cannot be read to its end. `size` is 0 where nobody's content begins alike: then the rest was not unpacked."""
+    cannot be read to its end. `size` is 0 where nobody had read a content that begins alike: then the rest was not unpacked."""
 
     heads: tuple[str, ...]
     size: int

@@ -436,7 +436,7 @@ class Follower:
                 if not tail.listed and tail.descriptor < 0:
                     self._bind(tail, sight, kind, measured.heads, now, wall)
                     return
-            elif position > measured.size or (position in measured.tails and measured.tails[position] != tail.point.tail):
+            elif position > measured.size > 0 or (position in measured.tails and measured.tails[position] != tail.point.tail):
                 continue
             if position not in measured.tails:
                 if position and now - held.measured_at > MISSING:

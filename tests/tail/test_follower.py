@@ -265,6 +265,31 @@ def test_a_line_that_many_logs_begin_with(desk: Desk) -> None:
     assert desk.lines == ["server started, ready", "and more", "server started, ready"]
 
 
+def test_a_file_that_was_packed_before_anything_of_it_was_read(tmp_path: Path) -> None:
+    """Held by its descriptor, and read from there: the archive, of which nothing had to be unpacked before, is known as its copy."""
+    desk, last = Desk(tmp_path, max_open=3), "the last one " + 60 * "x"
+
+    def rename(*numbers: int) -> None:
+        for number in numbers:
+            desk.path().rename(desk.path(f"app.log.{number}"))
+            desk.path().touch()
+
+    desk.path().touch()
+    rename(1)
+    desk.look(0.1)
+    desk.write(*numbered(0, 10, 400))
+    desk.look(0.1)
+    desk.write(last)
+    rename(*range(2, 8))
+    desk.look(0.1)
+    rename(*range(8, 11))
+    desk.path("app.log.2.gz").write_bytes(gzip.compress(desk.path("app.log.2").read_bytes()))
+    desk.path("app.log.2").unlink()
+    desk.wait(150)
+    desk.follower.close()
+    assert sorted(filter(None, desk.lines)) == [*numbered(0, 10, 400), last]
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
 @pytest.mark.parametrize("read", [0, 300, 500])
 @pytest.mark.parametrize("stopped", [False, True])
