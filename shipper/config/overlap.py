@@ -10,9 +10,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from shipper.config.deadends import SERVICES
 from shipper.config.problems import Problem
 from shipper.config.sections import Config
-from shipper.inputs.service_log import SERVICES
 from shipper.mailserver.logfiles import MAIL, OF_MTA, family_name
 from shipper.record import KINDS, Record, Service
 
@@ -29,7 +29,7 @@ def _overlap(config: Config, output: str, section: Any, input: str, source: Any,
     server = config.server
     comes_back = _reaches(config, input, output)
     of_mta = OF_MTA if server.number("SEPARATE_CONNECTION_LOG") else (MAIL,)
-    named = (*SERVICES, *getattr(source, "services", ()), *(service for service in server.services if service != "*"))
+    named = (*SERVICES, "msgtrace", *getattr(source, "services", ()), *(service for service in server.services if service != "*"))
     for family in dict.fromkeys((*of_mta, *(name if name in OF_MTA else family_name(name) for name in named))):
         directory = section.directory_of(family, server)
         if not directory:
