@@ -454,8 +454,8 @@ mailserver:
   option_file: {option_file}
   settings: {{LOG_USERNAME: 1, imap.logfile.loglevel: debug}}
 inputs:
-  mta: {{type: file, paths: [app.log]}}
-  other: {{type: file, paths: [other.log], fields: [node]}}
+  mta: {{type: file, paths: ["app.log*"]}}
+  other: {{type: file, paths: ["other.log*"], fields: [node]}}
 outputs:
   archive: {{type: jsonl, path: "-"}}
 """
