@@ -45,7 +45,9 @@ class Output:
             try:
                 rest = rest[os.write(self._descriptor, rest) :]
             except BlockingIOError:
-                select.select([], [self._descriptor], [])
+                room = select.poll()
+                room.register(self._descriptor, select.POLLOUT)
+                room.poll()
             except BrokenPipeError as error:
                 raise OutputClosed from error
             except OSError as error:

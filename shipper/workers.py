@@ -124,7 +124,9 @@ class _Channel:
         return descriptors[0]
 
     def waiting(self) -> bool:
-        return bool(select.select([self.socket], [], [], 0)[0])
+        looking = select.poll()
+        looking.register(self.socket, select.POLLIN)
+        return bool(looking.poll(0))
 
     def _exactly(self, size: int) -> bytearray:
         data = bytearray(size)

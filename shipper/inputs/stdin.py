@@ -73,7 +73,9 @@ class Stdin:
     def _read(self) -> bytes | None:
         """Some octets, none at the end; None when there was nothing for a moment, so that `stop` is seen."""
         try:
-            if not select.select([self._descriptor], [], [], 10 * LINGER_SECONDS)[0]:
+            waiting = select.poll()  # select() knows no descriptor above 1,023, and a service may have more
+            waiting.register(self._descriptor, select.POLLIN)
+            if not waiting.poll(10_000 * LINGER_SECONDS):
                 return None
             return os.read(self._descriptor, SLICE)
         except BlockingIOError:
