@@ -336,6 +336,7 @@ def test_killed_leaves_nothing_under_the_final_name(long_log: Path, tmp_path: Pa
     (tmp_path / ".out.another.partial").touch()
     (tmp_path / left[0]).write_bytes(b"")
     process = started(long_log, tmp_path, "-j", "2")
+    process.send_signal(signal.SIGSTOP)  # it still writes, for as long as the other one takes
     assert left[0] not in os.listdir(tmp_path), "the next conversion removes it"
     assert shipper(log(tmp_path / "small.log", 10), "-o", tmp_path / "out").returncode == 0
     assert len([path for path in tmp_path.iterdir() if path.name.startswith(".out.")]) == 2, "and nothing that one still writes"
