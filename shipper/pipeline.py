@@ -17,8 +17,10 @@ and is on no disk, the next one has first. A batch that waits for room in a lane
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count as numbered
@@ -74,8 +76,8 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to run: inputs and outputs by name, and which records go where. `relays`: the addresses that syslog outputs send to, None where
-    there is no such output."""
+    """What is to run: inputs and outputs by name, and which records go where. `relays`: the hosts that syslog outputs send to, None where there
+    is no such output."""
 
     sources: Mapping[str, Source]
     targets: Mapping[str, Target]
@@ -96,6 +98,11 @@ class InputCount:
     read: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     damaged: int = 0
+
+    def drop(self, dropped: Mapping[str, int]) -> None:
+        """So many of these go nowhere, by what says so."""
+        for reason, number in dropped.items():
+            self.dropped[reason] = self.dropped.get(reason, 0) + number
 
 
 @dataclass(slots=True)
@@ -136,6 +143,7 @@ class Pipeline:
         self._taps = taps
         self._flights = numbered(time.time_ns())  # numbers that no run before had
         self._copies = Copies(time.monotonic)
+        self._relays: frozenset[str] = frozenset()
         self._reading: dict[str, _Reading] = {}
         self._sending: dict[str, _Sending] = {}
         self._gate = asyncio.Event()
@@ -165,6 +173,7 @@ class Pipeline:
             for name, source in self.plan.sources.items():
                 self._read(name, source)
             self._gate.set()
+            self._look_up_relays()
             running()
             await self._until_done(stop)
             draining()
@@ -201,6 +210,7 @@ class Pipeline:
             sources = {name: reading.source for name, reading in self._reading.items()}
             targets = {name: sending.target for name, sending in self._sending.items()}
             self.plan = replace(plan, sources={**plan.sources, **sources}, targets={**plan.targets, **targets})
+            self._look_up_relays()
             for name in plan.targets:
                 if name not in self._sending:
                     self._send(name, plan.targets[name], ready[name])
@@ -277,8 +287,7 @@ class Pipeline:
         if self.plan.comes_twice or (self.plan.relays is not None and reading.source.by_syslog):
             records, twins = self._seen_before(batch, name, count, reading.source)
         shares, dropped = self.plan.router.route(records, name)
-        for reason, number in dropped.items():
-            count.dropped[reason] = count.dropped.get(reason, 0) + number
+        count.drop(dropped)
         reading.unsettled += 1
         required = [output for output in shares if self._sending[output].target.required]
         # Of what another batch has on its way no intent of this one speaks.
@@ -334,12 +343,23 @@ class Pipeline:
     def _seen_before(self, batch: Batch, name: str, count: InputCount, source: Source) -> tuple[Sequence[Record], Sequence[Receipt]]:
         """The records that did not come before by another way, and the receipts that stand for the others."""
         plan = self.plan
-        checked = self._copies.check(batch.records, batch.receipt, by_syslog=source.by_syslog, both=plan.comes_twice, relays=plan.relays)
-        for reason, number in checked.left_out.items():
-            if reason == LOOP and reason not in count.dropped:
-                logger.warning("input '{}': messages that we sent come back to it; they are dropped and counted", name)
-            count.dropped[reason] = count.dropped.get(reason, 0) + number
+        relays = None if plan.relays is None else self._relays
+        checked = self._copies.check(batch.records, batch.receipt, by_syslog=source.by_syslog, both=plan.comes_twice, relays=relays)
+        if LOOP in checked.left_out and LOOP not in count.dropped:
+            logger.warning("input '{}': messages that we sent come back to it; they are dropped and counted", name)
+        count.drop(checked.left_out)
         return checked.records, checked.wait_for
+
+    def _look_up_relays(self) -> None:
+        """The addresses of the plan's relays, when the name server says them: neither the start nor a reload waits for it."""
+        if not (hosts := self.plan.relays):
+            return
+
+        def found(looked: asyncio.Future[frozenset[str]]) -> None:
+            if not looked.cancelled() and hosts == self.plan.relays:
+                self._relays = looked.result()
+
+        asyncio.get_running_loop().run_in_executor(None, _addresses, hosts).add_done_callback(found)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A task is done: an input came to its end, somebody stopped it, or it failed."""
@@ -513,6 +533,15 @@ def _give_up(lane: Lane, lost: Sequence[Left]) -> None:
     if lost:
         records = sum(len(each.payloads) for each in lost)
         logger.warning("output '{}' is stopped: {} records that waited for it in memory are lost", lane.name, records)
+
+
+def _addresses(hosts: Iterable[str]) -> frozenset[str]:
+    """Those of hosts, as far as they can be told; loops without a mark are not known by the others."""
+    found: set[str] = set()
+    for host in hosts:
+        with suppress(OSError, UnicodeError):
+            found |= {str(address[4][0]) for address in socket.getaddrinfo(host, None)}
+    return frozenset(found)
 
 
 def _close(reading: _Reading) -> None:

@@ -245,7 +245,8 @@ class Service:
         sources = {name: self._source(name, section, config) for name, section in config.inputs.items()}
         targets = {name: self._target(name, section, config.server) for name, section in config.outputs.items()}
         sends = [section for section in config.outputs.values() if section.type == "syslog"]
-        return Plan(sources, targets, config.router(), frozenset().union(*map(_addresses, sends)) if sends else None)
+        relays = frozenset(section.host for section in sends if section.protocol != "unix") if sends else None
+        return Plan(sources, targets, config.router(), relays)
 
     def _source(self, name: str, section: Any, config: Config) -> Source:
         settings = config.settings
@@ -503,16 +504,6 @@ def output_of(name: str, section: Any, server: MailServer, sequences: Sequences 
     make = import_module(f"shipper.outputs.{OUTPUTS[section.type]}").make
     made: Output = make(name, section, server, sequences) if section.type in _BY_SETTINGS else make(name, section)
     return made
-
-
-def _addresses(section: Any) -> set[str]:
-    """The addresses that a syslog output sends to, as far as they can be told now."""
-    if section.protocol == "unix":
-        return set()
-    try:
-        return {str(found[4][0]) for found in socket.getaddrinfo(section.host, None)}
-    except OSError:
-        return set()  # the name will be looked up again for each connection; only loops without a mark are not told by it
 
 
 def counted(source: Input) -> dict[str, int]:
