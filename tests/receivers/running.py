@@ -51,10 +51,14 @@ def free_port() -> int:
 
 
 class Program:
-    """A receiver as a process of ours. `ready` is a URL that answers 200 when it is, or a local port that takes connections then."""
+    """A receiver as a process of ours. `ready` is a URL that answers 200 when it is, or a local port that takes connections then. `file`: the
+    lines that it writes; a kill may cut the last one, and what it writes when it is started again must not stand behind that half."""
 
-    def __init__(self, command: Sequence[str], ready: str | int, log: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], ready: str | int, log: Path, environment: Mapping[str, str] | None = None, *, file: Path | None = None
+    ) -> None:
         self._command = list(command)
+        self._file = file
         self._environment = {**os.environ, **(environment or {})}
         self._ready = ready
         self._log = log
@@ -88,6 +92,9 @@ class Program:
     def kill(self) -> None:
         """At once, as a power cut would."""
         self._end(signal.SIGKILL)
+        if self._file and self._file.exists():
+            whole = self._file.read_bytes().rfind(b"\n") + 1
+            os.truncate(self._file, whole)
 
     def stop(self) -> None:
         """In order."""

@@ -63,7 +63,8 @@ class Collector:
         }
         path = directory / "collector.yaml"
         path.write_text(json.dumps(config))
-        self.program = Program([str(binary), "--config", str(path)], f"http://127.0.0.1:{health}/", directory / "collector.log")
+        command = [str(binary), "--config", str(path)]
+        self.program = Program(command, f"http://127.0.0.1:{health}/", directory / "collector.log", file=self.file)
 
     def output(self, protocol: Any, limits: Limits | None = None) -> Otlp:
         url = f"http://127.0.0.1:{self.grpc}" if protocol == "grpc" else f"http://127.0.0.1:{self.http}/v1/logs"
@@ -73,11 +74,7 @@ class Collector:
         """(id, record) of everything that was written."""
         with self.file.open("rb") as lines:
             for line in lines:
-                try:
-                    found = json.loads(line)
-                except ValueError:
-                    continue  # cut by the kill, and so never acknowledged
-                for logs in found["resourceLogs"]:
+                for logs in json.loads(line)["resourceLogs"]:
                     for record in (record for scope in logs["scopeLogs"] for record in scope["logRecords"]):
                         attributes = {pair["key"]: pair["value"] for pair in record["attributes"]}
                         yield attributes.get("log.record.uid", {}).get("stringValue", ""), record
@@ -114,7 +111,7 @@ def test_a_receiver_that_is_killed_loses_nothing(collector: Collector, tmp_path:
     lane = asyncio.run(deliver(collector.output(protocol, limits), tmp_path / "letters", count=count, meanwhile=meanwhile))
     collector.program.stop()
     seen = Counter(name for name, _ in collector.records())
-    assert set(seen) == {uid(number) for number in range(count)}
+    assert len(seen.keys() ^ {uid(number) for number in range(count)}) == 0
     assert sum(seen.values()) - count <= limits.payloads, "the request that was under way, and no more"
     assert lane.counts.delivered == count and lane.counts.connects >= 2
 

@@ -269,7 +269,6 @@ def test_a_receiver_that_goes_in_the_middle_loses_nothing(
             daemon.program.kill()
         else:
             daemon.program.stop()
-        daemon.mend()
         before = daemon.uids()
         time.sleep(0.3)
         daemon.program.start()
@@ -295,7 +294,6 @@ def test_a_receiver_that_hangs_and_is_killed_loses_nothing(
         daemon.program.hang()
         time.sleep(3)
         daemon.program.kill()
-        daemon.mend()
         before = daemon.uids()
         daemon.program.start()
         until(daemon, len(before) + len(log.ids), quiet=3)

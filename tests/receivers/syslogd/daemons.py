@@ -74,7 +74,8 @@ class Daemon:
         lib = PEERS / "usr/lib"
         machines = [path.name for path in lib.glob("*-linux-gnu*")]
         places = [f"{root}/{machine}" for machine in machines for root in (lib, PEERS / "lib")]
-        self.program = Program(self.command(), self.lf, self.log, {"LD_LIBRARY_PATH": ":".join([*places, f"{lib}/syslog-ng"])})
+        libraries = {"LD_LIBRARY_PATH": ":".join([*places, f"{lib}/syslog-ng"])}
+        self.program = Program(self.command(), self.lf, self.log, libraries, file=self.file)
 
     def command(self) -> list[str]:
         """Writes the configuration, and says how to start the daemon with it."""
@@ -97,11 +98,6 @@ class Daemon:
     def uids(self) -> list[str]:
         """Of the messages, in the order of arrival: by a search, as 100,000 times JSON takes its time."""
         return [found.decode() for found in re.findall(rb'\[(?:mta|conn|svc|log)@32473 uid=\\"([0-9a-f]{32})\\"', b"\n".join(self.lines()))]
-
-    def mend(self) -> None:
-        """After a kill: takes away the half line at the end of its file, which the next one would be written behind."""
-        if self.file.exists():
-            self.file.write_bytes(self.file.read_bytes().rpartition(b"\n")[0] + b"\n")
 
     def dropped(self) -> int:
         """Datagrams that the kernel has dropped because the daemon did not read them in time."""
