@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from importlib import import_module
 from string import ascii_uppercase
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from shipper import __version__, events
 from shipper.formats import mta_fields, service
@@ -29,7 +29,7 @@ from shipper.profiles.base import INBOUND, PROTOCOLS
 from shipper.reader import RawPolicy
 from shipper.record import Connection, Mta, Record, Service, Store, Syslog
 
-INTERFACE = 10
+INTERFACE = 11
 """Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
 PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
@@ -106,6 +106,16 @@ class MessagesRun(NamedTuple):
     panics: int
 
 
+class Packed(Protocol):
+    """The twin's `Messages`: syslog messages and the names of their senders, in one piece."""
+
+    def __len__(self) -> int: ...
+
+    def part(self, start: int, end: int) -> tuple[list[bytes], list[str]]:
+        """Messages, without the end that is their framing's, and their senders."""
+        ...
+
+
 class Twin:
     """The twin at work on one log. It is what gives ids there, too, as it has the count of identical lines."""
 
@@ -167,16 +177,15 @@ class Twin:
 
     def run_messages(
         self,
-        messages: list[bytes],
-        peers: list[str],
+        messages: Packed,
         start: int,
-        most: int,
+        end: int,
         hour: tuple[str, str, str] | None,
         limit: date,
     ) -> MessagesRun:
-        """Renders syslog messages from the one of this number on, so many at most, as far as they are straight, and their stamps without a zone
-        of this hour. `limit`: the last day of a stamp without a year."""
-        ran = self._twin.run_messages(messages, peers, start, most, hour, (limit.year, limit.month, limit.day))
+        """Renders the syslog messages of these numbers, as far as they are straight, and their stamps without a zone of this hour. `limit`: the
+        last day of a stamp without a year."""
+        ran = self._twin.run_messages(messages, start, end, hour, (limit.year, limit.month, limit.day))
         return MessagesRun(*ran)
 
     def filled(self, lines: bytes) -> bytes:

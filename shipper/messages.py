@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from shipper.compiled import PROFILES as TWINS
-from shipper.compiled import MessagesRun, Twin
+from shipper.compiled import MessagesRun, Packed, Twin
 from shipper.formats import Log, mta_text, service
 from shipper.formats.syslog import DAYS_AHEAD
 from shipper.profiles import PROFILES, ecs
@@ -29,6 +29,7 @@ MOST = 4096
 STRETCH = 32
 """Messages that Python reads at most before the twin is asked again."""
 
+Some = list[bytes] | Packed
 _KINDS: tuple[type[Record], ...] = (Mta, Connection, Service, Store, Syslog)
 _UNKNOWN = ecs.created(0)
 """What stands for the time of reading, until that is known."""
@@ -50,6 +51,7 @@ class Messages:
 
     def __init__(self, log: Log, *, raw: RawPolicy = "errors", module: Any = None, profile: str = "native", observed: int = 0) -> None:
         profile = profile if profile in TWINS else "native"  # outputs of other kinds need the records
+        self._module = module
         self._again = partial(_twin, module, log, raw, "native", observed)
         self._twin = _twin(module, log, raw, profile, observed)
         self._profile = PROFILES[profile]
@@ -60,19 +62,22 @@ class Messages:
         self._stretch = 1
 
     def read(
-        self, messages: list[bytes], received: date, peers: list[str], wrong: Mapping[int, str], *, colonless_tag: bool = False
+        self, messages: Some, received: date, peers: list[str], wrong: Mapping[int, str], *, colonless_tag: bool = False
     ) -> Iterator[MessagesRun | list[Record]]:
-        """See `Reader.read_messages`; the messages in order, some as what the twin gives for them, and some as records."""
+        """See `Reader.read_messages`; the messages in order, some as what the twin gives for them, and some as records. Messages that the twin has
+        packed have their `peers` in them."""
         if self._twin is None:
-            yield self._reader.read_messages(messages, received, peers, wrong, colonless_tag=colonless_tag)
+            whole = (messages, peers) if isinstance(messages, list) else messages.part(0, len(messages))
+            yield self._reader.read_messages(whole[0], received, whole[1], wrong, colonless_tag=colonless_tag)
             return
+        packed = self._packed(messages, peers)
         limit = _limit(received)
-        position, count = 0, len(messages)
+        position, count = 0, len(packed)
         ends = [*sorted(wrong), count]  # one that something befell is Python's
         while position < count:
             end = next(end for end in ends if end >= position)
             most = min(self._given, end - position)
-            run = self._run(self._twin, messages, peers, position, most, limit) if most else None
+            run = self._run(self._twin, packed, position, position + most, limit) if most else None
             if run is not None:
                 if run.messages:
                     yield run
@@ -85,14 +90,17 @@ class Messages:
                 self._given = max(FEW, 2 * run.messages)
             last = min(count, position + self._stretch)
             said = {index - position: error for index, error in wrong.items() if position <= index < last}
-            yield self._reader.read_messages(messages[position:last], received, peers[position:last], said, colonless_tag=colonless_tag)
+            part, senders = packed.part(position, last)
+            yield self._reader.read_messages(part, received, senders, said, colonless_tag=colonless_tag)
             position = last
             self._stretch = min(2 * self._stretch, STRETCH)
 
     def straight(
-        self, messages: list[bytes], received: date, peers: list[str], wrong: Mapping[int, str], *, colonless_tag: bool = False
+        self, messages: Some, received: date, peers: list[str], wrong: Mapping[int, str], *, colonless_tag: bool = False
     ) -> Sequence[Record]:
         """The same as records; of those that the twin has read these are its lines, until somebody looks (`straight.Straight`)."""
+        if self._twin is not None:
+            messages = self._packed(messages, peers)
         pieces: list[bytes] = []
         apart: dict[int, Record] = {}
         kinds: set[type[Record]] = set()
@@ -117,15 +125,23 @@ class Messages:
         if native:
             made = partial(decoded, octets, apart)
         else:
-            made = partial(_again, self._again, messages, peers, _limit(received), runs, apart)
+            assert not isinstance(messages, list), "the twin has packed what it has read"
+            made = partial(_again, self._again, messages, _limit(received), runs, apart)
         return Straight(self._profile.name, octets, count, frozenset(kinds), apart, loose, made)
 
-    def _run(self, twin: Twin, messages: list[bytes], peers: list[str], start: int, most: int, limit: date) -> MessagesRun:
+    def _packed(self, messages: Some, peers: list[str]) -> Packed:
+        """As the twin has them."""
+        if isinstance(messages, list):
+            packed: Packed = self._module.Messages(messages, peers)
+            return packed
+        return messages
+
+    def _run(self, twin: Twin, messages: Packed, start: int, end: int, limit: date) -> MessagesRun:
         self._hour = self._clock.latest_hour()
-        run = twin.run_messages(messages, peers, start, most, self._hour, limit)
+        run = twin.run_messages(messages, start, end, self._hour, limit)
         if run.needs and not run.messages and (hour := self._clock.hour(run.needs)) is not None:
             self._hour = hour
-            run = twin.run_messages(messages, peers, start, most, hour, limit)
+            run = twin.run_messages(messages, start, end, hour, limit)
         if run.latest >= 0:
             self._reader.took(_FORMATS[run.latest])
         return run
@@ -150,8 +166,7 @@ def _limit(received: date) -> date:
 
 def _again(
     native: Callable[[], Twin | None],
-    messages: list[bytes],
-    peers: list[str],
+    messages: Packed,
     limit: date,
     runs: Sequence[_Done],
     apart: Mapping[int, Record],
@@ -161,7 +176,7 @@ def _again(
     assert twin is not None, "there was one for the lines"
     lines = [b""] * len(messages)
     for run in runs:
-        octets = twin.run_messages(messages, peers, run.place, run.messages, run.hour, limit).out
+        octets = twin.run_messages(messages, run.place, run.place + run.messages, run.hour, limit).out
         lines[run.place : run.place + run.messages] = octets.split(b"\n")[: run.messages]
     records = decoded(b"\n".join(lines) + b"\n", apart)
     for run in runs:

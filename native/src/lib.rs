@@ -21,7 +21,7 @@ use std::panic::{catch_unwind, set_hook, AssertUnwindSafe};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString};
+use pyo3::types::PyBytes;
 
 use crate::ecs::Ecs;
 use crate::identity::Counts;
@@ -30,7 +30,7 @@ use crate::run::{Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 10;
+const INTERFACE: u32 = 11;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -258,15 +258,14 @@ impl Twin {
     }
 
     #[allow(clippy::too_many_arguments)]
-    /// Reads messages from the one of this number on, so many at most, as far as they are straight. `hour`: that the clock is in, None where it
+    /// Reads the messages of these numbers, as far as they are straight. `hour`: that the clock is in, None where it
     /// cannot be told; `limit`: (year, month, day) of the last day of a stamp without a year.
     fn run_messages<'py>(
         &mut self,
         py: Python<'py>,
-        messages: &Bound<'py, PyList>,
-        peers: &Bound<'py, PyList>,
+        messages: Bound<'py, Messages>,
         start: usize,
-        most: usize,
+        end: usize,
         hour: Option<(&str, &str, &str)>,
         limit: (u64, u64, u64),
     ) -> PyResult<RanMessages<'py>> {
@@ -274,19 +273,15 @@ impl Twin {
             Some(hour) => Some(Hour { stamp: exactly(hour.0)?, iso: exactly(hour.1)?, offset: exactly(hour.2)? }),
             None => None,
         };
-        let mut taken = Messages::default();
-        for number in start..messages.len().min(start.saturating_add(most)) {
-            let (message, peer) = (messages.get_item(number)?, peers.get_item(number)?);
-            taken.add(message.cast::<PyBytes>()?.as_bytes(), peer.cast::<PyString>()?.to_str()?.as_bytes());
-        }
+        let messages = messages.get();
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
         let (frame, counts) = (&self.frame, &mut self.counts);
         let (run, left) = py.detach(|| {
             caught(|| {
                 let (mut run, mut left) = (Run::new(buffer), Left::default());
-                messages::go(&mut run, &taken, hour.as_ref(), limit, frame, &mut left);
-                run.settle(taken.text(), &[], counts, &frame.host);
+                messages::go(&mut run, messages, start..end, hour.as_ref(), limit, frame, &mut left);
+                run.settle(messages.text(), &[], counts, &frame.host);
                 (run, left)
             })
         })?;
@@ -465,6 +460,7 @@ fn shipper_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(line_ends, module)?)?;
     module.add_function(wrap_pyfunction!(otlp_request, module)?)?;
     module.add_class::<Writer>()?;
+    module.add_class::<Messages>()?;
     module.add_class::<drain::Drain>()?;
     module.add_class::<Twin>()
 }

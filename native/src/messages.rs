@@ -4,7 +4,12 @@
 //!   that it has no envelope of its own.
 //! - The first message that is not straight ends the run: what Python makes of it can move the clock. So there are no gaps.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyString};
 
 use crate::ecs::{self, list};
 use crate::header::{Header, Keywords, Limit};
@@ -28,22 +33,59 @@ pub struct Told {
     pub tail: Vec<u8>,
 }
 
-/// Messages and the names of their senders, put together in one text.
+/// Messages, put together in one text, and the names of their senders. CR, LF and NUL at the end of a message are its framing's, and left out.
+#[pyclass(frozen)]
 #[derive(Default)]
 pub struct Messages {
     text: Vec<u8>,
-    /// Where each begins, ends, and where its sender's name ends, which follows it.
+    /// Where each begins, ends, and the number of its sender.
     places: Vec<(usize, usize, usize)>,
+    peers: Vec<Vec<u8>>,
+}
+
+#[pymethods]
+impl Messages {
+    #[new]
+    fn new(messages: Vec<Bound<'_, PyBytes>>, peers: Vec<Bound<'_, PyString>>) -> PyResult<Messages> {
+        let mut taken = Messages::default();
+        let mut known: HashMap<String, usize> = HashMap::new();
+        for (message, peer) in messages.iter().zip(&peers) {
+            let peer = peer.to_str()?;
+            let number = match known.get(peer) {
+                Some(number) => *number,
+                None => {
+                    taken.peers.push(peer.as_bytes().to_vec());
+                    known.insert(peer.to_owned(), taken.peers.len() - 1);
+                    taken.peers.len() - 1
+                }
+            };
+            taken.add(message.as_bytes(), number);
+        }
+        Ok(taken)
+    }
+
+    fn __len__(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Some of them, for Python: the messages, and their senders.
+    fn part<'py>(&self, py: Python<'py>, start: usize, end: usize) -> PyResult<(Bound<'py, PyList>, Bound<'py, PyList>)> {
+        let names: Vec<_> = self.peers.iter().map(|peer| PyString::new(py, &String::from_utf8_lossy(peer))).collect();
+        let places = self.places.get(start..end).unwrap_or_default();
+        Ok((
+            PyList::new(py, places.iter().map(|&(begin, end, _)| PyBytes::new(py, &self.text[begin..end])))?,
+            PyList::new(py, places.iter().map(|&(_, _, peer)| &names[peer]))?,
+        ))
+    }
 }
 
 impl Messages {
-    /// Takes one more; CR, LF and NUL at its end are its framing's.
-    pub fn add(&mut self, message: &[u8], peer: &[u8]) {
+    /// Takes one more, of the sender of this number.
+    fn add(&mut self, message: &[u8], peer: usize) {
         let size = message.iter().rposition(|octet| !matches!(octet, b'\r' | b'\n' | 0)).map_or(0, |last| last + 1);
         let begin = self.text.len();
         self.text.extend_from_slice(&message[..size]);
-        self.text.extend_from_slice(peer);
-        self.places.push((begin, begin + size, begin + size + peer.len()));
+        self.places.push((begin, begin + size, peer));
     }
 
     pub fn text(&self) -> &[u8] {
@@ -69,11 +111,11 @@ pub struct Left {
     pub needs: Vec<u8>,
 }
 
-/// Renders messages until one is not straight.
-pub fn go(run: &mut Run, messages: &Messages, hour: Option<&Hour>, limit: Limit, frame: &Frame, left: &mut Left) {
-    for &(begin, end, named) in &messages.places {
+/// Renders messages of these numbers until one is not straight.
+pub fn go(run: &mut Run, messages: &Messages, numbers: Range<usize>, hour: Option<&Hour>, limit: Limit, frame: &Frame, left: &mut Left) {
+    for &(begin, end, peer) in messages.places.get(numbers).unwrap_or_default() {
         let written = run.out.len();
-        let (message, peer) = (&messages.text[begin..end], &messages.text[end..named]);
+        let (message, peer) = (&messages.text[begin..end], &messages.peers[peer][..]);
         let done = catch_unwind(AssertUnwindSafe(|| one(run, message, begin, peer, hour, limit, frame, left))).unwrap_or_else(|_| {
             run.panics += 1;
             Err(Stop::Foreign)
