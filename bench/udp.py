@@ -6,6 +6,8 @@ a buffer of four MiB in the kernel where it can be set, and writes to a file. Th
 
 from __future__ import annotations
 
+import argparse
+import os
 import socket
 import tempfile
 import time
@@ -13,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import following, report
+from bench import corpus, following, report
 from bench.measure import POLL, Child, Count
 from bench.peers import Peer
 
@@ -47,6 +49,10 @@ class Probe(NamedTuple):
     @property
     def rate(self) -> float:
         return self.sent / self.seconds
+
+    @property
+    def held(self) -> bool:
+        return self.read >= self.sent
 
 
 class Found(NamedTuple):
@@ -117,39 +123,56 @@ def send(sender: socket.socket, bodies: Sequence[bytes], rate: float, seconds: f
     return sent
 
 
+class Running:
+    """A program that receives, and what sends to it. Raises Failed when it receives nothing."""
+
+    def __init__(self, one: Receiver, bodies: Sequence[bytes], cpus: set[int], scratch: Path) -> None:
+        self.name, self.probes = one.name, list[Probe]()
+        folder = Path(tempfile.mkdtemp(dir=scratch))
+        self._bodies, self._output = bodies, folder / "output"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as place:
+            place.bind(("127.0.0.1", 0))
+            port = int(place.getsockname()[1])
+        self._child = Child(one.start(folder, port, self._output), cpus, one.env)
+        self._count = Count(self._output, one.mark)
+        self._sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self._sender.connect(("127.0.0.1", port))
+            _wake(self._child, self._sender, bodies[0], self._count)
+        except BaseException:
+            self.close()
+            raise
+
+    def probe(self, rate: float, seconds: float) -> Probe:
+        """Sends for so long."""
+        report.progress(f"UDP: {self.name} at {rate:,.0f} a second")
+        before, cpu = self._count.now(), self._child.cpu()
+        began = time.monotonic()
+        sent = send(self._sender, self._bodies, rate, seconds)
+        seen, last = _settled(self._count, before + sent)
+        self.probes.append(Probe(sent, seen - before, last - began, self._child.cpu() - cpu))
+        return self.probes[-1]
+
+    def close(self) -> int:
+        """Ends it; the largest memory it had, in octets."""
+        self._child.kill()
+        rss = self._child.cost().rss
+        self._count.close()
+        self._sender.close()
+        self._output.unlink(missing_ok=True)
+        return rss
+
+
 def measure(one: Receiver, bodies: Sequence[bytes], seconds: float, steps: int, cpus: set[int], scratch: Path) -> Found:
     """Starts the program, and searches its rate. Raises Failed when it receives nothing."""
-    folder = Path(tempfile.mkdtemp(dir=scratch))
-    output = folder / "output"
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as place:
-        place.bind(("127.0.0.1", 0))
-        port = int(place.getsockname()[1])
-    child = Child(one.start(folder, port, output), cpus, one.env)
-    count = Count(output, one.mark)
-    probes: list[Probe] = []
-
-    def holds(rate: float) -> bool:
-        report.progress(f"UDP: {one.name} at {rate:,.0f} a second")
-        before, cpu = count.now(), child.cpu()
-        began = time.monotonic()
-        sent = send(sender, bodies, rate, seconds)
-        seen, last = _settled(count, before + sent)
-        probes.append(Probe(sent, seen - before, last - began, child.cpu() - cpu))
-        return seen - before >= sent
-
+    running = Running(one, bodies, cpus, scratch)
     try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-            sender.connect(("127.0.0.1", port))
-            _wake(child, sender, bodies[0], count)
-            search(holds, SLOWEST, FASTEST, steps)
+        search(lambda rate: running.probe(rate, seconds).held, SLOWEST, FASTEST, steps)
     finally:
-        child.kill()
-        rss = child.cost().rss
-        count.close()
-    output.unlink()
-    good = [probe for probe in probes if probe.read >= probe.sent]
+        rss = running.close()
+    good = [probe for probe in running.probes if probe.held]
     best = max(good, key=lambda probe: probe.rate, default=None)
-    limited = best is not None and len(good) == len(probes)
+    limited = best is not None and len(good) == len(running.probes)
     return Found(one.name, one.how, best, limited, rss)
 
 
@@ -176,3 +199,31 @@ def _settled(count: Count, wanted: int) -> tuple[int, float]:
         if new > seen:
             seen, heard = new, time.monotonic()
     return seen, heard
+
+
+def main() -> None:
+    """`python -m bench.udp`: us alone at these rates, and of each run what was lost and what a datagram cost."""
+    parser = argparse.ArgumentParser(description="UDP syslog to JSON lines, at some rates")
+    parser.add_argument("--rate", type=float, nargs="+", default=[50_000.0, 100_000.0, 150_000.0, 200_000.0], help="datagrams a second")
+    parser.add_argument("--seconds", type=float, default=2.0, help="for how long each")
+    parser.add_argument("--runs", type=int, default=3, help="how often")
+    parser.add_argument("--profile", default="native", help="how records are written")
+    parser.add_argument("--others", action="store_true", help="messages of another program, and not of the MTA")
+    parser.add_argument("--cpus", type=int, default=1, help="how many CPUs it has")
+    told = parser.parse_args()
+    have = sorted(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory() as scratch:
+        bodies = [OTHER] if told.others else messages(corpus.generated(following.SHIPPER, Path(scratch), 5000)["mta"], 5000)
+        os.sched_setaffinity(0, set(have[: -told.cpus]) or set(have))
+        running = Running(ours(told.profile), bodies, set(have[-told.cpus :]), Path(scratch))
+        try:
+            for rate in told.rate * told.runs:
+                probe = running.probe(rate, told.seconds)
+                lost, each = probe.sent - probe.read, probe.cpu / max(1, probe.read) * 1e6
+                print(f"{rate:9,.0f} wanted {probe.rate:9,.0f} a second {lost:9,} lost {each:6.2f} µs of CPU", flush=True)
+        finally:
+            print(f"{running.close() >> 20} MiB")
+
+
+if __name__ == "__main__":
+    main()
