@@ -80,18 +80,16 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, ecs: &Ecs, pl
         out.push(b'}');
     }
     single(out, b"\"user\":{\"name\":\"", wire.username, plain);
-    let found = wire.tcp || !(wire.remote_ip.is_empty() && wire.remote_dns.is_empty());
-    let ends = found.then(|| ends_of(wire, wire.remote_dns, !ecs.inbound[letter]));
+    let found = wire.tcp || !(wire.remote_ip.is_empty() && wire.remote_dns.is_empty() && wire.application.is_empty());
+    let ends = found.then(|| ends_of(wire, !ecs.inbound[letter]));
     if let Some(ends) = &ends {
-        ends_part(out, ends, wire.tcp, b"", plain);
+        ends_part(out, ends, wire, plain);
     }
-    if wire.code[1..].contains(&b'S') {
-        out.extend_from_slice(b",\"tls\":{\"established\":true}");
-    }
+    tls(out, wire, plain);
     single(out, b"\"file\":{\"path\":\"", record.queue_file, plain);
     let recipient_too: &[u8] = if recipient == sender { b"" } else { recipient };
     let user_too: &[u8] = if wire.username == sender || wire.username == recipient_too { b"" } else { wire.username };
-    related(out, [sender, recipient_too, user_too], wire.host(frame), wire.remote_dns, b"", ends.as_ref(), plain);
+    related(out, [sender, recipient_too, user_too], wire.host(frame), wire, ends.as_ref(), plain);
     begun_sunmsg(out, b"mta", wire, event, frame, ecs, place);
     key(out, b"\"mta\":{");
     channel_and_entry(out, wire, record.destination_channel, plain);
@@ -107,10 +105,20 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, ecs: &Ecs, pl
     out.push(b'}');
     number_member(out, b"\"attempt\":", record.attempt);
     diagnostic_type(out, wire);
+    hosts(out, wire, plain);
     number_member(out, b"\"notary_flags\":", record.notary_flags);
+    member(out, b"\"envelope_id\":\"", record.envelope_id, plain);
     member(out, b"\"related_message_id\":\"", record.related_message_id, plain);
+    member(out, b"\"intermediate_address\":\"", record.intermediate_address, plain);
+    member(out, b"\"initial_address\":\"", record.initial_address, plain);
+    member(out, b"\"filter\":\"", record.filter, plain);
+    member(out, b"\"priority\":\"", record.priority, plain);
+    member(out, b"\"sensitivity\":\"", record.sensitivity, plain);
+    number_member(out, b"\"queue_seconds\":", record.queue_seconds);
+    member(out, b"\"remote_mta\":\"", record.remote_mta, plain);
     out.push(b'}');
     smtp(out, wire, record.banner, record.bad_command, plain);
+    member(out, b"\"app\":\"", wire.application, plain);
     if wire.authenticated {
         out.extend_from_slice(b",\"auth\":{\"authenticated\":true}");
     }
@@ -128,7 +136,7 @@ pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, ecs: &E
     let event = &ecs.connections[usize::from(wire.code[0] - b'A')];
     begun(out, place);
     let direction: &[u8] = if record.incoming { b"in" } else { b"out" };
-    let other = [wire.remote_ip, wire.remote_dns, record.dns_host, record.initial_host].into_iter().find(|name| !name.is_empty());
+    let other = [wire.remote_ip, wire.remote_dns, wire.dns_host, wire.initial_host].into_iter().find(|name| !name.is_empty());
     out.extend_from_slice(&event.action);
     for (number, word) in [direction, wire.source_channel, other.unwrap_or_default(), wire.username].into_iter().enumerate() {
         if !word.is_empty() {
@@ -140,26 +148,18 @@ pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, ecs: &E
     }
     let at = event_part(out, wire, event, frame, place);
     single(out, b"\"user\":{\"name\":\"", wire.username, plain);
-    let domain = if wire.remote_dns.is_empty() { record.dns_host } else { wire.remote_dns };
-    let ends = ends_of(wire, domain, !record.incoming);
-    ends_part(out, &ends, wire.tcp, b"smtp", plain);
-    if !record.tls_cipher.is_empty() {
-        out.extend_from_slice(b",\"tls\":{\"cipher\":\"");
-        text(out, record.tls_cipher, plain);
-        out.extend_from_slice(b"\",\"established\":true}");
-    } else if wire.code[1..].contains(&b'S') {
-        out.extend_from_slice(b",\"tls\":{\"established\":true}");
-    }
-    related(out, [wire.username, b"", b""], wire.host(frame), wire.remote_dns, record.dns_host, Some(&ends), plain);
+    let ends = ends_of(wire, !record.incoming);
+    ends_part(out, &ends, wire, plain);
+    tls(out, wire, plain);
+    related(out, [wire.username, b"", b""], wire.host(frame), wire, Some(&ends), plain);
     begun_sunmsg(out, b"connection", wire, event, frame, ecs, place);
     key(out, b"\"mta\":{");
     channel_and_entry(out, wire, b"", plain);
     diagnostic_type(out, wire);
-    member(out, b"\"initial_host\":\"", record.initial_host, plain);
-    member(out, b"\"dns_host\":\"", record.dns_host, plain);
+    hosts(out, wire, plain);
     out.push(b'}');
     smtp(out, wire, b"", b"", plain);
-    member(out, b"\"app\":\"", record.application, plain);
+    member(out, b"\"app\":\"", wire.application, plain);
     if wire.authenticated {
         out.extend_from_slice(b",\"auth\":{\"authenticated\":true}");
     }
@@ -276,6 +276,22 @@ fn diagnostic_type(out: &mut Vec<u8>, wire: &Wire) {
     }
 }
 
+/// What the application says of the other end.
+fn hosts(out: &mut Vec<u8>, wire: &Wire, plain: bool) {
+    member(out, b"\"initial_host\":\"", wire.initial_host, plain);
+    member(out, b"\"dns_host\":\"", wire.dns_host, plain);
+}
+
+fn tls(out: &mut Vec<u8>, wire: &Wire, plain: bool) {
+    if !wire.tls_cipher.is_empty() {
+        out.extend_from_slice(b",\"tls\":{\"cipher\":\"");
+        text(out, wire.tls_cipher, plain);
+        out.extend_from_slice(b"\",\"established\":true}");
+    } else if wire.code[1..].contains(&b'S') {
+        out.extend_from_slice(b",\"tls\":{\"established\":true}");
+    }
+}
+
 fn smtp(out: &mut Vec<u8>, wire: &Wire, banner: &[u8], bad_command: &[u8], plain: bool) {
     if wire.smtp_code.is_none()
         && wire.enhanced_status.is_empty()
@@ -298,7 +314,8 @@ fn smtp(out: &mut Vec<u8>, wire: &Wire, banner: &[u8], bad_command: &[u8], plain
 }
 
 /// The two ends of the connection, and what kind of addresses they have.
-fn ends_of<'a>(wire: &Wire<'a>, domain: &'a [u8], outbound: bool) -> Ends<'a> {
+fn ends_of<'a>(wire: &Wire<'a>, outbound: bool) -> Ends<'a> {
+    let domain = if wire.remote_dns.is_empty() { wire.dns_host } else { wire.remote_dns };
     let nothing = |ip: &[u8], port: Option<u64>, domain: &[u8]| ip.is_empty() && port.is_none() && domain.is_empty();
     let end = |text: &'a [u8], port: Option<u64>, domain: &'a [u8]| {
         let version = ip_version(text);
@@ -315,7 +332,7 @@ fn ends_of<'a>(wire: &Wire<'a>, domain: &'a [u8], outbound: bool) -> Ends<'a> {
     }
 }
 
-fn ends_part(out: &mut Vec<u8>, ends: &Ends, tcp: bool, protocol: &[u8], plain: bool) {
+fn ends_part(out: &mut Vec<u8>, ends: &Ends, wire: &Wire, plain: bool) {
     let (source, destination) = if ends.outbound { (&ends.local, &ends.remote) } else { (&ends.remote, &ends.local) };
     let names: [&[u8]; 4] = [b"\"source\":{", b"\"destination\":{", b"\"client\":{", b"\"server\":{"];
     for (name, end) in names.into_iter().zip([source, destination, source, destination]) {
@@ -330,15 +347,15 @@ fn ends_part(out: &mut Vec<u8>, ends: &Ends, tcp: bool, protocol: &[u8], plain: 
     }
     key(out, b"\"network\":{");
     member(out, b"\"type\":\"", ends.version, true);
-    member(out, b"\"transport\":\"", if tcp { b"tcp" } else { b"" }, true);
-    member(out, b"\"protocol\":\"", protocol, true);
+    member(out, b"\"transport\":\"", if wire.tcp { b"tcp" } else { b"" }, true);
+    member(out, b"\"protocol\":\"", wire.protocol(), true);
     member(out, b"\"direction\":\"", if ends.outbound { b"outbound" } else { b"inbound" }, true);
     out.push(b'}');
 }
 
-/// `dns` and `dns_host`: the two names that the other end can have.
-fn related(out: &mut Vec<u8>, users: [&[u8]; 3], host: &[u8], dns: &[u8], dns_host: &[u8], ends: Option<&Ends>, plain: bool) {
+fn related(out: &mut Vec<u8>, users: [&[u8]; 3], host: &[u8], wire: &Wire, ends: Option<&Ends>, plain: bool) {
     let (mut names, mut ips): ([&[u8]; 3], [&[u8]; 2]) = ([host, b"", b""], [b"", b""]);
+    let (dns, dns_host) = (wire.remote_dns, wire.dns_host); // the two names that the other end can have
     if let Some(ends) = ends {
         names[1] = if dns == host { b"" } else { dns };
         names[2] = if dns_host == host || dns_host == names[1] { b"" } else { dns_host };

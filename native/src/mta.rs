@@ -30,9 +30,22 @@ pub struct Wire<'a> {
     pub remote_port: Option<u64>,
     pub remote_name: &'a [u8],
     pub remote_dns: &'a [u8],
+    pub application: &'a [u8],
+    pub initial_host: &'a [u8],
+    pub dns_host: &'a [u8],
+    pub tls_cipher: &'a [u8],
 }
 
 impl Wire<'_> {
+    /// The protocol that the application speaks.
+    pub fn protocol(&self) -> &'static [u8] {
+        match self.application {
+            [b'S', b'M', b'T', b'P', ..] => b"smtp",
+            [b'L', b'M', b'T', b'P', ..] => b"lmtp",
+            _ => b"",
+        }
+    }
+
     /// The host of the record: the node, else that of all lines.
     pub fn host<'b>(&'b self, frame: &'b Frame) -> &'b [u8] {
         if self.host.is_empty() {
@@ -56,8 +69,16 @@ pub struct Message<'a> {
     pub queue_file: &'a [u8],
     pub queue_id: &'a [u8],
     pub attempt: Option<u64>,
+    pub envelope_id: &'a [u8],
     pub message_id: &'a [u8],
     pub related_message_id: &'a [u8],
+    pub intermediate_address: &'a [u8],
+    pub initial_address: &'a [u8],
+    pub filter: &'a [u8],
+    pub priority: &'a [u8],
+    pub sensitivity: &'a [u8],
+    pub queue_seconds: Option<u64>,
+    pub remote_mta: &'a [u8],
     pub banner: &'a [u8],
     pub bad_command: &'a [u8],
 }
@@ -67,10 +88,6 @@ pub struct Message<'a> {
 pub struct Connection<'a> {
     pub wire: Wire<'a>,
     pub incoming: bool,
-    pub application: &'a [u8],
-    pub initial_host: &'a [u8],
-    pub dns_host: &'a [u8],
-    pub tls_cipher: &'a [u8],
 }
 
 /// What is read by columns ends before this one; so far a line must be ASCII.
@@ -221,7 +238,7 @@ pub fn connection<'a>(rest: &'a [u8], tables: &Tables) -> Option<Connection<'a>>
     let (transport, rest) = word(rest)?;
     ports(transport, &mut record.wire)?;
     let (application, rest) = first(rest);
-    record.application = application;
+    record.wire.application = application;
     let mut parts = application.split(|&octet| octet == b'/');
     if parts.next() != Some(b"SMTP") {
         return None;
@@ -232,9 +249,11 @@ pub fn connection<'a>(rest: &'a [u8], tables: &Tables) -> Option<Connection<'a>>
     let hosts = !parts[0].is_empty() && !parts[1].is_empty() && !is_tls(parts[0]) && !is_tls(parts[1]);
     match slashes {
         0 => {}
-        1 if is_tls(parts[0]) => record.tls_cipher = parts[0],
-        2 if hosts => (record.initial_host, record.dns_host) = (parts[0], parts[1]),
-        3 if hosts && is_tls(parts[2]) => (record.initial_host, record.dns_host, record.tls_cipher) = (parts[0], parts[1], parts[2]),
+        1 if is_tls(parts[0]) => record.wire.tls_cipher = parts[0],
+        2 if hosts => (record.wire.initial_host, record.wire.dns_host) = (parts[0], parts[1]),
+        3 if hosts && is_tls(parts[2]) => {
+            (record.wire.initial_host, record.wire.dns_host, record.wire.tls_cipher) = (parts[0], parts[1], parts[2]);
+        }
         _ => return None,
     }
     if let Some(status) = rest.strip_prefix(b" ") {

@@ -23,8 +23,16 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, place: &Place
     member(out, b",\"queue_file\":\"", record.queue_file, plain);
     member(out, b",\"queue_id\":\"", record.queue_id, plain);
     number_member(out, b",\"attempt\":", record.attempt);
+    member(out, b",\"envelope_id\":\"", record.envelope_id, plain);
     member(out, b",\"message_id\":\"", record.message_id, plain);
     member(out, b",\"related_message_id\":\"", record.related_message_id, plain);
+    member(out, b",\"intermediate_address\":\"", record.intermediate_address, plain);
+    member(out, b",\"initial_address\":\"", record.initial_address, plain);
+    member(out, b",\"filter\":\"", record.filter, plain);
+    member(out, b",\"priority\":\"", record.priority, plain);
+    member(out, b",\"sensitivity\":\"", record.sensitivity, plain);
+    number_member(out, b",\"queue_seconds\":", record.queue_seconds);
+    member(out, b",\"remote_mta\":\"", record.remote_mta, plain);
     member(out, b",\"banner\":\"", record.banner, plain);
     member(out, b",\"bad_command\":\"", record.bad_command, plain);
     out.extend_from_slice(b"}\n");
@@ -36,10 +44,6 @@ pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, place: 
     let plain = place.plain;
     let at = begun(out, b"{\"kind\":\"connection\",\"time\":\"", &record.wire, frame, place);
     wire(out, &record.wire, if record.incoming { b",\"direction\":\"in\"" } else { b",\"direction\":\"out\"" }, plain);
-    member(out, b",\"application\":\"", record.application, plain);
-    member(out, b",\"initial_host\":\"", record.initial_host, plain);
-    member(out, b",\"dns_host\":\"", record.dns_host, plain);
-    member(out, b",\"tls_cipher\":\"", record.tls_cipher, plain);
     out.extend_from_slice(b"}\n");
     at
 }
@@ -108,4 +112,8 @@ fn wire(out: &mut Vec<u8>, wire: &Wire, direction: &[u8], plain: bool) {
     number_member(out, b",\"remote_port\":", wire.remote_port);
     member(out, b",\"remote_name\":\"", wire.remote_name, plain);
     member(out, b",\"remote_dns\":\"", wire.remote_dns, plain);
+    member(out, b",\"application\":\"", wire.application, plain);
+    member(out, b",\"initial_host\":\"", wire.initial_host, plain);
+    member(out, b",\"dns_host\":\"", wire.dns_host, plain);
+    member(out, b",\"tls_cipher\":\"", wire.tls_cipher, plain);
 }

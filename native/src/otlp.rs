@@ -42,6 +42,9 @@ enum Name {
     OriginalRecipientType,
     NotaryFlags,
     Attempt,
+    Filter,
+    Priority,
+    Sensitivity,
     Id,
     Pid,
     Thread,
@@ -59,8 +62,13 @@ enum Name {
     Recipient,
     QueueFile,
     QueueId,
+    EnvelopeId,
     MessageId,
     RelatedMessageId,
+    IntermediateAddress,
+    InitialAddress,
+    QueueSeconds,
+    RemoteMta,
     Banner,
     BadCommand,
     Offset,
@@ -230,6 +238,9 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, told: &Otlp, 
     told.text(out, Name::OriginalRecipientType, b"rfc822");
     told.number(out, Name::NotaryFlags, record.notary_flags);
     told.number(out, Name::Attempt, record.attempt);
+    told.text(out, Name::Filter, record.filter);
+    told.text(out, Name::Priority, record.priority);
+    told.text(out, Name::Sensitivity, record.sensitivity);
     out.extend_from_slice(&event.fields);
     many(out, wire, told, id);
     told.number(out, Name::SizeBlocks, Some(record.size_blocks));
@@ -238,13 +249,18 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, told: &Otlp, 
     told.text(out, Name::Recipient, record.recipient);
     told.text(out, Name::QueueFile, record.queue_file);
     told.text(out, Name::QueueId, record.queue_id);
+    told.text(out, Name::EnvelopeId, record.envelope_id);
     told.text(out, Name::MessageId, record.message_id);
     told.text(out, Name::RelatedMessageId, record.related_message_id);
+    told.text(out, Name::IntermediateAddress, record.intermediate_address);
+    told.text(out, Name::InitialAddress, record.initial_address);
+    told.number(out, Name::QueueSeconds, record.queue_seconds);
+    told.text(out, Name::RemoteMta, record.remote_mta);
     told.text(out, Name::Banner, record.banner);
     told.text(out, Name::BadCommand, record.bad_command);
     source(out, frame, told, place);
-    ends(out, wire, wire.remote_dns, event.inbound, told);
-    said(out, wire, b"", event, told);
+    ends(out, wire, event.inbound, told);
+    said(out, wire, event, told);
 }
 
 /// A connection record, whose id is known.
@@ -256,7 +272,7 @@ pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, told: &
     if frame.raw {
         body(out, &[place.raw]);
     } else {
-        let other = [wire.remote_ip, wire.remote_dns, record.dns_host, record.initial_host].into_iter().find(|name| !name.is_empty());
+        let other = [wire.remote_ip, wire.remote_dns, wire.dns_host, wire.initial_host].into_iter().find(|name| !name.is_empty());
         let mut pieces: [&[u8]; 12] = [b""; 12];
         let mut words = 0;
         for word in [&event.action[..], direction, wire.source_channel, other.unwrap_or_default(), wire.username] {
@@ -270,16 +286,11 @@ pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, told: &
         body(out, &pieces);
     }
     few(out, wire, direction, told);
-    told.text(out, Name::Application, record.application);
-    told.text(out, Name::TlsCipher, record.tls_cipher);
     out.extend_from_slice(&event.fields);
     many(out, wire, told, id);
-    told.text(out, Name::InitialHost, record.initial_host);
-    told.text(out, Name::DnsHost, record.dns_host);
     source(out, frame, told, place);
-    ends(out, wire, if wire.remote_dns.is_empty() { record.dns_host } else { wire.remote_dns }, record.incoming, told);
-    told.text(out, Name::Protocol, b"smtp");
-    said(out, wire, record.tls_cipher, event, told);
+    ends(out, wire, record.incoming, told);
+    said(out, wire, event, told);
 }
 
 /// The resource behind its length, and the record's times.
@@ -331,6 +342,8 @@ fn few(out: &mut Vec<u8>, wire: &Wire, direction: &[u8], told: &Otlp) {
     told.text(out, Name::Transport, if wire.tcp { b"tcp" } else { b"" });
     told.text(out, Name::LocalIp, wire.local_ip);
     told.number(out, Name::LocalPort, wire.local_port);
+    told.text(out, Name::Application, wire.application);
+    told.text(out, Name::TlsCipher, wire.tls_cipher);
 }
 
 /// The others.
@@ -344,6 +357,8 @@ fn many(out: &mut Vec<u8>, wire: &Wire, told: &Otlp, id: &[u8]) {
     told.text(out, Name::RemoteIp, wire.remote_ip);
     told.number(out, Name::RemotePort, wire.remote_port);
     told.text(out, Name::Helo, wire.remote_name);
+    told.text(out, Name::InitialHost, wire.initial_host);
+    told.text(out, Name::DnsHost, wire.dns_host);
 }
 
 fn source(out: &mut Vec<u8>, frame: &Frame, told: &Otlp, place: &run::Place) {
@@ -354,23 +369,25 @@ fn source(out: &mut Vec<u8>, frame: &Frame, told: &Otlp, place: &run::Place) {
 }
 
 /// The two ends of the connection.
-fn ends(out: &mut Vec<u8>, wire: &Wire, name: &[u8], inbound: bool, told: &Otlp) {
+fn ends(out: &mut Vec<u8>, wire: &Wire, inbound: bool, told: &Otlp) {
     let client = (Name::ClientAddress, Name::ClientPort);
     let server = (Name::ServerAddress, Name::ServerPort);
     let (remote, local) = if inbound { (client, server) } else { (server, client) };
-    told.text(out, remote.0, if name.is_empty() { wire.remote_ip } else { name });
+    let name = [wire.remote_dns, wire.dns_host, wire.remote_ip].into_iter().find(|name| !name.is_empty());
+    told.text(out, remote.0, name.unwrap_or_default());
     told.number(out, remote.1, wire.remote_port);
     told.text(out, local.0, wire.local_ip);
     told.number(out, local.1, wire.local_port);
     let version = ip_version(wire.remote_ip);
     told.text(out, Name::NetworkType, if version.is_empty() { ip_version(wire.local_ip) } else { version });
+    told.text(out, Name::Protocol, wire.protocol());
 }
 
 /// What several fields say together.
-fn said(out: &mut Vec<u8>, wire: &Wire, cipher: &[u8], event: &Event, told: &Otlp) {
+fn said(out: &mut Vec<u8>, wire: &Wire, event: &Event, told: &Otlp) {
     let modifiers = &wire.code[1..];
     told.truth(out, Name::Sasl, modifiers.contains(&b'A'));
-    told.truth(out, Name::Tls, modifiers.contains(&b'S') || !cipher.is_empty());
+    told.truth(out, Name::Tls, modifiers.contains(&b'S') || !wire.tls_cipher.is_empty());
     if wire.diagnostic.starts_with(b"smtp;") {
         told.text(out, Name::DiagnosticType, b"smtp");
     } else if wire.diagnostic.starts_with(b"dns;") {

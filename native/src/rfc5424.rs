@@ -44,8 +44,10 @@ enum Name {
     SizeBlocks,
     QueueFile,
     Attempt,
+    EnvelopeId,
     Helo,
     RemoteDns,
+    RemoteMta,
     InitialHost,
     DnsHost,
     Application,
@@ -53,6 +55,12 @@ enum Name {
     Transport,
     BadCommand,
     NotaryFlags,
+    QueueSeconds,
+    IntermediateAddress,
+    InitialAddress,
+    Filter,
+    Priority,
+    Sensitivity,
     Banner,
     Thread,
     Sequence,
@@ -148,11 +156,16 @@ pub fn message(
         said.number(out, told, Name::SizeBlocks, Some(record.size_blocks));
         said.text(out, told, Name::QueueFile, record.queue_file);
         said.number(out, told, Name::Attempt, record.attempt);
-        said.text(out, told, Name::Helo, wire.remote_name);
-        said.text(out, told, Name::RemoteDns, wire.remote_dns);
-        said.text(out, told, Name::Transport, if wire.tcp { b"tcp" } else { b"" });
+        said.text(out, told, Name::EnvelopeId, record.envelope_id);
+        names(out, told, &mut said, wire, record.remote_mta);
         said.text(out, told, Name::BadCommand, record.bad_command);
         said.number(out, told, Name::NotaryFlags, record.notary_flags);
+        said.number(out, told, Name::QueueSeconds, record.queue_seconds);
+        said.text(out, told, Name::IntermediateAddress, record.intermediate_address);
+        said.text(out, told, Name::InitialAddress, record.initial_address);
+        said.text(out, told, Name::Filter, record.filter);
+        said.text(out, told, Name::Priority, record.priority);
+        said.text(out, told, Name::Sensitivity, record.sensitivity);
         said.text(out, told, Name::Banner, record.banner);
         said
     });
@@ -191,20 +204,14 @@ pub fn connection(
         said.text(out, told, Name::Direction, direction);
         ends(out, told, &mut said, wire);
         status(out, told, &mut said, wire);
-        said.text(out, told, Name::Helo, wire.remote_name);
-        said.text(out, told, Name::RemoteDns, wire.remote_dns);
-        said.text(out, told, Name::InitialHost, record.initial_host);
-        said.text(out, told, Name::DnsHost, record.dns_host);
-        said.text(out, told, Name::Application, record.application);
-        said.text(out, told, Name::TlsCipher, record.tls_cipher);
-        said.text(out, told, Name::Transport, if wire.tcp { b"tcp" } else { b"" });
+        names(out, told, &mut said, wire, b"");
         said
     });
     let text = if let Some(said) = &mut parameters { element_end(out, told, said, wire) } else { out.len() };
     if frame.raw {
         escaped(out, place.raw, clean, false);
     } else {
-        let other = [wire.remote_ip, wire.remote_dns, record.dns_host, record.initial_host].into_iter().find(|name| !name.is_empty());
+        let other = [wire.remote_ip, wire.remote_dns, wire.dns_host, wire.initial_host].into_iter().find(|name| !name.is_empty());
         let mut pieces: [&[u8]; 10] = [b""; 10];
         let mut words = 0;
         for word in [&event.action[..], direction, wire.source_channel, other.unwrap_or_default(), wire.username] {
@@ -301,6 +308,18 @@ fn ends(out: &mut Vec<u8>, told: &Syslog, said: &mut Parameters, wire: &Wire) {
     said.number(out, told, Name::RemotePort, wire.remote_port);
     said.text(out, told, Name::LocalIp, wire.local_ip);
     said.number(out, told, Name::LocalPort, wire.local_port);
+}
+
+/// What the other end is called, and how it is spoken to.
+fn names(out: &mut Vec<u8>, told: &Syslog, said: &mut Parameters, wire: &Wire, remote_mta: &[u8]) {
+    said.text(out, told, Name::Helo, wire.remote_name);
+    said.text(out, told, Name::RemoteDns, wire.remote_dns);
+    said.text(out, told, Name::RemoteMta, remote_mta);
+    said.text(out, told, Name::InitialHost, wire.initial_host);
+    said.text(out, told, Name::DnsHost, wire.dns_host);
+    said.text(out, told, Name::Application, wire.application);
+    said.text(out, told, Name::TlsCipher, wire.tls_cipher);
+    said.text(out, told, Name::Transport, if wire.tcp { b"tcp" } else { b"" });
 }
 
 fn status(out: &mut Vec<u8>, told: &Syslog, said: &mut Parameters, wire: &Wire) {

@@ -310,7 +310,8 @@ pub struct Straight<'a> {
     length: usize,
 }
 
-/// What it is.
+/// What it is. It lives on the stack, one at a time.
+#[allow(clippy::large_enum_variant)]
 pub enum Line<'a> {
     Message(mta::Message<'a>),
     Connection(mta::Connection<'a>),
