@@ -121,7 +121,7 @@ class Conversion:
         self.account.failures += [one.failure for one in self.account.left if one.failure]
         try:
             if self.account.jobs > 1:
-                with Pool(self.account.jobs, self._options, self._sizes) as pool:
+                with Pool(self.account.jobs, self._options, self._sizes, self._output) as pool:
                     pool.run(self._plan(sources, pool), self._write, self._range_done, lambda: self._watch(self._done))
             else:
                 for log in self._opened(sources):
@@ -208,13 +208,14 @@ class Conversion:
                 self._close(log)
 
     def _ranges(self, log: _Log, begin: bytes, pool: Pool) -> Iterator[Task]:
-        """A plain file, cut at ends of lines."""
+        """A plain file, cut at ends of lines; into smaller pieces near its end, so that all are at work until then."""
         name, size = log.source.name, log.source.size
         date = self._date(log, begin)
         pace = _Pace(pool, self._sizes.before, size > self._sizes.range and self._leans(begin))
-        start = 0
+        start, largest = 0, self._sizes.range
         while start < size:
-            end = line_start(log.file, min(start + self._sizes.range, size), size)
+            share = max(largest // 8, min(largest, (size - start) // (2 * self.account.jobs)))
+            end = line_start(log.file, min(start + share, size), size)
             log.tasks += 1
             yield Task(log.number, name, date, start == 0, log.before + end, pace.alone(), log.file, start, end)
             start = end
@@ -262,7 +263,7 @@ class Conversion:
         if self._seen and piece.keys:
             lines = drop_repeated(piece, self._seen.repeats(piece.keys), tally)
         if lines:
-            self._output.write(lines, piece.ends if lines is piece.lines else None)
+            self._output.write(lines)
 
     def _close(self, log: _Log) -> None:
         """The end of a log: into the account with it."""

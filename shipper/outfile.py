@@ -1,8 +1,8 @@
 """Where converted lines go: standard output, or a file that has its name only when it is whole.
 
-A file is written beside its final name and takes it at the end, after fsync. If that end never comes, nothing stands under the final name;
-what was written by then can be kept as `NAME.partial`, whole lines only. What a kill leaves (`.NAME.xxxxxxxx.partial`) the next conversion to
-this name removes.
+A file is written beside its final name and takes it at the end, after fsync; the disk gets to work before that. If that end never comes, nothing
+stands under the final name; what was written by then can be kept as `NAME.partial`, whole lines only. What a kill leaves
+(`.NAME.xxxxxxxx.partial`) the next conversion to this name removes.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import os
 import select
 import stat
 import tempfile
+import threading
 from collections.abc import Callable
 
 from shipper.errors import Failure
 from shipper.sources import path_text
 
+EARLY = 32 << 20
+"""Octets that are written between two times that the disk is asked to take them."""
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
@@ -30,16 +33,18 @@ class OutputClosed(Exception):
 
 
 class Output:
-    """An open descriptor, written to in whole lines. `lines`: how many of them are written; `line_ends` counts them."""
+    """An open descriptor, written to in whole lines, by this process or by children of it that take turns. `lines`: how many of them are written,
+    `octets`: how long these are; `line_ends` counts them."""
 
     def __init__(self, descriptor: int, name: str) -> None:
         self.lines = 0
+        self.octets = 0
         self.line_ends: Callable[[bytes | bytearray], int] = _line_ends
         self.name = name
         self._descriptor = descriptor
 
-    def write(self, data: bytes | bytearray, count: int | None = None) -> None:
-        """Writes whole lines; `count` of them, where that is known. Raises `Failure` O301 or O303, or `OutputClosed`."""
+    def write(self, data: bytes | bytearray) -> None:
+        """Writes whole lines. Raises `Failure` O301 or O303, or `OutputClosed`."""
         rest = memoryview(data)
         while rest:
             try:
@@ -53,7 +58,18 @@ class Output:
             except OSError as error:
                 self._cut(bytes(data[: len(data) - len(rest)]))
                 raise self._failed(error) from error
-        self.lines += self.line_ends(data) if count is None else count
+        self.written(self.line_ends(data), len(data))
+
+    def written(self, lines: int, octets: int) -> None:
+        """So much was written, by whoever did it."""
+        self.lines += lines
+        self.octets += octets
+
+    def shared(self) -> Output:
+        """The same for a child process, which tells its own account with `written`."""
+        child = Output(self._descriptor, self.name)
+        child.line_ends = self.line_ends
+        return child
 
     def finish(self) -> None:
         """Everything is written: the file takes its name."""
@@ -67,8 +83,9 @@ class Output:
 
     def _cut(self, written: bytes) -> None:
         """A write failed after these octets: a file loses the half line at its end."""
-        self.lines += written.count(b"\n")
-        half = len(written) - (written.rfind(b"\n") + 1)
+        whole = written.rfind(b"\n") + 1
+        half = len(written) - whole
+        self.written(written.count(b"\n"), whole)
         try:
             if half and stat.S_ISREG(os.fstat(self._descriptor).st_mode):
                 end = os.lseek(self._descriptor, -half, os.SEEK_CUR)
@@ -99,9 +116,30 @@ class FileOutput(Output):
         except OSError as error:
             raise Failure("O302", f"'{path_text(path)}' cannot be made: {(error.strerror or str(error)).lower()}") from error
         super().__init__(descriptor, path_text(path))
+        self._flushing: threading.Thread | None = None
+        self._flushed = 0
+        self._lost: OSError | None = None
+
+    def written(self, lines: int, octets: int) -> None:
+        super().written(lines, octets)
+        if self.octets - self._flushed >= EARLY and not (self._flushing and self._flushing.is_alive()):
+            self._flushed = self.octets
+            self._flushing = threading.Thread(target=self._flush, daemon=True)
+            self._flushing.start()
+
+    def _flush(self) -> None:
+        """Lets the disk write while we read: else all of that comes at the end."""
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            self._lost = error  # the system tells it once
 
     def finish(self) -> None:
+        if self._flushing:
+            self._flushing.join()
         try:
+            if self._lost:
+                raise self._lost
             os.fchmod(self._descriptor, self._mode())
             os.fsync(self._descriptor)
             os.close(self._descriptor)
@@ -120,6 +158,7 @@ class FileOutput(Output):
             return ""
         kept = f"{self._target}.partial"
         try:
+            os.ftruncate(self._descriptor, self.octets)  # a process that was killed may have written half a line
             os.fchmod(self._descriptor, self._mode())
             os.fsync(self._descriptor)
         except OSError:

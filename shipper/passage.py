@@ -104,13 +104,11 @@ class Tally:
 
 
 class Piece(NamedTuple):
-    """The output of one block: JSON lines, and of each what it is known by, its kind and whether it has an error, where repeats go out. `ends`: how
-    many lines end in it, where that is known."""
+    """The output of one block: JSON lines, and of each what it is known by, its kind and whether it has an error, where repeats go out."""
 
     lines: bytes | bytearray
     keys: Keys | None = None
     kinds: bytes = b""
-    ends: int | None = None
 
 
 _KIND = {kind: number for number, kind in enumerate(KINDS)}

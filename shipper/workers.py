@@ -1,4 +1,4 @@
-"""One conversion on several cores: ranges of logs out to worker processes, lines of output back in the order of the input.
+"""One conversion on several cores: ranges of logs out to worker processes, which write into one output in the order of the input.
 
 The output is the same, octet for octet, as that of one process, and is proved to be for each run:
 
@@ -8,7 +8,8 @@ The output is the same, octet for octet, as that of one process, and is proved t
   the last one of the range before it is dropped, and the worker that has just ended the range before goes on with it instead.
 
 Workers are forked, get ranges of a file by an open descriptor (a renamed file stays the same file) or blocks of an archive's content, and
-hold what they render until it is their turn. Records never travel. A worker that dies is a failure; main dying ends the workers.
+hold what they render until it is their turn. Then they write it themselves: neither records nor lines travel, but for --dedupe, where the main
+process has to look at them. A worker that dies is a failure; main dying ends the workers.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 
-from shipper.compiled import line_ends
 from shipper.dedupe import Keys
 from shipper.errors import Failure
 from shipper.framing import Block, blocks
+from shipper.outfile import Output, OutputClosed
 from shipper.passage import Options, Passage, Piece, Tally, portions
 from shipper.record import Record
 
@@ -80,13 +81,15 @@ class Done(NamedTuple):
 
 
 Take = Callable[[Piece, Tally], None]
-"""Called with every piece of output, in order; what it takes out of the piece goes into the tally."""
+"""Called with every piece of output that may have repeats, in order; what it takes out of the piece goes into the tally."""
 Finish = Callable[[Task, Tally, tuple[int, str] | None], None]
 """Called at the end of every range, in order."""
 
 _TASK, _GO, _DROP = b"T", b"G", b"X"
-_STARTED, _KEYS, _COUNT, _LINES, _DONE, _DROPPED, _FAILED = b"S", b"K", b"N", b"L", b"D", b"A", b"F"
+_STARTED, _KEYS, _LINES, _WROTE, _DONE, _DROPPED, _FAILED, _CLOSED = b"S", b"K", b"L", b"W", b"D", b"A", b"F", b"C"
 _HEAD = struct.Struct("<cI")
+_WRITTEN = struct.Struct("<QQ")
+"""Lines, and the octets of these."""
 _IDLE, _DROPPING = -1, -2
 """Instead of the number of a task."""
 
@@ -145,7 +148,7 @@ class _Channel:
 # --- in the worker ---
 
 
-def _work(channel: _Channel, options: Options, sizes: Sizes) -> None:
+def _work(channel: _Channel, options: Options, sizes: Sizes, output: Output) -> None:
     """Does the tasks that come until the channel is closed."""
     passage: Passage | None = None
     while True:
@@ -161,14 +164,14 @@ def _work(channel: _Channel, options: Options, sizes: Sizes) -> None:
         try:
             if not go_on or passage is None:
                 passage = _passage(task, options, sizes)
-            if not _do(channel, task, passage, options, sizes.hold):
+            if not _do(channel, task, passage, options, sizes.hold, output):
                 passage = None
         finally:
             if task.file >= 0:
                 os.close(task.file)
 
 
-def _do(channel: _Channel, task: Task, passage: Passage, options: Options, hold: int) -> bool:
+def _do(channel: _Channel, task: Task, passage: Passage, options: Options, hold: int, output: Output) -> bool:
     """Renders one range; whether it was wanted."""
     channel.send(_STARTED, passage.state())
     held: list[Piece] = []
@@ -178,7 +181,7 @@ def _do(channel: _Channel, task: Task, passage: Passage, options: Options, hold:
     for block in portions(blocks(chunks, task.start, options.max_line) if task.file >= 0 else iter(task.given), options.twin):
         piece = passage.render(block)
         if ours:
-            _send(channel, piece, options.twin)
+            _give(channel, piece, output)
             continue
         held.append(piece)
         size += len(piece.lines)
@@ -188,23 +191,28 @@ def _do(channel: _Channel, task: Task, passage: Passage, options: Options, hold:
                 return False
             ours = True
             for piece in held:
-                _send(channel, piece, options.twin)
+                _give(channel, piece, output)
             held.clear()
     if not ours and channel.receive()[0] == _DROP:
         channel.send(_DROPPED)
         return False
     for piece in held:
-        _send(channel, piece, options.twin)
+        _give(channel, piece, output)
     channel.send(_DONE, pickle.dumps(Done(passage.take_tally(), passage.state(), chunks.broken)))
     return True
 
 
-def _send(channel: _Channel, piece: Piece, twin: Any) -> None:
+def _give(channel: _Channel, piece: Piece, output: Output) -> None:
+    """Writes a piece of output, or hands it to the main process where that has to look for repeats."""
     if piece.keys is not None:
         channel.send(_KEYS, pickle.dumps((piece.keys, piece.kinds)))
-    elif twin is not None:  # the main process has enough to do
-        channel.send(_COUNT, line_ends(twin, piece.lines).to_bytes(8, "little"))
-    channel.send(_LINES, piece.lines)
+        channel.send(_LINES, piece.lines)
+    elif piece.lines:
+        lines, octets = output.lines, output.octets
+        try:
+            output.write(piece.lines)
+        finally:
+            channel.send(_WROTE, _WRITTEN.pack(output.lines - lines, output.octets - octets))
 
 
 def _passage(task: Task, options: Options, sizes: Sizes) -> Passage:
@@ -284,22 +292,21 @@ class _Range:
 class _Worker:
     """One worker process as the main process sees it. `state`: of its task's begin, once it has reported that."""
 
-    def __init__(self, options: Options, sizes: Sizes, others: Iterable[_Worker]) -> None:
+    def __init__(self, options: Options, sizes: Sizes, output: Output, others: Iterable[_Worker]) -> None:
         ours, theirs = socket.socketpair()
         self.channel: _Channel
         self.pid = os.fork()
         if not self.pid:
-            _child(theirs, (ours, *(worker.channel.socket for worker in others)), options, sizes)
+            _child(theirs, (ours, *(worker.channel.socket for worker in others)), options, sizes, output.shared())
         theirs.close()
         self.channel = _Channel(ours)
         self.number = _IDLE  # of its task
         self.state = b""
         self.ours = False  # whether its task has its turn
         self.keys: tuple[Keys, bytes] | None = None
-        self.count: int | None = None  # lines of the piece that comes next
 
 
-def _child(end: socket.socket, foreign: Iterable[socket.socket], options: Options, sizes: Sizes) -> NoReturn:
+def _child(end: socket.socket, foreign: Iterable[socket.socket], options: Options, sizes: Sizes, output: Output) -> NoReturn:
     """The life of a worker process."""
     status = 1
     try:
@@ -310,10 +317,12 @@ def _child(end: socket.socket, foreign: Iterable[socket.socket], options: Option
         gc.freeze()
         channel = _Channel(end)
         try:
-            _work(channel, options, sizes)
+            _work(channel, options, sizes, output)
             status = 0
         except Failure as failure:
             channel.send(_FAILED, pickle.dumps((failure.number, failure.message)))
+        except OutputClosed:
+            channel.send(_CLOSED)
         except _Gone:
             pass
         except BaseException as error:
@@ -325,11 +334,12 @@ def _child(end: socket.socket, foreign: Iterable[socket.socket], options: Option
 class Pool:
     """Worker processes, and the order of what they give. Use as a context: leaving it ends them all."""
 
-    def __init__(self, jobs: int, options: Options, sizes: Sizes) -> None:
+    def __init__(self, jobs: int, options: Options, sizes: Sizes, output: Output) -> None:
+        self._output = output
         self._workers: list[_Worker] = []
         for number in range(jobs):
             try:
-                self._workers.append(_Worker(options, sizes, self._workers))
+                self._workers.append(_Worker(options, sizes, output, self._workers))
             except OSError as error:
                 self.__exit__()
                 raise Failure("X401", f"worker process {number + 1} of {jobs} cannot be started: {error.strerror}") from error
@@ -345,15 +355,16 @@ class Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
+        alive = [worker for worker in self._workers if worker.pid]
+        for worker in alive:
+            os.kill(worker.pid, signal.SIGKILL)
+        for worker in alive:
+            os.waitpid(worker.pid, 0)
         for worker in self._workers:
             worker.channel.socket.close()
-        for worker in self._workers:
-            if worker.pid:
-                os.kill(worker.pid, signal.SIGKILL)
-                os.waitpid(worker.pid, 0)
 
     def run(self, plan: Iterator[Task], take: Take, finish: Finish, wake: Callable[[], None]) -> None:
-        """Does all tasks. `wake` is called now and then. Raises what `take` raises, and `Failure` when a worker fails."""
+        """Does all tasks. `wake` is called now and then. Raises what `take` raises, `OutputClosed`, and `Failure` when a worker fails."""
         by_socket = {worker.channel.socket.fileno(): worker for worker in self._workers}
         poll = select.poll()
         for descriptor in by_socket:
@@ -437,17 +448,18 @@ class Pool:
             worker.number = _IDLE
         elif kind == _STARTED:
             worker.state = bytes(body)
+        elif kind == _WROTE:
+            self._output.written(*_WRITTEN.unpack(body))
+        elif kind == _CLOSED:
+            raise OutputClosed
         elif kind == _FAILED:
             raise Failure(*pickle.loads(body))
         elif kind == _KEYS:
             worker.keys = pickle.loads(body)
         elif kind == _LINES:
             keys, kinds = worker.keys or (None, b"")
-            piece = Piece(body, keys, kinds, worker.count)
-            worker.keys = worker.count = None
-            take(piece, self._taken)
-        elif kind == _COUNT:
-            worker.count = int.from_bytes(body, "little")
+            worker.keys = None
+            take(Piece(body, keys, kinds), self._taken)
         elif kind == _DONE:
             done: Done = pickle.loads(body)
             done.tally.add(self._taken)

@@ -243,7 +243,7 @@ def test_debug_logs_are_dated_by_their_file(jobs: int, tmp_path: Path) -> None:
 
 
 def test_a_worker_that_is_killed_is_a_failure_and_no_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SIGKILL, as the system does for want of memory: told within a moment, and no process stays behind."""
+    """SIGKILL, as the system does for want of memory: told within a moment, and no process stays behind. What is kept are whole lines."""
     pids: list[int] = []
 
     class Watched(Pool):
@@ -256,13 +256,26 @@ def test_a_worker_that_is_killed_is_a_failure_and_no_hang(tmp_path: Path, monkey
     log = tmp_path / "mail.log"
     log.write_bytes(b"x\n" * 400_000)
     begun = time.monotonic()
+    output = open_output(str(tmp_path / "out"))
     with pytest.raises(Failure, match=r"worker process \d+ was killed by SIGKILL") as raised:
-        convert([log] * 1, jobs=2, sizes=Sizes(range=1 << 16))
+        Conversion(PLAIN, output, 2, sizes=Sizes(range=1 << 16)).run(find([str(log)])[0])
     assert raised.value.number == "X401" and raised.value.exit == 74
     assert time.monotonic() - begun < 10
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+    kept = Path(output.keep()).read_bytes() if output.lines else b""
+    assert kept.count(b"\n") == output.lines and kept[-1:] in (b"", b"\n")
+
+
+@pytest.mark.parametrize("jobs", (1, 2))
+def test_a_file_that_the_disk_takes_meanwhile_is_the_same(jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flushed after every few lines, by a thread beside the one that writes, or beside the processes that do."""
+    log = tmp_path / "mail.log"
+    log.write_bytes(a_log(1, "mta", 3000))
+    expected, _ = convert([log])
+    monkeypatch.setattr("shipper.outfile.EARLY", 100)
+    assert convert([log], jobs=jobs, sizes=Sizes(range=3000))[0] == expected
 
 
 def test_an_error_inside_a_worker_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
