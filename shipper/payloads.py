@@ -24,8 +24,8 @@ _ATTRIBUTES = (
     "time_zone_source", "code", "action", "modifiers", "source_channel", "direction", "smtp_code", "enhanced_status", "authenticated",
     "transport", "local_ip", "local_port", "application", "tls_cipher", "destination_channel", "null_sender", "original_recipient_type",
     "notary_flags", "attempt", "filter", "priority", "sensitivity", "id", "pid", "thread", "sequence", "diagnostic", "username",
-    "remote_ip", "remote_port", "remote_name", "initial_host", "dns_host", "size_blocks", "sender", "original_recipient", "recipient",
-    "queue_file", "queue_id", "envelope_id", "message_id", "related_message_id", "intermediate_address", "initial_address", "queue_seconds",
+    "remote_ip", "remote_port", "remote_name", "initial_host", "dns_host", "tag", "reason", "size_blocks", "sender", "original_recipient",
+    "recipient", "queue_file", "queue_id", "envelope_id", "message_id", "related_message_id", "intermediate_address", "initial_address", "queue_seconds",
     "remote_mta", "banner", "bad_command", "offset",
 )  # fmt: skip
 """Fields, in the order of `native/src/otlp.rs`; the attributes that follow are of several fields together, or the resource's."""
@@ -35,9 +35,9 @@ _TOGETHER = (
 )  # fmt: skip
 _PARAMETERS = (
     "id", "code", "sender", "null_sender", "recipient", "source_channel", "destination_channel", "direction", "username", "authenticated",
-    "remote_ip", "remote_port", "local_ip", "local_port", "message_id", "related_message_id", "smtp_code", "enhanced_status", "diagnostic",
+    "remote_ip", "remote_port", "local_ip", "local_port", "message_id", "related_message_id", "smtp_code", "enhanced_status", "diagnostic", "reason",
     "original_recipient", "original_recipient_type", "size_blocks", "queue_file", "attempt", "envelope_id", "remote_name", "remote_dns",
-    "remote_mta", "initial_host", "dns_host", "application", "tls_cipher", "transport", "bad_command", "notary_flags", "queue_seconds",
+    "remote_mta", "initial_host", "dns_host", "application", "tls_cipher", "transport", "tag", "bad_command", "notary_flags", "queue_seconds",
     "intermediate_address", "initial_address", "filter", "priority", "sensitivity", "banner", "thread", "sequence",
 )  # fmt: skip
 """Fields, in the order of `native/src/rfc5424.rs`."""

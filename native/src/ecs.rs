@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::json::{number, text};
-use crate::mta::{Connection, Message, Wire};
+use crate::mta::{first_of, Connection, Message, Wire};
 use crate::run::{Frame, Place};
 
 /// What the event of an action decides, as JSON made by Python.
@@ -40,7 +40,8 @@ struct Ends<'a> {
     local: Option<End<'a>>,
     remote: Option<End<'a>>,
     version: &'static [u8],
-    outbound: bool,
+    /// `in`, `out`, or nothing.
+    direction: &'a [u8],
 }
 
 /// A transaction record. Returns where in `out` its id belongs.
@@ -58,7 +59,7 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, ecs: &Ecs, pl
     } else {
         text(out, record.bad_command, plain);
     }
-    let at = event_part(out, wire, event, frame, place);
+    let at = event_part(out, wire, record.detail(), event, frame, place);
 
     let (sender, recipient) = (record.sender, record.recipient);
     if !(sender.is_empty() && recipient.is_empty() && record.queue_id.is_empty() && record.message_id.is_empty()) {
@@ -81,7 +82,8 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, ecs: &Ecs, pl
     }
     single(out, b"\"user\":{\"name\":\"", wire.username, plain);
     let found = wire.tcp || !(wire.remote_ip.is_empty() && wire.remote_dns.is_empty() && wire.application.is_empty());
-    let ends = found.then(|| ends_of(wire, !ecs.inbound[letter]));
+    let usual: &[u8] = if ecs.inbound[letter] { b"in" } else { b"out" };
+    let ends = found.then(|| ends_of(wire, if wire.direction.is_empty() { usual } else { wire.direction }));
     if let Some(ends) = &ends {
         ends_part(out, ends, wire, plain);
     }
@@ -93,19 +95,21 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, ecs: &Ecs, pl
     begun_sunmsg(out, b"mta", wire, event, frame, ecs, place);
     key(out, b"\"mta\":{");
     channel_and_entry(out, wire, record.destination_channel, plain);
-    out.extend_from_slice(b",\"size\":{\"blocks\":");
-    number(out, record.size_blocks);
-    out.push(b'}');
-    if sender.is_empty() {
+    if record.size_blocks.is_some() {
+        number_member(out, b"\"size\":{\"blocks\":", record.size_blocks);
+        out.push(b'}');
+    }
+    if record.null_sender {
         out.extend_from_slice(b",\"null_sender\":true");
     }
-    key(out, b"\"recipient\":{");
-    member(out, b"\"original\":\"", record.original_recipient, plain);
-    key(out, b"\"type\":\"rfc822\"");
-    out.push(b'}');
+    if !(record.original_recipient.is_empty() && record.original_recipient_type.is_empty()) {
+        key(out, b"\"recipient\":{");
+        member(out, b"\"original\":\"", record.original_recipient, plain);
+        member(out, b"\"type\":\"", record.original_recipient_type, plain);
+        out.push(b'}');
+    }
     number_member(out, b"\"attempt\":", record.attempt);
-    diagnostic_type(out, wire);
-    hosts(out, wire, plain);
+    said(out, wire, plain);
     number_member(out, b"\"notary_flags\":", record.notary_flags);
     member(out, b"\"envelope_id\":\"", record.envelope_id, plain);
     member(out, b"\"related_message_id\":\"", record.related_message_id, plain);
@@ -135,10 +139,8 @@ pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, ecs: &E
     let (wire, plain) = (&record.wire, place.plain);
     let event = &ecs.connections[usize::from(wire.code[0] - b'A')];
     begun(out, place);
-    let direction: &[u8] = if record.incoming { b"in" } else { b"out" };
-    let other = [wire.remote_ip, wire.remote_dns, wire.dns_host, wire.initial_host].into_iter().find(|name| !name.is_empty());
     out.extend_from_slice(&event.action);
-    for (number, word) in [direction, wire.source_channel, other.unwrap_or_default(), wire.username].into_iter().enumerate() {
+    for (number, word) in [wire.direction, wire.source_channel, wire.other(), wire.username].into_iter().enumerate() {
         if !word.is_empty() {
             if number > 0 || !event.action.is_empty() {
                 out.push(b' ');
@@ -146,17 +148,16 @@ pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, ecs: &E
             text(out, word, plain);
         }
     }
-    let at = event_part(out, wire, event, frame, place);
+    let at = event_part(out, wire, record.detail(), event, frame, place);
     single(out, b"\"user\":{\"name\":\"", wire.username, plain);
-    let ends = ends_of(wire, !record.incoming);
+    let ends = ends_of(wire, wire.direction);
     ends_part(out, &ends, wire, plain);
     tls(out, wire, plain);
     related(out, [wire.username, b"", b""], wire.host(frame), wire, Some(&ends), plain);
     begun_sunmsg(out, b"connection", wire, event, frame, ecs, place);
     key(out, b"\"mta\":{");
     channel_and_entry(out, wire, b"", plain);
-    diagnostic_type(out, wire);
-    hosts(out, wire, plain);
+    said(out, wire, plain);
     out.push(b'}');
     smtp(out, wire, b"", b"", plain);
     member(out, b"\"app\":\"", wire.application, plain);
@@ -178,11 +179,11 @@ fn begun(out: &mut Vec<u8>, place: &Place) {
 }
 
 /// The end of the message, and the event. Returns where its id belongs.
-fn event_part(out: &mut Vec<u8>, wire: &Wire, event: &Event, frame: &Frame, place: &Place) -> usize {
+fn event_part(out: &mut Vec<u8>, wire: &Wire, detail: &[u8], event: &Event, frame: &Frame, place: &Place) -> usize {
     let plain = place.plain;
-    if !wire.diagnostic.is_empty() {
+    if !detail.is_empty() {
         out.extend_from_slice(b": ");
-        text(out, wire.diagnostic, plain);
+        text(out, detail, plain);
     }
     out.extend_from_slice(b"\",");
     out.extend_from_slice(&event.begin);
@@ -196,7 +197,7 @@ fn event_part(out: &mut Vec<u8>, wire: &Wire, event: &Event, frame: &Frame, plac
         member(out, b"\"original\":\"", place.raw, false);
     }
     member(out, b"\"code\":\"", wire.code, true);
-    member(out, b"\"reason\":\"", wire.diagnostic, plain);
+    member(out, b"\"reason\":\"", first_of([wire.diagnostic, wire.reason]), plain);
     out.push(b'}');
     at
 }
@@ -249,12 +250,14 @@ fn begun_sunmsg(out: &mut Vec<u8>, kind: &[u8], wire: &Wire, event: &Event, fram
 }
 
 fn channel_and_entry(out: &mut Vec<u8>, wire: &Wire, destination: &[u8], plain: bool) {
-    key(out, b"\"channel\":{");
-    member(out, b"\"source\":\"", wire.source_channel, plain);
-    member(out, b"\"destination\":\"", destination, plain);
-    out.push(b'}');
+    if !(wire.source_channel.is_empty() && destination.is_empty()) {
+        key(out, b"\"channel\":{");
+        member(out, b"\"source\":\"", wire.source_channel, plain);
+        member(out, b"\"destination\":\"", destination, plain);
+        out.push(b'}');
+    }
     let (action, modifiers) = wire.code.split_at(1);
-    out.extend_from_slice(b",\"entry\":{\"action\":\"");
+    key(out, b"\"entry\":{\"action\":\"");
     out.extend_from_slice(action);
     out.push(b'"');
     member(out, b"\"modifiers\":\"", modifiers, true);
@@ -268,16 +271,15 @@ fn channel_and_entry(out: &mut Vec<u8>, wire: &Wire, destination: &[u8], plain: 
     }
 }
 
-fn diagnostic_type(out: &mut Vec<u8>, wire: &Wire) {
+/// What both kinds say between the attempt and the flags.
+fn said(out: &mut Vec<u8>, wire: &Wire, plain: bool) {
     if wire.diagnostic.starts_with(b"smtp;") {
         out.extend_from_slice(b",\"diagnostic_type\":\"smtp\"");
     } else if wire.diagnostic.starts_with(b"dns;") {
         out.extend_from_slice(b",\"diagnostic_type\":\"dns\"");
     }
-}
-
-/// What the application says of the other end.
-fn hosts(out: &mut Vec<u8>, wire: &Wire, plain: bool) {
+    member(out, b"\"reason\":\"", wire.reason, plain);
+    member(out, b"\"tag\":\"", wire.tag, plain);
     member(out, b"\"initial_host\":\"", wire.initial_host, plain);
     member(out, b"\"dns_host\":\"", wire.dns_host, plain);
 }
@@ -314,7 +316,7 @@ fn smtp(out: &mut Vec<u8>, wire: &Wire, banner: &[u8], bad_command: &[u8], plain
 }
 
 /// The two ends of the connection, and what kind of addresses they have.
-fn ends_of<'a>(wire: &Wire<'a>, outbound: bool) -> Ends<'a> {
+fn ends_of<'a>(wire: &Wire<'a>, direction: &'a [u8]) -> Ends<'a> {
     let domain = if wire.remote_dns.is_empty() { wire.dns_host } else { wire.remote_dns };
     let nothing = |ip: &[u8], port: Option<u64>, domain: &[u8]| ip.is_empty() && port.is_none() && domain.is_empty();
     let end = |text: &'a [u8], port: Option<u64>, domain: &'a [u8]| {
@@ -328,12 +330,13 @@ fn ends_of<'a>(wire: &Wire<'a>, outbound: bool) -> Ends<'a> {
         local: (!nothing(wire.local_ip, wire.local_port, b"")).then_some(local),
         remote: (!nothing(wire.remote_ip, wire.remote_port, domain)).then_some(remote),
         version: if version.is_empty() { local_version } else { version },
-        outbound,
+        direction,
     }
 }
 
 fn ends_part(out: &mut Vec<u8>, ends: &Ends, wire: &Wire, plain: bool) {
-    let (source, destination) = if ends.outbound { (&ends.local, &ends.remote) } else { (&ends.remote, &ends.local) };
+    let outbound = ends.direction == b"out";
+    let (source, destination) = if outbound { (&ends.local, &ends.remote) } else { (&ends.remote, &ends.local) };
     let names: [&[u8]; 4] = [b"\"source\":{", b"\"destination\":{", b"\"client\":{", b"\"server\":{"];
     for (name, end) in names.into_iter().zip([source, destination, source, destination]) {
         if let Some(end) = end {
@@ -345,11 +348,16 @@ fn ends_part(out: &mut Vec<u8>, ends: &Ends, wire: &Wire, plain: bool) {
             out.push(b'}');
         }
     }
+    if ends.direction.is_empty() && ends.version.is_empty() && !wire.tcp && wire.application.is_empty() {
+        return;
+    }
     key(out, b"\"network\":{");
     member(out, b"\"type\":\"", ends.version, true);
     member(out, b"\"transport\":\"", if wire.tcp { b"tcp" } else { b"" }, true);
     member(out, b"\"protocol\":\"", wire.protocol(), true);
-    member(out, b"\"direction\":\"", if ends.outbound { b"outbound" } else { b"inbound" }, true);
+    if !ends.direction.is_empty() {
+        member(out, b"\"direction\":\"", if outbound { b"outbound" } else { b"inbound" }, true);
+    }
     out.push(b'}');
 }
 

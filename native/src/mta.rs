@@ -18,6 +18,8 @@ pub struct Wire<'a> {
     pub sequence: Option<u64>,
     pub code: &'a [u8],
     pub source_channel: &'a [u8],
+    /// `in`, `out`, or nothing where the line does not say it.
+    pub direction: &'a [u8],
     pub diagnostic: &'a [u8],
     pub smtp_code: Option<u64>,
     pub enhanced_status: &'a [u8],
@@ -34,9 +36,16 @@ pub struct Wire<'a> {
     pub initial_host: &'a [u8],
     pub dns_host: &'a [u8],
     pub tls_cipher: &'a [u8],
+    pub tag: &'a [u8],
+    pub reason: &'a [u8],
 }
 
-impl Wire<'_> {
+impl<'a> Wire<'a> {
+    /// What a summary says of the other end.
+    pub fn other(&self) -> &'a [u8] {
+        first_of([self.remote_ip, self.remote_dns, self.dns_host, self.initial_host])
+    }
+
     /// The protocol that the application speaks.
     pub fn protocol(&self) -> &'static [u8] {
         match self.application {
@@ -61,9 +70,11 @@ impl Wire<'_> {
 pub struct Message<'a> {
     pub wire: Wire<'a>,
     pub destination_channel: &'a [u8],
-    pub size_blocks: u64,
+    pub size_blocks: Option<u64>,
     pub sender: &'a [u8],
+    pub null_sender: bool,
     pub original_recipient: &'a [u8],
+    pub original_recipient_type: &'a [u8],
     pub recipient: &'a [u8],
     pub notary_flags: Option<u64>,
     pub queue_file: &'a [u8],
@@ -83,11 +94,29 @@ pub struct Message<'a> {
     pub bad_command: &'a [u8],
 }
 
+impl<'a> Message<'a> {
+    /// What a summary says of the outcome.
+    pub fn detail(&self) -> &'a [u8] {
+        first_of([self.wire.diagnostic, self.wire.reason])
+    }
+}
+
 /// A connection record.
 #[derive(Default)]
 pub struct Connection<'a> {
     pub wire: Wire<'a>,
-    pub incoming: bool,
+}
+
+impl<'a> Connection<'a> {
+    /// The same.
+    pub fn detail(&self) -> &'a [u8] {
+        first_of([self.wire.diagnostic, self.wire.tag, self.wire.reason])
+    }
+}
+
+/// The first text that is none of nothing.
+pub fn first_of<const COUNT: usize>(texts: [&[u8]; COUNT]) -> &[u8] {
+    texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
 }
 
 /// What is read by columns ends before this one; so far a line must be ASCII.
@@ -111,14 +140,16 @@ pub fn message<'a>(rest: &'a [u8], tables: &Tables) -> Option<Message<'a>> {
     record.destination_channel = destination;
     let rest = code(rest, &mut record.wire)?;
     let (size, rest) = word(rest)?;
-    record.size_blocks = digits(size, 18)?;
+    record.size_blocks = Some(digits(size, 18)?);
 
     let (sender, original, from) = addresses(rest)?;
     if sender.iter().any(|octet| matches!(octet, b':' | b';')) || sender == b"<>" || original == b"<>" {
         return None;
     }
     record.sender = sender;
+    record.null_sender = sender.is_empty();
     record.original_recipient = original;
+    record.original_recipient_type = b"rfc822";
     if record.wire.code[0] == b'B' {
         bad_command(from, &mut record)?;
         return Some(record);
@@ -226,8 +257,8 @@ pub fn connection<'a>(rest: &'a [u8], tables: &Tables) -> Option<Connection<'a>>
     let rest = channels(rest, &mut record.wire)?;
     let (direction, rest) = column(rest)?;
     match direction {
-        b"+" => record.incoming = true,
-        b"-" => {}
+        b"+" => record.wire.direction = b"in",
+        b"-" => record.wire.direction = b"out",
         _ => return None,
     }
     let rest = code(rest, &mut record.wire)?;

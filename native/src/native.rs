@@ -1,6 +1,6 @@
 //! The native profile of straight records: `shipper/profiles/native.py`, with the fields in the order of `shipper/record.py`.
 
-use crate::json::{member, number, number_member, text};
+use crate::json::{member, number, number_member};
 use crate::mta::{Connection, Message, Wire};
 use crate::run::{Frame, Place};
 
@@ -8,16 +8,15 @@ use crate::run::{Frame, Place};
 pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, place: &Place) -> usize {
     let plain = place.plain;
     let at = begun(out, b"{\"kind\":\"mta\",\"time\":\"", &record.wire, frame, place);
-    wire(out, &record.wire, b"", plain);
+    wire(out, &record.wire, plain);
     member(out, b",\"destination_channel\":\"", record.destination_channel, plain);
-    number_member(out, b",\"size_blocks\":", Some(record.size_blocks));
-    if record.sender.is_empty() {
+    number_member(out, b",\"size_blocks\":", record.size_blocks);
+    member(out, b",\"sender\":\"", record.sender, plain);
+    if record.null_sender {
         out.extend_from_slice(b",\"null_sender\":true");
-    } else {
-        member(out, b",\"sender\":\"", record.sender, plain);
     }
     member(out, b",\"original_recipient\":\"", record.original_recipient, plain);
-    out.extend_from_slice(b",\"original_recipient_type\":\"rfc822\"");
+    member(out, b",\"original_recipient_type\":\"", record.original_recipient_type, plain);
     member(out, b",\"recipient\":\"", record.recipient, plain);
     number_member(out, b",\"notary_flags\":", record.notary_flags);
     member(out, b",\"queue_file\":\"", record.queue_file, plain);
@@ -43,7 +42,7 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, place: &Place
 pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, place: &Place) -> usize {
     let plain = place.plain;
     let at = begun(out, b"{\"kind\":\"connection\",\"time\":\"", &record.wire, frame, place);
-    wire(out, &record.wire, if record.incoming { b",\"direction\":\"in\"" } else { b",\"direction\":\"out\"" }, plain);
+    wire(out, &record.wire, plain);
     out.extend_from_slice(b"}\n");
     at
 }
@@ -87,15 +86,13 @@ fn begun(out: &mut Vec<u8>, kind: &[u8], wire: &Wire, frame: &Frame, place: &Pla
 }
 
 /// What message and connection records share.
-fn wire(out: &mut Vec<u8>, wire: &Wire, direction: &[u8], plain: bool) {
+fn wire(out: &mut Vec<u8>, wire: &Wire, plain: bool) {
     let code = wire.code;
     member(out, b",\"code\":\"", code, true);
     member(out, b",\"action\":\"", &code[..1], true);
     member(out, b",\"modifiers\":\"", &code[1..], true);
-    out.extend_from_slice(b",\"source_channel\":\"");
-    text(out, wire.source_channel, plain);
-    out.push(b'"');
-    out.extend_from_slice(direction);
+    member(out, b",\"source_channel\":\"", wire.source_channel, plain);
+    member(out, b",\"direction\":\"", wire.direction, true);
     member(out, b",\"diagnostic\":\"", wire.diagnostic, plain);
     number_member(out, b",\"smtp_code\":", wire.smtp_code);
     member(out, b",\"enhanced_status\":\"", wire.enhanced_status, true);
@@ -116,4 +113,6 @@ fn wire(out: &mut Vec<u8>, wire: &Wire, direction: &[u8], plain: bool) {
     member(out, b",\"initial_host\":\"", wire.initial_host, plain);
     member(out, b",\"dns_host\":\"", wire.dns_host, plain);
     member(out, b",\"tls_cipher\":\"", wire.tls_cipher, plain);
+    member(out, b",\"tag\":\"", wire.tag, plain);
+    member(out, b",\"reason\":\"", wire.reason, plain);
 }

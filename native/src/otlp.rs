@@ -56,6 +56,8 @@ enum Name {
     Helo,
     InitialHost,
     DnsHost,
+    Tag,
+    Reason,
     SizeBlocks,
     Sender,
     OriginalRecipient,
@@ -224,7 +226,7 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, told: &Otlp, 
     if frame.raw {
         body(out, &[place.raw]);
     } else {
-        let (colon, detail) = detail(wire);
+        let (colon, detail) = detail(record.detail());
         let sender: &[u8] = if record.sender.is_empty() { b"<>" } else { record.sender };
         if record.bad_command.is_empty() {
             body(out, &[&event.action, b" ", sender, b" -> ", record.recipient, colon, detail]);
@@ -232,10 +234,10 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, told: &Otlp, 
             body(out, &[&event.action, b" ", record.bad_command, colon, detail]);
         }
     }
-    few(out, wire, b"", told);
+    few(out, wire, told);
     told.text(out, Name::DestinationChannel, record.destination_channel);
-    told.truth(out, Name::NullSender, record.sender.is_empty());
-    told.text(out, Name::OriginalRecipientType, b"rfc822");
+    told.truth(out, Name::NullSender, record.null_sender);
+    told.text(out, Name::OriginalRecipientType, record.original_recipient_type);
     told.number(out, Name::NotaryFlags, record.notary_flags);
     told.number(out, Name::Attempt, record.attempt);
     told.text(out, Name::Filter, record.filter);
@@ -243,7 +245,7 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, told: &Otlp, 
     told.text(out, Name::Sensitivity, record.sensitivity);
     out.extend_from_slice(&event.fields);
     many(out, wire, told, id);
-    told.number(out, Name::SizeBlocks, Some(record.size_blocks));
+    told.number(out, Name::SizeBlocks, record.size_blocks);
     told.text(out, Name::Sender, record.sender);
     told.text(out, Name::OriginalRecipient, record.original_recipient);
     told.text(out, Name::Recipient, record.recipient);
@@ -259,7 +261,8 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, told: &Otlp, 
     told.text(out, Name::Banner, record.banner);
     told.text(out, Name::BadCommand, record.bad_command);
     source(out, frame, told, place);
-    ends(out, wire, event.inbound, told);
+    let inbound = if wire.direction.is_empty() { event.inbound } else { wire.direction == b"in" };
+    ends(out, wire, inbound, told);
     said(out, wire, event, told);
 }
 
@@ -267,29 +270,27 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, told: &Otlp, 
 pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, told: &Otlp, place: &run::Place, observed: u64, id: &[u8]) {
     let wire = &record.wire;
     let event = &told.events[usize::from(wire.code[0] - b'A')];
-    let direction: &[u8] = if record.incoming { b"in" } else { b"out" };
     begun(out, wire, frame, told, place, observed);
     if frame.raw {
         body(out, &[place.raw]);
     } else {
-        let other = [wire.remote_ip, wire.remote_dns, wire.dns_host, wire.initial_host].into_iter().find(|name| !name.is_empty());
         let mut pieces: [&[u8]; 12] = [b""; 12];
         let mut words = 0;
-        for word in [&event.action[..], direction, wire.source_channel, other.unwrap_or_default(), wire.username] {
+        for word in [&event.action[..], wire.direction, wire.source_channel, wire.other(), wire.username] {
             if !word.is_empty() {
                 pieces[2 * words] = if words > 0 { b" " } else { b"" };
                 pieces[2 * words + 1] = word;
                 words += 1;
             }
         }
-        (pieces[10], pieces[11]) = detail(wire);
+        (pieces[10], pieces[11]) = detail(record.detail());
         body(out, &pieces);
     }
-    few(out, wire, direction, told);
+    few(out, wire, told);
     out.extend_from_slice(&event.fields);
     many(out, wire, told, id);
     source(out, frame, told, place);
-    ends(out, wire, record.incoming, told);
+    ends(out, wire, wire.direction != b"out", told);
     said(out, wire, event, told);
 }
 
@@ -312,8 +313,8 @@ fn begun(out: &mut Vec<u8>, wire: &Wire, frame: &Frame, told: &Otlp, place: &run
     out.extend_from_slice(&observed.to_le_bytes());
 }
 
-fn detail<'a>(wire: &Wire<'a>) -> (&'static [u8], &'a [u8]) {
-    (if wire.diagnostic.is_empty() { b"" } else { b": " }, wire.diagnostic)
+fn detail(text: &[u8]) -> (&'static [u8], &[u8]) {
+    (if text.is_empty() { b"" } else { b": " }, text)
 }
 
 /// The body: a text in pieces.
@@ -329,13 +330,13 @@ fn body(out: &mut Vec<u8>, pieces: &[&[u8]]) {
 }
 
 /// Of what both kinds have, what has few values.
-fn few(out: &mut Vec<u8>, wire: &Wire, direction: &[u8], told: &Otlp) {
+fn few(out: &mut Vec<u8>, wire: &Wire, told: &Otlp) {
     out.extend_from_slice(&told.zone_source);
     told.text(out, Name::Code, wire.code);
     told.text(out, Name::Action, &wire.code[..1]);
     told.text(out, Name::Modifiers, &wire.code[1..]);
     told.text(out, Name::SourceChannel, wire.source_channel);
-    told.text(out, Name::Direction, direction);
+    told.text(out, Name::Direction, wire.direction);
     told.number(out, Name::SmtpCode, wire.smtp_code);
     told.text(out, Name::EnhancedStatus, wire.enhanced_status);
     told.truth(out, Name::Authenticated, wire.authenticated);
@@ -359,6 +360,8 @@ fn many(out: &mut Vec<u8>, wire: &Wire, told: &Otlp, id: &[u8]) {
     told.text(out, Name::Helo, wire.remote_name);
     told.text(out, Name::InitialHost, wire.initial_host);
     told.text(out, Name::DnsHost, wire.dns_host);
+    told.text(out, Name::Tag, wire.tag);
+    told.text(out, Name::Reason, wire.reason);
 }
 
 fn source(out: &mut Vec<u8>, frame: &Frame, told: &Otlp, place: &run::Place) {

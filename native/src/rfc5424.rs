@@ -39,6 +39,7 @@ enum Name {
     SmtpCode,
     EnhancedStatus,
     Diagnostic,
+    Reason,
     OriginalRecipient,
     OriginalRecipientType,
     SizeBlocks,
@@ -53,6 +54,7 @@ enum Name {
     Application,
     TlsCipher,
     Transport,
+    Tag,
     BadCommand,
     NotaryFlags,
     QueueSeconds,
@@ -143,17 +145,18 @@ pub fn message(
     let mut parameters = (!told.old).then(|| {
         let mut said = element(out, told, 0, wire, id, clean);
         said.text(out, told, Name::Sender, record.sender);
-        said.truth(out, told, Name::NullSender, record.sender.is_empty());
+        said.truth(out, told, Name::NullSender, record.null_sender);
         said.text(out, told, Name::Recipient, record.recipient);
         said.text(out, told, Name::SourceChannel, wire.source_channel);
         said.text(out, told, Name::DestinationChannel, record.destination_channel);
+        said.text(out, told, Name::Direction, wire.direction);
         ends(out, told, &mut said, wire);
         said.text(out, told, Name::MessageId, record.message_id);
         said.text(out, told, Name::RelatedMessageId, record.related_message_id);
         status(out, told, &mut said, wire);
         said.text(out, told, Name::OriginalRecipient, record.original_recipient);
-        said.text(out, told, Name::OriginalRecipientType, b"rfc822");
-        said.number(out, told, Name::SizeBlocks, Some(record.size_blocks));
+        said.text(out, told, Name::OriginalRecipientType, record.original_recipient_type);
+        said.number(out, told, Name::SizeBlocks, record.size_blocks);
         said.text(out, told, Name::QueueFile, record.queue_file);
         said.number(out, told, Name::Attempt, record.attempt);
         said.text(out, told, Name::EnvelopeId, record.envelope_id);
@@ -175,9 +178,9 @@ pub fn message(
     } else {
         let sender: &[u8] = if record.sender.is_empty() { b"<>" } else { record.sender };
         if record.bad_command.is_empty() {
-            summary(out, wire, clean, &[&event.action, b" ", sender, b" -> ", record.recipient]);
+            summary(out, record.detail(), clean, &[&event.action, b" ", sender, b" -> ", record.recipient]);
         } else {
-            summary(out, wire, clean, &[&event.action, b" ", record.bad_command]);
+            summary(out, record.detail(), clean, &[&event.action, b" ", record.bad_command]);
         }
     }
     fitted(out, told, 0, start, begun, parameters.as_ref(), text)
@@ -195,13 +198,12 @@ pub fn connection(
 ) -> Option<()> {
     let wire = &record.wire;
     let event = &told.events[usize::from(wire.code[0] - b'A')];
-    let direction: &[u8] = if record.incoming { b"in" } else { b"out" };
     let (start, clean) = (out.len(), is_clean(place.raw));
     let begun = header(out, wire, told, event, place, priority)?;
     let mut parameters = (!told.old).then(|| {
         let mut said = element(out, told, 1, wire, id, clean);
         said.text(out, told, Name::SourceChannel, wire.source_channel);
-        said.text(out, told, Name::Direction, direction);
+        said.text(out, told, Name::Direction, wire.direction);
         ends(out, told, &mut said, wire);
         status(out, told, &mut said, wire);
         names(out, told, &mut said, wire, b"");
@@ -211,17 +213,16 @@ pub fn connection(
     if frame.raw {
         escaped(out, place.raw, clean, false);
     } else {
-        let other = [wire.remote_ip, wire.remote_dns, wire.dns_host, wire.initial_host].into_iter().find(|name| !name.is_empty());
         let mut pieces: [&[u8]; 10] = [b""; 10];
         let mut words = 0;
-        for word in [&event.action[..], direction, wire.source_channel, other.unwrap_or_default(), wire.username] {
+        for word in [&event.action[..], wire.direction, wire.source_channel, wire.other(), wire.username] {
             if !word.is_empty() {
                 pieces[2 * words] = if words > 0 { b" " } else { b"" };
                 pieces[2 * words + 1] = word;
                 words += 1;
             }
         }
-        summary(out, wire, clean, &pieces);
+        summary(out, record.detail(), clean, &pieces);
     }
     fitted(out, told, 1, start, begun, parameters.as_ref(), text)
 }
@@ -320,12 +321,14 @@ fn names(out: &mut Vec<u8>, told: &Syslog, said: &mut Parameters, wire: &Wire, r
     said.text(out, told, Name::Application, wire.application);
     said.text(out, told, Name::TlsCipher, wire.tls_cipher);
     said.text(out, told, Name::Transport, if wire.tcp { b"tcp" } else { b"" });
+    said.text(out, told, Name::Tag, wire.tag);
 }
 
 fn status(out: &mut Vec<u8>, told: &Syslog, said: &mut Parameters, wire: &Wire) {
     said.number(out, told, Name::SmtpCode, wire.smtp_code);
     said.text(out, told, Name::EnhancedStatus, wire.enhanced_status);
     said.text(out, told, Name::Diagnostic, wire.diagnostic);
+    said.text(out, told, Name::Reason, wire.reason);
 }
 
 /// The last parameters. Returns where the text begins.
@@ -336,13 +339,13 @@ fn element_end(out: &mut Vec<u8>, told: &Syslog, said: &mut Parameters, wire: &W
     out.len()
 }
 
-fn summary(out: &mut Vec<u8>, wire: &Wire, clean: bool, pieces: &[&[u8]]) {
+fn summary(out: &mut Vec<u8>, detail: &[u8], clean: bool, pieces: &[&[u8]]) {
     for piece in pieces {
         escaped(out, piece, clean, false);
     }
-    if !wire.diagnostic.is_empty() {
+    if !detail.is_empty() {
         out.extend_from_slice(b": ");
-        escaped(out, wire.diagnostic, clean, false);
+        escaped(out, detail, clean, false);
     }
 }
 
