@@ -25,8 +25,8 @@ _ATTRIBUTES = (
     "transport", "local_ip", "local_port", "application", "tls_cipher", "destination_channel", "null_sender", "original_recipient_type",
     "notary_flags", "attempt", "filter", "priority", "sensitivity", "id", "pid", "thread", "sequence", "diagnostic", "username",
     "remote_ip", "remote_port", "remote_name", "initial_host", "dns_host", "tag", "reason", "size_blocks", "sender", "original_recipient",
-    "recipient", "queue_file", "queue_id", "envelope_id", "message_id", "related_message_id", "intermediate_address", "initial_address", "queue_seconds",
-    "remote_mta", "banner", "bad_command", "offset",
+    "recipient", "queue_file", "queue_id", "envelope_id", "message_id", "related_message_id", "intermediate_address", "initial_address",
+    "queue_seconds", "remote_mta", "banner", "bad_command", "offset",
 )  # fmt: skip
 """Fields, in the order of `native/src/otlp.rs`; the attributes that follow are of several fields together, or the resource's."""
 _TOGETHER = (
