@@ -24,7 +24,7 @@ from loguru import logger
 
 from shipper.batch import Flight, Receipt
 from shipper.intents import About, Intents
-from shipper.lines import Lines, size, together
+from shipper.lines import size, together
 from shipper.outputs.base import Limits
 from shipper.segment import Frame
 from shipper.spool import Spool, SpoolBlocked
@@ -132,16 +132,16 @@ class _Parcel:
         self.start = 0
 
 
-def _front(parcels: deque[_Parcel], limits: Limits, *, whole: bool = False) -> Taken:
-    """As many payloads from the front as the limits allow, and one in any case; `whole`: of several parcels none in part. Lines that stand together
-    are not taken apart for a few more in one send."""
+def _front(parcels: deque[_Parcel], limits: Limits) -> Taken:
+    """As many payloads from the front as the limits allow, and one in any case. What was put together is not taken apart for a few more in one
+    send."""
     chosen: list[Sequence[bytes]] = []
     payloads, octets = limits.payloads, limits.octets
     for parcel in parcels:
         rest = parcel.payloads[parcel.start :]
         if len(rest) > payloads or parcel.octets > octets:
-            if not (chosen and (whole or isinstance(rest, Lines))) and (part := _beginning(rest, payloads, octets, bool(chosen))):
-                chosen.append(part)
+            if not chosen:
+                chosen.append(_beginning(rest, payloads, octets))
             break
         chosen.append(rest)
         payloads -= len(rest)
@@ -149,11 +149,11 @@ def _front(parcels: deque[_Parcel], limits: Limits, *, whole: bool = False) -> T
     return Taken(together(chosen), parcels[0].observed)
 
 
-def _beginning(rest: Sequence[bytes], payloads: int, octets: int, any_before: bool) -> Sequence[bytes]:
-    """The first of these, as many as so many octets have room for; one in any case, unless there are some before them."""
+def _beginning(rest: Sequence[bytes], payloads: int, octets: int) -> Sequence[bytes]:
+    """The first of these, as many as so many octets have room for, and one in any case."""
     for number, payload in enumerate(rest[:payloads]):
         octets -= len(payload)
-        if octets < 0 and (number or any_before):
+        if octets < 0 and number:
             return rest[:number]
     return rest[:payloads]
 
@@ -227,7 +227,7 @@ class MemoryBuffer:
             if self._awake:
                 return None
             await self._bell.wait()
-        return _front(self._parcels, limits, whole=True)
+        return _front(self._parcels, limits)
 
     def about(self, count: int) -> About | None:
         if self._intents is None:

@@ -24,9 +24,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from zlib import crc32
 
 from shipper.batch import Flight
+from shipper.checksum import crc32
 
 _NAME = "intents."
 

@@ -16,17 +16,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from struct import Struct, pack, unpack
-from typing import NamedTuple, Protocol
-from zlib import crc32
+from typing import Any, NamedTuple, Protocol
 
 import msgpack  # type: ignore[import-untyped]
 
-from shipper.lines import Lines, joined
+from shipper.checksum import crc32
+from shipper.lines import Packed, packed
 from shipper.lines import size as octets
 
-_LF = 0x0A
 _MARK = b"\xf5SP"
 _OLD = _MARK + b"\x01"
 _BEFORE = _MARK + b"\x02"
@@ -87,14 +85,11 @@ class _Index(NamedTuple):
 
     def pieces(self, body: bytes) -> list[Frame | Damaged]:
         count = self.end - self.first
+        if len(body) == self.length and crc32(body, self.seed) == int.from_bytes(self.table[-4:], "little"):
+            return [Frame(self.first, self.observed, Packed(body, count, self.table[: 4 * count]))]
         table = unpack(f"<{2 * count}I", self.table)
         ends, checks = table[:count], table[count:]
-        whole = len(body) == self.length and crc32(body, self.seed) == checks[-1]
-        if whole and body.count(b"\n") == count and all(body[end - 1] == _LF for end in ends):
-            return [Frame(self.first, self.observed, Lines(body, count))]
         payloads = tuple([body[start:end] for start, end in zip((0, *ends), ends, strict=False)])
-        if whole:
-            return [Frame(self.first, self.observed, payloads)]
         before = (self.seed, *checks)
         good = [end <= len(body) and crc32(*given) == check for *given, check, end in zip(payloads, before, checks, ends, strict=False)]
         found: list[Frame | Damaged] = []
@@ -137,20 +132,22 @@ def size(payloads: Sequence[bytes]) -> int:
     return 2 * (_FIXED + 8 * len(payloads)) + octets(payloads)
 
 
-def written(first: int, payloads: Sequence[bytes], observed: int, seed: int) -> list[bytes]:
-    """A frame, in parts."""
-    whole = joined(payloads)
-    ends = payloads.ends() if isinstance(payloads, Lines) else list(accumulate(map(len, payloads)))
-    view = memoryview(whole)
-    start, check, checks = 0, seed, []
-    for end in ends:
-        check = crc32(view[start:end], check)
-        checks.append(check)
-        start = end
-    fields = _FIELDS.pack(first, len(ends), ends[-1], observed)
-    table = pack(f"<{2 * len(ends)}I", *ends, *checks)
+def written(first: int, payloads: Sequence[bytes], observed: int, seed: int, twin: Any = None) -> list[bytes]:
+    """A frame, in parts. `twin`: the module that `compiled.find` found; it makes the same sooner."""
+    whole = packed(payloads)
+    table: bytes = _sealed(whole, seed) if twin is None else twin.sealed(whole.octets, whole.known, seed)
+    fields = _FIELDS.pack(first, len(whole), len(whole.octets), observed)
     index = fields + crc32(table, crc32(fields, seed)).to_bytes(4, "big") + table
-    return [_BEFORE, index, whole, _BEHIND, index]
+    return [_BEFORE, index, whole.octets, _BEHIND, index]
+
+
+def _sealed(payloads: Packed, seed: int) -> bytes:
+    """The end of each payload, and then the checksums up to there."""
+    check, checks = seed, []
+    for payload in payloads:
+        check = crc32(payload, check)
+        checks.append(check)
+    return payloads.table() + pack(f"<{len(checks)}I", *checks)
 
 
 def index_octets(header: bytes) -> int:

@@ -287,6 +287,7 @@ class Service:
                 octets=section.buffer.size,
                 keep_free=section.buffer.keep_free,
                 delivered=self._checkpoints.delivered.pop(name, 0),
+                twin=self._twin,
             )
         except OSError as error:
             raise Failure("R503", f"'{directory}' cannot be used: {(error.strerror or str(error)).lower()}") from None

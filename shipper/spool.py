@@ -27,9 +27,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from zlib import crc32
+from typing import Any
 
 from shipper import segment as frames_of
+from shipper.checksum import crc32
 from shipper.intents import About, Stretch
 from shipper.segment import Damaged, Frame, Index
 
@@ -88,8 +89,8 @@ class Spool:
     not be opened.
 
     `octets`: what all segments may hold together; a single append larger than that is taken when nothing else waits. `keep_free`: octets of
-    the disk that are left to others. `delivered`: payloads before this number are known to be delivered. Public
-    counters: `torn` tails cut, `damaged` stretches skipped, `lost` payloads in them or cut off.
+    the disk that are left to others. `delivered`: payloads before this number are known to be delivered. `twin`: the module that `compiled.find`
+    found. Public counters: `torn` tails cut, `damaged` stretches skipped, `lost` payloads in them or cut off.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Spool:
         delivered: int = 0,
         disk: Disk | None = None,
         now: Callable[[], float] = time.time,
+        twin: Any = None,
     ) -> None:
         self.directory = directory
         self.torn = 0
@@ -112,6 +114,7 @@ class Spool:
         self._keep_free = keep_free
         self._disk = disk or Disk()
         self._now = now
+        self._twin = twin
         self._lock = threading.Lock()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._segments = self._listed()
@@ -170,7 +173,7 @@ class Spool:
         number = self.end
         parts: list[bytes] = []
         for payloads, observed in frames:
-            parts += frames_of.written(number, payloads, observed, segment.seed)
+            parts += frames_of.written(number, payloads, observed, segment.seed, self._twin)
             number += len(payloads)
         joined = b"".join(parts)
         if about is not None:

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "shipper"
 
 WAY = (
     ("record", "events", "errors", "screen"),
-    ("stamps", "window", "framing", "sources", "archives"),
+    ("stamps", "window", "framing", "sources", "archives", "lines"),
     ("identity", "dedupe"),
     ("formats",),
     ("mailserver",),
@@ -34,7 +34,7 @@ WAY = (
     ("convert",),
     ("units",),
     ("certificates",),
-    ("batch", "lines"),
+    ("batch", "checksum"),
     ("ledger", "intents"),
     ("tail",),
     ("inputs",),

@@ -15,6 +15,7 @@ mod payloads;
 mod rfc5424;
 mod run;
 mod service;
+mod spool;
 mod tables;
 
 use std::panic::{catch_unwind, set_hook, AssertUnwindSafe};
@@ -30,7 +31,7 @@ use crate::run::{Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 13;
+const INTERFACE: u32 = 14;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -459,6 +460,8 @@ fn shipper_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("INTERFACE", INTERFACE)?;
     module.add_function(wrap_pyfunction!(line_ends, module)?)?;
     module.add_function(wrap_pyfunction!(otlp_request, module)?)?;
+    module.add_function(wrap_pyfunction!(spool::crc32, module)?)?;
+    module.add_function(wrap_pyfunction!(spool::sealed, module)?)?;
     module.add_class::<Writer>()?;
     module.add_class::<Messages>()?;
     module.add_class::<drain::Drain>()?;

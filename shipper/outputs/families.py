@@ -31,8 +31,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from zlib import crc32
 
+from shipper.checksum import crc32
 from shipper.intents import About, Stretch
 from shipper.mailserver.logfiles import DEFAULT, OF_MTA, Limits, LogFile, is_due, rolled, surplus
 from shipper.outputs.base import Unavailable

@@ -20,15 +20,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
-from zlib import crc32
 
 from loguru import logger
 from pydantic import Field
 
 from shipper.batch import Arrival
+from shipper.checksum import crc32
 from shipper.config.units import Duration, Size
 from shipper.intents import About, Stretch
-from shipper.lines import Lines, joined
+from shipper.lines import Packed, joined
 from shipper.outputs.base import Limits, Unavailable
 from shipper.outputs.section import Common, FileBatchSettings, FileRetrySettings, no_directory
 from shipper.profiles import PROFILES, Profile
@@ -74,7 +74,7 @@ class JsonLines:
 
     def render(self, records: Sequence[Record], arrival: Arrival) -> Sequence[bytes]:
         """One JSON line for each record, with its LF."""
-        return Lines(rendered(records, self._profile, arrival.observed), len(records))
+        return Packed(rendered(records, self._profile, arrival.observed), len(records))
 
     def sender(self) -> _FileSender | _StdoutSender:
         if self._section.path == "-":
