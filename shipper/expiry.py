@@ -6,6 +6,7 @@ file says what is wrong with it.
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from collections.abc import Iterable, Iterator
@@ -31,10 +32,23 @@ class Own(NamedTuple):
 
 
 class Expiry:
-    """Says what ends soon. It remembers what it has said."""
+    """Says what ends soon. It remembers what it has said, and what it has read: a file is read again when it has changed."""
 
     def __init__(self) -> None:
         self._said: dict[str, float] = {}
+        self._read: dict[str, tuple[tuple[int, ...], float | None]] = {}
+
+    def ends(self, path: str) -> float | None:
+        """When the first of the certificates in this file ends."""
+        try:
+            status = os.stat(path)
+        except OSError:
+            return None
+        stamp = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        read = self._read.get(path)
+        if read is None or read[0] != stamp:
+            read = self._read[path] = stamp, ends(path)
+        return read[1]
 
     def look(self, owns: Iterable[Own], now: float) -> None:
         """`now`: seconds since 1970."""

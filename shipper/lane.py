@@ -522,6 +522,8 @@ class Lane:
         if front > self._done:
             step, self._done = front - self._done, front
             self._buffer.done(step)
+        if not self._open:
+            self._taken, self._done = (), 0  # not kept in memory until there is something else
 
     def _failed(self, error: Unavailable) -> None:
         self.last_error = error.reason

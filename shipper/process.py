@@ -7,6 +7,7 @@ it quotes cannot move a cursor, and tracebacks show no values.
 from __future__ import annotations
 
 import ctypes
+import gc
 import grp
 import json
 import logging
@@ -166,7 +167,9 @@ def hold_little_memory() -> None:
 
 
 def give_memory_back() -> None:
-    """Gives the system what lies free between what is in use; some milliseconds. Elsewhere than with glibc: nothing."""
+    """Lets go of what only refers to itself, and gives the system what lies free between what is in use; some milliseconds. The latter only
+    with glibc."""
+    gc.collect()
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (OSError, AttributeError):

@@ -35,7 +35,7 @@ from shipper.config.sections import Config, Settings
 from shipper.config.state import CONTROL, DEAD_LETTERS, SEQUENCES, SPOOLS, state_path
 from shipper.deadletter import DeadLetters
 from shipper.errors import Failure
-from shipper.expiry import Expiry, Own, ends
+from shipper.expiry import Expiry, Own
 from shipper.inputs import KINDS as INPUTS
 from shipper.inputs.base import Input, Reading
 from shipper.lane import SEND_SECONDS, Lane
@@ -124,6 +124,7 @@ class Service:
         self._pipeline = Pipeline(plan, self._checkpoints, self.taps)
         if settings.telemetry.otlp:
             self._measured()
+        give_memory_back()
         # What is there now stays; records are in no cycles, and looking for some costs a fifth of the time.
         gc.freeze()
         gc.set_threshold(50_000)
@@ -238,6 +239,7 @@ class Service:
             headers = {name: value.get_secret_value() for name, value in otlp.headers.items()} if otlp else {}
             endpoint, interval = (otlp.endpoint, otlp.interval) if otlp else ("", 60.0)
             self._metrics = Metrics(self, endpoint=endpoint, headers=headers, interval=interval)
+            give_memory_back()  # what was only there to load it
         return self._metrics
 
     def _plan(self, config: Config) -> Plan:
@@ -389,7 +391,7 @@ class Service:
         for whose, section in sections:
             tls = getattr(section, "tls", None)
             if path := str(getattr(tls, "certificate", None) or getattr(tls, "cert_file", None) or ""):
-                found.append(Own(whose, path, ends(path)))
+                found.append(Own(whose, path, self._expiry.ends(path)))
         return found
 
     def status(self) -> dict[str, Any]:

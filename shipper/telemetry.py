@@ -29,9 +29,9 @@ from shipper.router import Router, Rule
 if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Observation
     from opentelemetry.sdk.metrics.export import MetricReader
-    from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.routing import Router as Pages
 
 COUNTERS = {
     "shipper_records_read": "Records that an input has handed over.",
@@ -249,11 +249,11 @@ def _pushing(endpoint: str, headers: dict[str, str], interval: float) -> MetricR
     return PeriodicExportingMetricReader(exporter, export_interval_millis=interval * 1000)
 
 
-def application(seen: Seen, metrics: Callable[[], Metrics], *, private: bool) -> Starlette:
+def application(seen: Seen, metrics: Callable[[], Metrics], *, private: bool) -> Pages:
     """The pages; `private` with live records too. `metrics` is called when somebody asks for them."""
-    from starlette.applications import Starlette
     from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
     from starlette.routing import Route
+    from starlette.routing import Router as Pages
 
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -292,10 +292,10 @@ def application(seen: Seen, metrics: Callable[[], Metrics], *, private: bool) ->
         return StreamingResponse(lines(), media_type="application/x-ndjson")
 
     routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", measured), Route("/status", status)]
-    return Starlette(routes=[*routes, Route("/tap", tap)] if private else routes)
+    return Pages([*routes, Route("/tap", tap)] if private else routes)
 
 
-async def serve(pages: Starlette, listening: socket.socket, stop: asyncio.Event) -> None:
+async def serve(pages: Pages, listening: socket.socket, stop: asyncio.Event) -> None:
     """Answers on a socket that listens already, until `stop` is set."""
     import uvicorn
 
@@ -305,7 +305,14 @@ async def serve(pages: Starlette, listening: socket.socket, stop: asyncio.Event)
             yield  # signals are the service's
 
     settings = uvicorn.Config(
-        pages, log_config=None, access_log=False, lifespan="off", server_header=False, timeout_graceful_shutdown=1, limit_concurrency=100
+        pages,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        server_header=False,
+        timeout_graceful_shutdown=1,
+        limit_concurrency=100,
     )
     server = Server(settings)
     serving = asyncio.ensure_future(server.serve([listening]))

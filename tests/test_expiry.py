@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -52,6 +53,24 @@ def test_what_is_no_certificate_has_no_end(tmp_path: Path) -> None:
     (tmp_path / "x.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     for name in ("none.pem", "x.pem", "."):
         assert ends(str(tmp_path / name)) is None
+
+
+def test_a_file_is_read_again_when_it_has_changed(tmp_path: Path) -> None:
+    """Renewed certificates are seen at once, by another file of the name or by another time in the same one; what says that nothing has changed
+    is not read, however often somebody asks; and one that is gone has no end."""
+    expiry, path = Expiry(), tmp_path / "own.pem"
+    for end in (NOW, NOW + timedelta(days=90)):
+        (tmp_path / "new.pem").write_bytes(issued(trustme.CA(), end).cert_chain_pems[0].bytes())
+        (tmp_path / "new.pem").rename(path)
+        assert expiry.ends(str(path)) == end.timestamp()
+    before = path.stat()
+    path.write_bytes(b"-" * before.st_size)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert expiry.ends(str(path)) == end.timestamp()
+    os.utime(path)
+    assert expiry.ends(str(path)) is None
+    path.unlink()
+    assert expiry.ends(str(path)) is None
 
 
 PEM = issued(trustme.CA(), NOW).cert_chain_pems[0].bytes().decode()

@@ -168,6 +168,35 @@ class Scene:
         assert self.receiver.open == 0
 
 
+class Weighed(bytes):
+    """A payload that says when nobody has it any more."""
+
+    gone = 0
+
+    def __del__(self) -> None:
+        Weighed.gone += 1
+
+
+def test_what_is_delivered_is_let_go(tmp_path: Path) -> None:
+    """Not only when there is something new: a service with nothing to do has no last batch in memory."""
+
+    class Light(Receiver):
+        def render(self, records: Sequence[Record], arrival: Arrival) -> list[bytes]:
+            return [Weighed(record.id.encode()) for record in records]
+
+    async def play() -> None:
+        receiver = Light()
+        scene = Scene(tmp_path, receiver)
+        scene.run()
+        await scene.put(*range(10))
+        await scene.until(lambda: len(receiver.taken) == 10)
+        receiver.taken.clear()
+        await scene.until(lambda: Weighed.gone == 10)
+        await scene.end()
+
+    asyncio.run(play())
+
+
 indices = st.sets(st.integers(0, 9), max_size=4)
 faults = st.one_of(
     st.just(("ok",)),

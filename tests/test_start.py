@@ -13,8 +13,8 @@ import pytest
 LINE = "01-Mar-2005 08:00:00.00 tcp_intranet ims-ms       E 4 sender@example.com rfc822;bob@example.org bob@example.org\n"
 
 HEAVY = (
-    "asyncio", "email", "grpc", "h11", "http.client", "isal", "loguru", "msgpack", "multiprocessing", "opentelemetry", "prometheus_client",
-    "rich", "shipper.doctor", "shipper.formats", "shipper.generate", "shipper.inputs", "shipper.knowledge", "shipper.mailserver",
+    "asyncio", "email", "grpc", "h11", "html.entities", "http.client", "isal", "loguru", "msgpack", "multiprocessing", "opentelemetry",
+    "prometheus_client", "rich", "shipper.doctor", "shipper.formats", "shipper.generate", "shipper.inputs", "shipper.knowledge", "shipper.mailserver",
     "shipper.outputs", "shipper.profiles", "shipper.service", "sqlite3", "ssl", "starlette", "urllib3", "uvicorn", "yaml",
 )  # fmt: skip
 """What takes a millisecond or more to import, or 300 KiB of memory. (pydantic is not in it: typer has it for the options of every command.)"""

@@ -100,16 +100,19 @@ def _long_varint(number: int) -> bytes:
     return bytes(found)
 
 
-_VARINTS = tuple(_long_varint(number) for number in range(1 << 14))
-_SHORT = 1 << 12
-_IN_SCOPE = tuple(b"\x12" + number for number in _VARINTS[:_SHORT])
+_SHORT = 1 << 11
+"""Numbers below it are looked up: nearly all there are. More would be memory that a service with the twin has for nothing."""
+_VARINTS = tuple(_long_varint(number) for number in range(_SHORT))
+_IN_SCOPE = tuple(b"\x12" + number for number in _VARINTS)
 """What stands in a `ScopeLogs` before a record of that many octets."""
 
 
 def _varint(number: int) -> bytes:
     """Of 0 to 2**64-1."""
-    if number < 1 << 14:
+    if number < _SHORT:
         return _VARINTS[number]
+    if number < 1 << 14:
+        return bytes((number & 127 | 128, number >> 7))
     if number < 1 << 21:
         return bytes((number & 127 | 128, number >> 7 & 127 | 128, number >> 14))
     if number < 1 << 28:
@@ -304,7 +307,7 @@ def _add_values(values: tuple[Any, ...], columns: _Columns, add: Callable[[bytes
                 add(before[len(text)])
                 add(text)
         elif kind is int and 0 <= value < 1 << 63:
-            digits = _VARINTS[value] if value < 1 << 14 else _varint(value)
+            digits = _VARINTS[value] if value < _SHORT else _varint(value)
             add(before.numbers[len(digits)])
             add(digits)
         elif value is not False:

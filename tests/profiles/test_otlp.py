@@ -86,7 +86,7 @@ def test_what_logs_hold_is_sent_as_it_is(samples: list[Record], golden_records: 
     assert json_format.Parse(otlp.json_request(payloads), ExportLogsServiceRequest()) == request
 
 
-@pytest.mark.parametrize("length", [0, 1, 80, 100, 117, 118, 119, 120, 127, 128, 511, 512, 16383, 16384, 70_000])
+@pytest.mark.parametrize("length", [0, 1, 80, 100, 117, 118, 119, 120, 127, 128, 511, 512, 2047, 2048, 16383, 16384, 70_000])
 def test_lengths_of_every_width(length: int) -> None:
     """Wherever a length needs one octet more: of the text, of the value, of the attribute, of the record."""
     records = [Text(message="m" * length, host="h" * length), Mta(message_id="ä" * length, pid=length, source=Source("f" * length, length))]
