@@ -29,7 +29,7 @@ from shipper.profiles.base import INBOUND, PROTOCOLS
 from shipper.reader import RawPolicy
 from shipper.record import Connection, Mta, Record, Service, Store, Syslog
 
-INTERFACE = 14
+INTERFACE = 15
 """Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
 PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
@@ -147,6 +147,10 @@ class Twin:
     def run_service(self, data: bytes, start: int, offset: int) -> Run:
         """The same for lines of a service log, as far as their stamps are usual ones of one zone."""
         return Run(*self._twin.run_service(data, start, offset))
+
+    def see(self, observed: int) -> None:
+        """ECS documents say from now on that they were read then, in nanoseconds since 1970."""
+        self._twin.see(ecs.created(observed))
 
     def seconds(self) -> list[str]:
         """The seconds (ISO 8601, without an offset) of the lines that the last run rendered, in their order; one may come again."""

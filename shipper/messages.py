@@ -17,7 +17,7 @@ from shipper.compiled import PROFILES as TWINS
 from shipper.compiled import MessagesRun, Packed, Twin
 from shipper.formats import Log, mta_text, service
 from shipper.formats.syslog import DAYS_AHEAD
-from shipper.profiles import PROFILES, ecs
+from shipper.profiles import PROFILES
 from shipper.reader import RawPolicy, Reader
 from shipper.record import Connection, Mta, Record, Service, Store, Syslog
 from shipper.straight import Straight, decoded
@@ -31,8 +31,6 @@ STRETCH = 32
 
 Some = list[bytes] | Packed
 _KINDS: tuple[type[Record], ...] = (Mta, Connection, Service, Store, Syslog)
-_UNKNOWN = ecs.created(0)
-"""What stands for the time of reading, until that is known."""
 _ID = 16
 _FORMATS = (mta_text.FORMAT, service.FORMAT)
 
@@ -96,21 +94,30 @@ class Messages:
             self._stretch = min(2 * self._stretch, STRETCH)
 
     def straight(
-        self, messages: Some, received: date, peers: list[str], wrong: Mapping[int, str], *, colonless_tag: bool = False
+        self,
+        messages: Some,
+        received: date,
+        peers: list[str],
+        wrong: Mapping[int, str],
+        *,
+        colonless_tag: bool = False,
+        observed: int = 0,
     ) -> Sequence[Record]:
-        """The same as records; of those that the twin has read these are its lines, until somebody looks (`straight.Straight`)."""
+        """The same as records; of those that the twin has read these are its lines, until somebody looks (`straight.Straight`). `observed`: when
+        they were read, in nanoseconds since 1970."""
         if self._twin is not None:
             messages = self._packed(messages, peers)
         pieces: list[bytes] = []
         apart: dict[int, Record] = {}
         kinds: set[type[Record]] = set()
         runs: list[_Done] = []
-        count, loose, native = 0, False, self._profile.name == "native"
+        count, native = 0, self._profile.name == "native"
+        if self._twin is not None and self._profile.name == "ecs":
+            self._twin.see(observed)
         for part in self.read(messages, received, peers, wrong, colonless_tag=colonless_tag):
             if isinstance(part, list):
                 apart.update(enumerate(part, count))
-                lines = self._profile.render(part, 0)
-                loose = loose or (not native and (b'"time_unknown"' in lines or lines.count(_UNKNOWN) != len(part)))
+                lines = self._profile.render(part, observed)
                 count += len(part)
             else:
                 lines = part.out
@@ -127,7 +134,7 @@ class Messages:
         else:
             assert not isinstance(messages, list), "the twin has packed what it has read"
             made = partial(_again, self._again, messages, _limit(received), runs, apart)
-        return Straight(self._profile.name, octets, count, frozenset(kinds), apart, loose, made)
+        return Straight(self._profile.name, octets, count, frozenset(kinds), apart, observed, made)
 
     def _packed(self, messages: Some, peers: list[str]) -> Packed:
         """As the twin has them."""

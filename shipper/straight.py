@@ -21,7 +21,7 @@ from shipper.formats import Log
 from shipper.framing import Block
 from shipper.fused import Fused
 from shipper.payloads import Stretch, Writers
-from shipper.profiles import PROFILES, Profile, ecs
+from shipper.profiles import PROFILES, Profile
 from shipper.profiles.rfc5424 import Style
 from shipper.reader import RawPolicy, Reader
 from shipper.record import KINDS, AnyRecord, Record, Text
@@ -30,8 +30,6 @@ _BARE = Profile(BARE, "ids", lambda records, _: b"".join([record.id.encode() + b
 """Where nobody wants lines: the twin then reads them and writes none."""
 _decoder = msgspec.json.Decoder(AnyRecord)
 _KIND = {kind.kind: kind for kind in KINDS}
-_UNKNOWN = ecs.created(0)
-"""What stands for the time of reading, until that is known."""
 _ID = 16
 
 
@@ -41,11 +39,11 @@ Payloads = Callable[[Sequence[Record], Priorities], list[bytes]]
 
 
 class Straight(Sequence[Record]):
-    """`count` records, and `octets`: a line of `profile` for each. `kinds`: all that those may have which the twin has read; `apart`: the others, by
-    their place. `loose`: lines of these say more of the time of reading than a line usually does. `made` makes the list. `stretches`: lines that
-    the twin can render for outputs that have no lines, with the place of the first."""
+    """`count` records, and `octets`: a line of `profile` for each, which says, where it does, that it was read at `observed` (nanoseconds since
+    1970). `kinds`: all that those may have which the twin has read; `apart`: the others, by their place. `made` makes the list. `stretches`:
+    lines that the twin can render for outputs that have no lines, with the place of the first."""
 
-    __slots__ = ("_count", "_loose", "_made", "_octets", "_records", "_within", "apart", "kinds", "profile", "stretches")
+    __slots__ = ("_count", "_made", "_records", "_within", "apart", "kinds", "observed", "octets", "profile", "stretches")
 
     def __init__(
         self,
@@ -54,7 +52,7 @@ class Straight(Sequence[Record]):
         count: int,
         kinds: frozenset[type[Record]],
         apart: Mapping[int, Record],
-        loose: bool,
+        observed: int,
         made: Callable[[], list[Record]],
         stretches: Sequence[tuple[int, Stretch]] = (),
     ) -> None:
@@ -63,9 +61,9 @@ class Straight(Sequence[Record]):
         self._within: tuple[Straight, Sequence[int]] | None = None
         self.kinds = kinds
         self.apart = apart
-        self._octets = octets
+        self.octets = octets
+        self.observed = observed
         self._count = count
-        self._loose = loose
         self._made = made
         self._records: list[Record] | None = None
 
@@ -81,26 +79,13 @@ class Straight(Sequence[Record]):
             self._records = self._made()
         return self._records[index]
 
-    def lines(self, observed: int) -> bytes:
-        """The lines. `observed`: the time of reading, in nanoseconds since 1970."""
-        if self.profile != "ecs":
-            return self._octets
-        octets = self._octets.replace(_UNKNOWN, ecs.created(observed))
-        if not self._loose:
-            return octets
-        lines = octets.split(b"\n")
-        rendered = PROFILES[self.profile].render([*self.apart.values()], observed).split(b"\n")
-        for number, line in zip(self.apart, rendered, strict=False):
-            lines[number] = line
-        return b"\n".join(lines)
-
     def of(self, numbers: Sequence[int]) -> Straight:
         """Those at these places, which grow."""
-        lines = self._octets.split(b"\n")
+        lines = self.octets.split(b"\n")
         octets = b"".join([lines[number] + b"\n" for number in numbers])
         apart = {place: self.apart[number] for place, number in enumerate(numbers) if number in self.apart}
         some = Straight(
-            self.profile, octets, len(numbers), self.kinds, apart, self._loose, lambda: [self[number] for number in numbers]
+            self.profile, octets, len(numbers), self.kinds, apart, self.observed, lambda: [self[number] for number in numbers]
         )  # fmt: skip
         some._within = (self, numbers)
         return some
@@ -134,7 +119,7 @@ def joined(several: Sequence[Sequence[Record]]) -> Sequence[Record]:
     if len(several) == 1:
         return several[0]
     straight = [each for each in several if isinstance(each, Straight)]
-    if len(straight) < len(several) or len({each.profile for each in straight}) != 1:
+    if len(straight) < len(several) or len({(each.profile, each.observed) for each in straight}) != 1:
         return [record for each in several for record in each]
     apart: dict[int, Record] = {}
     stretches: list[tuple[int, Stretch]] = []
@@ -145,11 +130,11 @@ def joined(several: Sequence[Sequence[Record]]) -> Sequence[Record]:
         count += len(each)
     return Straight(
         straight[0].profile,
-        b"".join([each._octets for each in straight]),
+        b"".join([each.octets for each in straight]),
         count,
         frozenset().union(*(each.kinds for each in straight)),
         apart,
-        any(each._loose for each in straight),
+        straight[0].observed,
         lambda: [record for each in straight for record in each],
         stretches,
     )
@@ -157,8 +142,8 @@ def joined(several: Sequence[Sequence[Record]]) -> Sequence[Record]:
 
 def rendered(records: Sequence[Record], profile: Profile, observed: int) -> bytes:
     """A line of a profile for each of the records."""
-    if isinstance(records, Straight) and records.profile == profile.name:
-        return records.lines(observed)
+    if isinstance(records, Straight) and records.profile == profile.name and observed == records.observed:
+        return records.octets
     return profile.render(records, observed)
 
 
@@ -209,24 +194,22 @@ class StraightReader:
         self.reader = Reader(log, file=file, raw=raw, ids=self._twin)
         self._fused = Fused(self._twin, self.reader, log.clock)
 
-    def read(self, block: Block) -> Sequence[Record]:
-        """One record for each line of the block, in order."""
+    def read(self, block: Block, observed: int = 0) -> Sequence[Record]:
+        """One record for each line of the block, in order. `observed`: when it was read, in nanoseconds since 1970, for the lines."""
         if block.cut or block.encoding:
             return self.reader.read(block)
         apart: dict[int, Record] = {}
         kinds: set[str] = set()
         runs: list[tuple[int, bytes]] = []  # of each the number of lines, and their ids
         stretches: list[tuple[int, Stretch]] = []
-        loose = False
         native = self._profile.name == "native"
         self._twin.begin()
+        if self._profile.name == "ecs":
+            self._twin.see(observed)
 
         def python(records: Sequence[Record], numbers: Sequence[int]) -> bytes:
-            nonlocal loose
             apart.update(zip(numbers, records, strict=True))
-            lines = self._profile.render(records, 0)
-            loose = loose or (not native and (b'"time_unknown"' in lines or lines.count(_UNKNOWN) != len(records)))
-            return lines
+            return self._profile.render(records, observed)
 
         def counted(run: Run) -> None:
             kinds.update([kind for kind, count in zip(TWINS, run.kinds, strict=True) if count])
@@ -244,9 +227,8 @@ class StraightReader:
             made = partial(decoded, octets, apart)
         else:
             made = partial(_again, block.data, count, self._twin.asked, runs, apart, self._again)
-        return Straight(
-            self._profile.name, octets, count, frozenset(_KIND[kind] for kind in kinds), dict(sorted(apart.items())), loose, made, stretches
-        )
+        of_twin = frozenset(_KIND[kind] for kind in kinds)
+        return Straight(self._profile.name, octets, count, of_twin, dict(sorted(apart.items())), observed, made, stretches)
 
 
 def decoded(octets: bytes, apart: Mapping[int, Record]) -> list[Record]:

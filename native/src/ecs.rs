@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use memchr::memmem;
+
 use crate::json::{number, text};
 use crate::mta::{first_of, Connection, Message, Wire};
 use crate::run::{Frame, Place};
@@ -13,6 +15,18 @@ pub struct Event {
     pub action: Vec<u8>,
     /// Whether the outcome is failure.
     pub failed: bool,
+}
+
+const CREATED: &[u8] = b"\"created\":";
+
+impl Event {
+    /// When the record was read. None where that has not the length of the one before.
+    pub fn see(&mut self, created: &[u8]) -> Option<()> {
+        let start = memmem::find(&self.begin, CREATED)?;
+        let length = memchr::memchr2(b',', b'}', &self.begin[start..]).unwrap_or(self.begin.len() - start);
+        let place = self.begin.get_mut(start..start + length)?;
+        (place.len() == created.len()).then(|| place.copy_from_slice(created))
+    }
 }
 
 /// What Python tells of this profile.

@@ -31,7 +31,7 @@ use crate::run::{Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 14;
+const INTERFACE: u32 = 15;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -373,6 +373,15 @@ impl Twin {
             found.extend(ends.into_iter().map(|end| end.map(|end| PyBytes::new(py, &out[std::mem::replace(&mut begin, end)..end]))));
         }
         Ok(found)
+    }
+
+    /// From now on ECS documents say that they were read then. `created`: that member of their `event`, as JSON.
+    fn see(&mut self, created: &[u8]) -> PyResult<()> {
+        let frame = &mut self.frame;
+        let ecs = frame.ecs.iter_mut().flat_map(|ecs| ecs.messages.iter_mut().chain(&mut ecs.connections));
+        let documents = ecs.chain(&mut frame.service.documents).chain(&mut frame.messages.documents);
+        let fit = documents.map(|document| document.see(created)).all(|fits| fits.is_some());
+        fit.then_some(()).ok_or_else(|| PyValueError::new_err("a time of another length"))
     }
 
     /// What the next ids depend on, for a digest.

@@ -114,7 +114,11 @@ class _Log:
         self.ledger = ledger
         self.straight = isinstance(reader, StraightReader)
         self.reader = reader.reader if isinstance(reader, StraightReader) else reader
-        self.read: Callable[[Block], Sequence[Record]] = reader.read
+        self._reads = reader
+
+    def read(self, block: Block, observed: int) -> Sequence[Record]:
+        """`observed`: when, in nanoseconds since 1970."""
+        return self._reads.read(block, observed) if isinstance(self._reads, StraightReader) else self._reads.read(block)
 
 
 class FileInput:
@@ -154,6 +158,7 @@ class FileInput:
         self._logs: dict[Tail, _Log] = {}
         self._records: list[Sequence[Record]] = []
         self._count = 0
+        self._observed = 0  # when the first of these were read
         self._receipts: list[Receipt] = []
         self._points: dict[Tail, Point] = {}
         self._places: Places | None = None
@@ -263,7 +268,7 @@ class FileInput:
             for receipt in receipts:
                 receipt.settle()
 
-        await deliver(Batch(joined(records), Arrival(self.name, time.time_ns()), Receipt(settled), places))
+        await deliver(Batch(joined(records), Arrival(self.name, self._observed), Receipt(settled), places))
 
     def _notice(self, text: str) -> None:
         logger.warning("input {}: {}", self.name, text)
@@ -279,8 +284,9 @@ class FileInput:
             log = self._logs[tail] = _Log(self._reader(tail, piece, piece.blocks[0].offset), log.ledger)
         reader = log.reader
         reader.file = tail.path
-        read = reader.read if piece.unfinished else log.read
-        records = [read(block) for block in piece.blocks]
+        if not self._receipts:
+            self._observed = time.time_ns()
+        records = [reader.read(block) if piece.unfinished else log.read(block, self._observed) for block in piece.blocks]
         if piece.unfinished and records:
             last = records[-1][-1]
             last.error = f"{last.error}; {UNFINISHED}" if last.error else UNFINISHED

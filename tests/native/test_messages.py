@@ -210,10 +210,10 @@ def test_the_straight_ones_are_done_by_the_twin() -> None:
     plain = Reader(Log(clock=Clock(ZoneInfo("UTC")))).read_messages(messages, RECEIVED, ["192.0.2.1"] * 600)
     for profile in sorted(compiled.PROFILES):
         records = Messages(Log(clock=Clock(ZoneInfo("UTC"))), module=MODULE, profile=profile).straight(
-            messages, RECEIVED, ["192.0.2.1"] * 600, {}
+            messages, RECEIVED, ["192.0.2.1"] * 600, {}, observed=OBSERVED
         )  # fmt: skip
         assert isinstance(records, Straight)
-        assert records.lines(OBSERVED) == PROFILES[profile].render(plain, OBSERVED)
+        assert records.octets == PROFILES[profile].render(plain, OBSERVED)
         assert list(records) == plain
     assert (
         list(

@@ -54,7 +54,7 @@ def both(
     fast = StraightReader(MODULE, profile, Log(clock=Clock(ZoneInfo(zone)), host=host), file=file, raw=raw)
     slow = Reader(Log(clock=Clock(ZoneInfo(zone)), host=host), file=file, raw=raw)
     for block in portions(data, random.Random(seed)):
-        yield fast.read(block), slow.read(block)
+        yield fast.read(block, OBSERVED), slow.read(block)
 
 
 def holds(found: Sequence[Record], wanted: list[Record], rng: random.Random) -> None:

@@ -243,7 +243,9 @@ class Syslog:
 
     def _read(self, messages: list[bytes], peers: list[str], wrong: dict[int, str], now: int) -> Sequence[Record]:
         received = datetime.fromtimestamp(now // 1_000_000_000, self._zone).date()
-        records = self._messages.straight(messages, received, peers, wrong, colonless_tag=self._section.colonless_tag)
+        records = self._messages.straight(
+            messages, received, peers, wrong, colonless_tag=self._section.colonless_tag, observed=now
+        )  # fmt: skip
         counts = self.counts
         counts.received += len(records)
         counts.parsed += len(records)
