@@ -21,7 +21,7 @@ from string import ascii_uppercase
 from typing import Any, NamedTuple, Protocol
 
 from shipper import __version__, events
-from shipper.formats import mta_fields, service
+from shipper.formats import mta_fields, mta_text, service
 from shipper.formats.names import PREFIXES, SERVICE_OF
 from shipper.identity import LINES_KEPT, SECONDS_KEPT, content_of
 from shipper.profiles import ecs
@@ -117,9 +117,20 @@ class Packed(Protocol):
 
 
 class Twin:
-    """The twin at work on one log. It is what gives ids there, too, as it has the count of identical lines."""
+    """The twin at work on one log. It is what gives ids there, too, as it has the count of identical lines. `fields`: see `formats.base.Log`."""
 
-    def __init__(self, module: Any, *, zone_source: str, file: str, host: str, raw: RawPolicy, profile: str, observed: int) -> None:
+    def __init__(
+        self,
+        module: Any,
+        *,
+        zone_source: str,
+        file: str,
+        host: str,
+        raw: RawPolicy,
+        profile: str,
+        observed: int,
+        fields: tuple[str, ...] | None = None,
+    ) -> None:
         told = [events.code_event(letter) for letter in ascii_uppercase]
         documents = [[tuple(ecs.fixed(kind, event.name, event.severity, True, observed)) for event in told] for kind in (Mta, Connection)]
         self._twin = module.Twin(
@@ -127,6 +138,8 @@ class Twin:
             messages="".join(events.MTA_EVENTS),
             accounts=sorted(mta_fields.ACCOUNTS),
             words=sorted(mta_fields.WORDS),
+            daemons=sorted(mta_text.DAEMONS),
+            fields=None if fields is None else [name for name in mta_text.OPTIONAL if name in fields],
             zone_source=zone_source,
             file=file,
             host=host,

@@ -155,10 +155,12 @@ class Messages:
 
 
 def _twin(module: Any, log: Log, raw: RawPolicy, profile: str, observed: int) -> Twin | None:
-    if module is None or log.fields is not None:
+    if module is None:
         return None
     try:
-        return Twin(module, zone_source=log.clock.source, file="", host=log.host, raw=raw, profile=profile, observed=observed)
+        return Twin(
+            module, zone_source=log.clock.source, file="", host=log.host, raw=raw, profile=profile, observed=observed, fields=log.fields
+        )  # fmt: skip
     except UnicodeEncodeError:  # half a character in the host's name
         return None
 

@@ -253,7 +253,7 @@ def _twin(options: Options, log: Log, file: str) -> compiled.Twin | None:
     """The compiled twin for a log, where there is one for what is wanted."""
     if options.twin is None or options.profile.name not in compiled.PROFILES or options.since is not None or options.until is not None:
         return None
-    if options.dedupe or options.fields is not None or options.only not in (None, mta_text.FORMAT, service.FORMAT):
+    if options.dedupe or options.only not in (None, mta_text.FORMAT, service.FORMAT):
         return None
     try:
         return compiled.Twin(
@@ -264,6 +264,7 @@ def _twin(options: Options, log: Log, file: str) -> compiled.Twin | None:
             raw=options.raw,
             profile=options.profile.name,
             observed=options.observed,
+            fields=options.fields,
         )
     except UnicodeEncodeError:  # half a character in the log's name
         return None

@@ -183,13 +183,13 @@ class StraightReader:
     name."""
 
     def __init__(self, module: Any, profile: str, log: Log, *, file: str, raw: RawPolicy) -> None:
-        again = partial(Twin, module, zone_source=log.clock.source, file=file, host=log.host, raw=raw, observed=0)
+        told: dict[str, Any] = {
+            "zone_source": log.clock.source, "file": file, "host": log.host, "raw": raw, "observed": 0, "fields": log.fields,
+        }  # fmt: skip
         self._module = module
-        self._again = partial(again, profile="native")
+        self._again = partial(Twin, module, profile="native", **told)
         self._profile = _BARE if profile == BARE else PROFILES[profile]
-        self._twin = _Noting(
-            module, zone_source=log.clock.source, file=file, host=log.host, raw=raw, profile=profile, observed=0
-        )  # fmt: skip
+        self._twin = _Noting(module, profile=profile, **told)
         self._writers = Writers(module, self._twin, zone_source=log.clock.source, file=file, host=log.host)
         self.reader = Reader(log, file=file, raw=raw, ids=self._twin)
         self._fused = Fused(self._twin, self.reader, log.clock)

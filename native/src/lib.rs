@@ -159,13 +159,15 @@ impl Twin {
     /// `events`: for each letter of the alphabet the name and severity of its event; `messages`: the letters of transaction records; `bare`: whether
     /// nothing is written of a line of a log but its id; `ecs`: None for the native profile.
     #[new]
-    #[pyo3(signature = (*, events, messages, accounts, words, zone_source, file, host, raw, seconds_kept, lines_kept, bare, ecs, service, syslog))]
+    #[pyo3(signature = (*, events, messages, accounts, words, daemons, fields, zone_source, file, host, raw, seconds_kept, lines_kept, bare, ecs, service, syslog))]
     #[allow(clippy::too_many_arguments)] // they are named
     fn new(
         events: Vec<(String, String)>,
         messages: &str,
         accounts: Vec<String>,
         words: Vec<String>,
+        daemons: Vec<String>,
+        fields: Option<Vec<String>>,
         zone_source: &str,
         file: &str,
         host: String,
@@ -212,7 +214,7 @@ impl Twin {
         let events = events.iter().map(|(name, severity)| Event { name: quoted(name), severity: quoted(severity) }).collect();
         Ok(Twin {
             frame: Frame {
-                tables: Tables::new(events, messages, accounts, words),
+                tables: Tables::new(events, messages, accounts, words, daemons, fields),
                 zone_source: quoted(zone_source),
                 file: quoted(file),
                 host: host.into_bytes(),

@@ -6,7 +6,7 @@
 use memchr::{memchr, memmem};
 
 use crate::run::Frame;
-use crate::tables::Tables;
+use crate::tables::{Field, Tables, Told};
 
 /// What message and connection records share. Text that is absent is empty.
 #[derive(Default)]
@@ -95,6 +95,14 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
+    /// LOG_FORMAT 2 writes `<>` for no address.
+    fn from(&mut self, sender: &'a [u8], original: &'a [u8]) {
+        self.sender = address(sender);
+        self.null_sender = self.sender.is_empty();
+        self.original_recipient = address(original);
+        self.original_recipient_type = b"rfc822";
+    }
+
     /// What a summary says of the outcome.
     pub fn detail(&self) -> &'a [u8] {
         first_of([self.wire.diagnostic, self.wire.reason])
@@ -124,13 +132,13 @@ pub const COLUMNS: usize = 128;
 
 /// Whether a line is a connection record's, or else a message's.
 pub fn connects(line: &[u8]) -> bool {
-    line.len() > 50 && memmem::find(&line[45..line.len().min(90)], b" TCP|").is_some()
+    line.len() > 50 && memmem::find(&line[45..line.len().min(90)], b"TCP|").is_some_and(|at| matches!(line[44 + at], b' ' | b':'))
 }
 
 /// `rest`: the line after its time stamp and the blank behind it.
 pub fn message<'a>(rest: &'a [u8], tables: &Tables) -> Option<Message<'a>> {
     let mut record = Message::default();
-    let rest = channels(rest, &mut record.wire)?;
+    let rest = channels(rest, &mut record.wire, tables.told.as_ref())?;
     let (destination, rest) = column(rest)?;
     if let [single] = destination {
         if single.is_ascii_uppercase() || *single == b'+' || *single == b'-' {
@@ -141,24 +149,30 @@ pub fn message<'a>(rest: &'a [u8], tables: &Tables) -> Option<Message<'a>> {
     let rest = code(rest, &mut record.wire)?;
     let (size, rest) = word(rest)?;
     record.size_blocks = Some(digits(size, 18)?);
+    if let Some(told) = &tables.told {
+        if let Some((Item::Text(sender), after)) = item(rest) {
+            counted(sender, after, &mut record, told)?;
+            return Some(record);
+        }
+    }
 
     let (sender, original, from) = addresses(rest)?;
-    if sender.iter().any(|octet| matches!(octet, b':' | b';')) || sender == b"<>" || original == b"<>" {
+    if sender.iter().any(|octet| matches!(octet, b':' | b';')) {
         return None;
     }
-    record.sender = sender;
-    record.null_sender = sender.is_empty();
-    record.original_recipient = original;
-    record.original_recipient_type = b"rfc822";
+    record.from(sender, original);
     if record.wire.code[0] == b'B' {
         bad_command(from, &mut record)?;
         return Some(record);
     }
     let (recipient, mut rest) = from.split_at(address_end(from));
-    if recipient == b"<>" {
-        return None;
+    record.recipient = address(recipient);
+    if let Some(told) = &tables.told {
+        if let Some(rest) = rest.strip_prefix(b" ") {
+            by_name(rest, &mut record, told, tables)?;
+        }
+        return Some(record);
     }
-    record.recipient = recipient;
 
     // From here on `rest` is empty, or begins with the blank before the next field.
     if let Some((number, after)) = next(rest).filter(|(number, after)| digits(number, 18).is_some() && after.starts_with(b" /")) {
@@ -171,14 +185,7 @@ pub fn message<'a>(rest: &'a [u8], tables: &Tables) -> Option<Message<'a>> {
         if name.is_empty() || file.contains(&b':') {
             return None;
         }
-        record.queue_file = file;
-        record.queue_id = name;
-        if let [b'Z', turn @ b'A'..=b'Z', id @ ..] = name {
-            if !id.is_empty() {
-                record.queue_id = id;
-                record.attempt = Some(u64::from(91 - turn));
-            }
-        }
+        queue_file(file, &mut record);
         rest = after;
     }
     if rest.starts_with(b" <") {
@@ -208,8 +215,7 @@ pub fn message<'a>(rest: &'a [u8], tables: &Tables) -> Option<Message<'a>> {
         }
     }
     if !user.is_empty() {
-        record.wire.authenticated = user[0] == b'*';
-        record.wire.username = user.strip_prefix(b"*").unwrap_or(user);
+        username(user, &mut record.wire);
     }
     let mut ip: &[u8] = b"";
     if let Some((name, after)) = next(rest) {
@@ -254,7 +260,7 @@ pub fn message<'a>(rest: &'a [u8], tables: &Tables) -> Option<Message<'a>> {
 
 pub fn connection<'a>(rest: &'a [u8], tables: &Tables) -> Option<Connection<'a>> {
     let mut record = Connection::default();
-    let rest = channels(rest, &mut record.wire)?;
+    let rest = channels(rest, &mut record.wire, tables.told.as_ref())?;
     let (direction, rest) = column(rest)?;
     match direction {
         b"+" => record.wire.direction = b"in",
@@ -265,6 +271,10 @@ pub fn connection<'a>(rest: &'a [u8], tables: &Tables) -> Option<Connection<'a>>
     let action = record.wire.code[0];
     if tables.is_message(action) {
         return None;
+    }
+    if rest.first().is_some_and(u8::is_ascii_digit) {
+        counted_connection(rest, &mut record.wire)?;
+        return Some(record);
     }
     let (transport, rest) = word(rest)?;
     ports(transport, &mut record.wire)?;
@@ -288,22 +298,473 @@ pub fn connection<'a>(rest: &'a [u8], tables: &Tables) -> Option<Connection<'a>>
         _ => return None,
     }
     if let Some(status) = rest.strip_prefix(b" ") {
-        let (name, after) = first(status);
-        let is_text = name.first().is_some_and(u8::is_ascii_uppercase) && !name.contains(&b'|') && after.len() > 1;
-        if action == b'U' || !(is_text || is_reply(status)) {
-            return None;
+        if is_reply(status) {
+            reply(status, &mut record.wire)?;
+        } else if action == b'U' {
+            let (name, after) = word(status).filter(|(name, _)| !name.is_empty())?;
+            let told = tables.told.as_ref().is_some_and(|told| told.fields.contains(&Field::Username));
+            if !(name[0] == b'*' || tables.is_account(name) || told || is_reply(after)) {
+                return None;
+            }
+            username(name, &mut record.wire);
+            reply(after, &mut record.wire)?;
+        } else {
+            let (name, after) = first(status);
+            if !name.first().is_some_and(u8::is_ascii_uppercase) || name.contains(&b'|') || after.len() < 2 {
+                return None;
+            }
+            reply(status, &mut record.wire)?;
         }
-        reply(status, &mut record.wire)?;
     }
-    Some(record)
+    succeeded(&record.wire).then_some(record)
+}
+
+/// Transport, application, user name and diagnostic of LOG_FORMAT 3: `_connection_tail`.
+fn counted_connection<'a>(rest: &'a [u8], wire: &mut Wire<'a>) -> Option<()> {
+    if !rest.is_ascii() {
+        return None;
+    }
+    let (transport, rest) = text_item(rest)?;
+    let (name, rest) = text_item(rest)?;
+    let (user, rest) = text_item(rest)?;
+    let (status, rest) = text_item(rest)?;
+    if !transport.is_empty() {
+        ports(transport, wire)?;
+    }
+    if !name.is_empty() {
+        application(name, wire)?;
+    }
+    if !user.is_empty() {
+        username(user, wire);
+    }
+    if !status.is_empty() {
+        reply(status, wire)?;
+    }
+    (rest.is_empty() && succeeded(wire)).then_some(())
+}
+
+/// Whether this is no failed login, for all that can be said here: only Python knows the words, and that its severity is another one.
+fn succeeded(wire: &Wire) -> bool {
+    wire.code[0] != b'U' || wire.diagnostic.is_empty() || wire.smtp_code.is_some_and(|code| code < 400)
+}
+
+/// The optional fields of a server whose options are known: `_by_name`.
+fn by_name<'a>(rest: &'a [u8], record: &mut Message<'a>, told: &Told, tables: &Tables) -> Option<()> {
+    if !rest.is_ascii() {
+        return None;
+    }
+    let mut rest = rest;
+    let action = record.wire.code[0];
+    let (plain, dequeues) = (matches!(action, b'E' | b'D'), matches!(action, b'D' | b'K' | b'Q' | b'R' | b'W' | b'Z'));
+    if told.queue_time && dequeues {
+        let blank = memchr::memrchr(b' ', rest);
+        if let Some(seconds) = digits(&rest[blank.map_or(0, |blank| blank + 1)..], 18) {
+            record.queue_seconds = Some(seconds);
+            rest = &rest[..blank.unwrap_or(0)];
+        }
+    }
+    for &field in &told.fields[..told.known] {
+        if rest.is_empty() {
+            return Some(());
+        }
+        let after = word(rest).map_or(&b""[..], |(_, after)| after);
+        if !plain && is_reply(trimmed_start(rest)) && !optional_follows(after, tables)? {
+            break;
+        }
+        if field == Field::Filter && after.starts_with(b"dns;") {
+            break; // the name of the host that follows once more
+        }
+        let id_end = if field == Field::MessageId { message_id_end(rest) } else { 0 };
+        let mut end = 0;
+        if field == Field::Connection {
+            end = system_end(rest, plain, tables)?;
+            if end == 0 {
+                continue;
+            }
+            source_system(&rest[..end], &mut record.wire);
+        } else if id_end > 0 {
+            end = id_end;
+            message_id(&rest[..end], record);
+        } else if rest[0] != b' ' {
+            end = address_end(rest);
+            if !takes(record, field, &rest[..end], plain, tables)? {
+                continue;
+            }
+        }
+        rest = rest.get(end + 1..).unwrap_or_default();
+    }
+    left(trimmed_start(rest), dequeues, record)
+}
+
+/// Puts a word into its field; false when it cannot be that: `_takes`.
+fn takes<'a>(record: &mut Message<'a>, field: Field, word: &'a [u8], plain: bool, tables: &Tables) -> Option<bool> {
+    if [&b"dns;"[..], b"TCP|", b"(TCP|", b"smtp;", b"lmtp;"].iter().any(|begin| word.starts_with(begin)) {
+        return Some(false);
+    }
+    match field {
+        Field::Application => {
+            if !(word.starts_with(b"SMTP") || word.starts_with(b"LMTP")) {
+                return Some(false);
+            }
+            application(word, &mut record.wire)?;
+        }
+        Field::Notary | Field::QueueTime => {
+            let number = digits(word, 18);
+            if number.is_none() {
+                return Some(false);
+            }
+            if field == Field::Notary {
+                record.notary_flags = number;
+            } else {
+                record.queue_seconds = number;
+            }
+        }
+        Field::Filename => {
+            if !word.contains(&b'/') && !word.contains(&b'\\') {
+                return Some(false);
+            }
+            queue_file(word, record);
+        }
+        Field::EnvelopeId => {
+            if word[0] == b'<' {
+                return Some(false);
+            }
+            record.envelope_id = word;
+        }
+        Field::Username => username(word, &mut record.wire),
+        Field::Sensitivity | Field::Priority => {
+            if digits(word, 18).is_none() && !tables.is_word(word) {
+                return Some(false);
+            }
+            if field == Field::Sensitivity {
+                record.sensitivity = word;
+            } else {
+                record.priority = word;
+            }
+        }
+        Field::Intermediate | Field::Initial => {
+            if word != b"<>" {
+                if !word.contains(&b'@') {
+                    return Some(false);
+                }
+                if field == Field::Intermediate {
+                    record.intermediate_address = word;
+                } else {
+                    record.initial_address = word;
+                }
+            }
+        }
+        Field::Filter if plain => record.filter = word,
+        _ => return Some(false),
+    }
+    Some(true)
+}
+
+/// What is left: the delivery status, with transport, application and queue time behind it: `_tail`.
+fn left<'a>(rest: &'a [u8], dequeues: bool, record: &mut Message<'a>) -> Option<()> {
+    let mut rest = rest;
+    let found = if rest.starts_with(b"TCP|") { Some(0) } else { memmem::rfind(rest, b" TCP|").map(|blank| blank + 1) };
+    if let Some(found) = found {
+        let (transport, after) = first(&rest[found..]);
+        ports(transport, &mut record.wire)?;
+        rest = &rest[..found.saturating_sub(1)];
+        if let Some((name, after)) = next(after) {
+            let seconds = digits(name, 18);
+            if seconds.is_some() && after.is_empty() {
+                record.queue_seconds = seconds;
+            } else {
+                application(name, &mut record.wire)?;
+                if let Some(after) = after.strip_prefix(b" ") {
+                    record.queue_seconds = Some(digits(after, 18)?);
+                }
+            }
+        }
+    }
+    match digits(rest, 18).filter(|_| dequeues) {
+        Some(seconds) => record.queue_seconds = Some(seconds),
+        None if rest.is_empty() => {}
+        None => diagnostic(rest, record)?,
+    }
+    Some(())
+}
+
+/// `[HOST ]dns;HOST (TCP|…|…|…|…) (banner) smtp;250 2.1.5 …`, each part optional: `fields.diagnostic`.
+fn diagnostic<'a>(text: &'a [u8], record: &mut Message<'a>) -> Option<()> {
+    let mut rest = text;
+    if !text.starts_with(b"dns;") {
+        if let Some((name, after)) = word(text) {
+            if after.starts_with(b"dns;") && !name.iter().any(|octet| matches!(octet, b';' | b'(')) {
+                record.remote_mta = name;
+                rest = after;
+            }
+        }
+    }
+    delivery(rest, record)
+}
+
+/// Whether another optional field begins here: `_optional_follows`.
+fn optional_follows(text: &[u8], tables: &Tables) -> Option<bool> {
+    let (name, _) = first(text);
+    let begins = matches!(text.first(), Some(b'<' | b'*'));
+    Some(begins || tables.is_account(name) || is_queue_file(name) || system_end(text, false, tables)? > 0)
+}
+
+/// A path as the queue has them: `_is_queue_file`.
+fn is_queue_file(name: &[u8]) -> bool {
+    let has = |part: &[u8]| memmem::find(name, part).is_some();
+    if name.first() == Some(&b'/') {
+        return !has(b"://");
+    }
+    (has(b"queue/") && !name.contains(&b';') && !has(b"://")) || (name.get(1..3) == Some(b":\\") && has(b"\\queue\\"))
+}
+
+/// The index after the source system at the beginning of a text, 0 where there is none: `_source_system_end`. None where only Python can say it.
+fn system_end(rest: &[u8], plain: bool, tables: &Tables) -> Option<usize> {
+    if rest.starts_with(b"(TCP|") {
+        return Some(0);
+    }
+    let ends = |at: usize| matches!(rest.get(at), None | Some(b' '));
+    let is_host = |name: &[u8]| {
+        (name.contains(&b'.') && !name.iter().any(|octet| matches!(octet, b'@' | b';')) && !name.ends_with(b".")) || tables.is_daemon(name)
+    };
+    let Some(open) = memchr(b'(', rest) else {
+        let (name, after) = first(rest);
+        let last = after.len() < 2 || (digits(first(&after[1..]).0, 18).is_some() && !is_reply(&after[1..]));
+        return Some(if last && is_host(name) { name.len() } else { 0 });
+    };
+    if open > 0 {
+        let name = &rest[..open];
+        if name[open - 1] != b' ' || name[..open - 1].contains(&b' ') || name.contains(&b';') {
+            return Some(0);
+        }
+        if plain {
+            let named = &rest[open + 1..open + memchr(b')', &rest[open..])?];
+            let end = open + named.len() + 2;
+            if is_host(named) && !named.iter().any(|octet| matches!(octet, b' ' | b'|' | b'[')) && ends(end) {
+                return Some(end);
+            }
+        }
+    }
+    let Some(close) = memmem::find(&rest[open..], b"])").map(|at| open + at) else { return Some(0) };
+    let Some(bracket) = memchr::memrchr(b'[', &rest[open..close]).map(|at| open + at) else { return Some(0) };
+    Some(if is_ip(&rest[bracket + 1..close]) && ends(close + 2) { close + 2 } else { 0 })
+}
+
+/// `helo-name (dns-name [ip])`, or a part of it: `fields.source_system`.
+fn source_system<'a>(text: &'a [u8], wire: &mut Wire<'a>) {
+    let Some(open) = memchr(b'(', text).filter(|_| text.ends_with(b")")) else {
+        wire.remote_name = trimmed(trimmed_start(text));
+        return;
+    };
+    wire.remote_name = trimmed(&text[..open]);
+    let inner = trimmed(trimmed_start(&text[open + 1..text.len() - 1]));
+    if let (Some(bracket), Some(whole)) = (memchr::memrchr(b'[', inner), inner.strip_suffix(b"]")) {
+        if is_ip(&whole[bracket + 1..]) {
+            wire.remote_dns = trimmed(&inner[..bracket]);
+            wire.remote_ip = without_version(&whole[bracket + 1..]);
+            return;
+        }
+    }
+    wire.remote_dns = inner;
+}
+
+/// An address as the log writes it between brackets: `fields.is_ip`.
+fn is_ip(text: &[u8]) -> bool {
+    without_version(text).iter().all(|octet| octet.is_ascii_hexdigit() || matches!(octet, b'.' | b':' | b'%'))
+}
+
+fn without_version(ip: &[u8]) -> &[u8] {
+    ip.strip_prefix(b"IPv6:").unwrap_or(ip)
+}
+
+/// `SMTP/initial-host/dns-host/TLS-128-RC4`, or a part of it: `fields.application`. None for another protocol.
+fn application<'a>(text: &'a [u8], wire: &mut Wire<'a>) -> Option<()> {
+    wire.application = text;
+    let mut parts = text.split(|&octet| octet == b'/');
+    if !matches!(parts.next(), Some(b"SMTP" | b"LMTP")) {
+        return None;
+    }
+    if let Some(last) = parts.clone().next_back().filter(|last| last.starts_with(b"TLS")) {
+        wire.tls_cipher = last;
+        parts.next_back();
+    }
+    wire.initial_host = parts.next().unwrap_or_default();
+    wire.dns_host = parts.next().unwrap_or_default();
+    Some(())
+}
+
+/// `/imta/queue/l/ZZ01IWFY9ELGWM00094D.00`: `fields.queue_file`.
+fn queue_file<'a>(file: &'a [u8], record: &mut Message<'a>) {
+    let name = &file[memchr::memrchr(b'/', file).map_or(0, |slash| slash + 1)..];
+    record.queue_file = file;
+    record.queue_id = name;
+    if let [b'Z', turn @ b'A'..=b'Z', id @ ..] = name {
+        if !id.is_empty() {
+            record.queue_id = id;
+            record.attempt = Some(u64::from(91 - turn));
+        }
+    }
+}
+
+/// The index after `<id>` or `<new>,<original>`; 0 when that is not there: `_message_id_end`.
+fn message_id_end(text: &[u8]) -> usize {
+    if text.first() != Some(&b'<') {
+        return 0;
+    }
+    let close = |from: usize| memchr(b'>', &text[from..]).map(|at| from + at);
+    let mut end = close(0);
+    if let Some(first) = end.filter(|&end| text[end + 1..].starts_with(b",<")) {
+        end = close(first + 2);
+    }
+    end.filter(|&end| ended(&text[end + 1..])).map_or(0, |end| end + 1)
+}
+
+/// `<id>` or `<new>,<original>`: `fields.message_id`.
+fn message_id<'a>(text: &'a [u8], record: &mut Message<'a>) {
+    let [b'<', inner @ .., b'>'] = text else {
+        record.message_id = text;
+        return;
+    };
+    match memmem::find(inner, b">,<") {
+        Some(at) => (record.message_id, record.related_message_id) = (&inner[..at], &inner[at + 3..]),
+        None => record.message_id = inner,
+    }
+}
+
+/// The executing account, or behind an asterisk who has authenticated: `fields.username`.
+fn username<'a>(user: &'a [u8], wire: &mut Wire<'a>) {
+    wire.authenticated = user[0] == b'*';
+    wire.username = user.strip_prefix(b"*").unwrap_or(user);
+}
+
+/// The fields of LOG_FORMAT 3 behind the sender: `_from_counted`, `_counted_by_name`.
+fn counted<'a>(sender: &'a [u8], rest: &'a [u8], record: &mut Message<'a>, told: &Told) -> Option<()> {
+    // Characters are counted there.
+    if !(sender.is_ascii() && rest.is_ascii()) {
+        return None;
+    }
+    let (original, rest) = text_item(rest)?;
+    let (recipient, mut rest) = text_item(rest)?;
+    record.from(sender, original.strip_prefix(b"rfc822;")?);
+    if record.wire.code[0] == b'B' {
+        record.bad_command = recipient;
+    } else {
+        record.recipient = address(recipient);
+    }
+    for &field in &told.fields {
+        if rest.is_empty() {
+            break;
+        }
+        let is_number = matches!(field, Field::Notary | Field::Sensitivity | Field::Priority | Field::QueueTime);
+        let (item, after) = item(rest)?;
+        match item {
+            Item::Text(_) if is_number => continue,
+            Item::Text(b"") => {}
+            Item::Text(text) => match field {
+                Field::Filename => queue_file(text, record),
+                Field::EnvelopeId => record.envelope_id = text,
+                Field::MessageId => message_id(text, record),
+                Field::Username => username(text, &mut record.wire),
+                Field::Connection => source_system(text, &mut record.wire),
+                Field::Intermediate => record.intermediate_address = address(text),
+                Field::Initial => record.initial_address = address(text),
+                Field::Filter => record.filter = text,
+                Field::Reason => record.wire.reason = text,
+                Field::Diagnostic => diagnostic(text, record)?,
+                Field::Transport => ports(text, &mut record.wire)?,
+                Field::Application => application(text, &mut record.wire)?,
+                Field::Notary | Field::Sensitivity | Field::Priority | Field::QueueTime => return None,
+            },
+            Item::Number(text) if is_number && (text == b"0" || text[0] != b'0') => match field {
+                Field::Notary => record.notary_flags = digits(text, 10),
+                Field::QueueTime => record.queue_seconds = digits(text, 10),
+                Field::Sensitivity => record.sensitivity = text,
+                _ => record.priority = text,
+            },
+            Item::Number(_) => return None,
+        }
+        rest = after;
+    }
+    rest.is_empty().then_some(())
+}
+
+/// What LOG_FORMAT 3 writes: a number, or a text behind the count of its characters.
+enum Item<'a> {
+    Number(&'a [u8]),
+    Text(&'a [u8]),
+}
+
+/// The item that a text begins with, and what follows its blank: `_counted`.
+fn item(text: &[u8]) -> Option<(Item<'_>, &[u8])> {
+    let end = text.iter().take(10).take_while(|octet| octet.is_ascii_digit()).count();
+    let count = digits(&text[..end], 10)?;
+    let (item, rest) = if text.get(end) == Some(&b':') {
+        let text = &text[end + 1..];
+        let size = usize::try_from(count).ok().filter(|&size| size <= text.len())?;
+        (Item::Text(&text[..size]), &text[size..])
+    } else {
+        (Item::Number(&text[..end]), &text[end..])
+    };
+    match rest {
+        [] => Some((item, rest)),
+        [b' ', rest @ ..] => Some((item, rest)),
+        _ => None,
+    }
+}
+
+fn text_item(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    match item(text)? {
+        (Item::Text(text), rest) => Some((text, rest)),
+        _ => None,
+    }
+}
+
+fn address(text: &[u8]) -> &[u8] {
+    if text == b"<>" {
+        b""
+    } else {
+        text
+    }
+}
+
+/// Whether the two channels and a code begin here: one turn of `_columns`.
+fn in_columns(rest: &[u8]) -> bool {
+    let Some((destination, code)) = column(rest).and_then(|(_, rest)| column(rest)) else { return false };
+    let (code, _) = first(code);
+    is_code(code) && !matches!(destination, [b'A'..=b'Z'])
+}
+
+/// Node, process, or both, of a server whose options are known, before the channels that begin in `after`: `_before`.
+fn before<'a>(name: &'a [u8], after: &'a [u8], wire: &mut Wire<'a>, told: &Told) -> Option<&'a [u8]> {
+    if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {
+        return None;
+    }
+    if let Some((second, behind)) = word(after) {
+        if second.len() < 12 && process(second, wire) {
+            wire.host = name;
+            return Some(behind);
+        }
+    }
+    if !(told.node || told.process) {
+        return None;
+    }
+    if !process(name, wire) {
+        let other = name.iter().any(|octet| !(octet.is_ascii_hexdigit() || *octet == b'.')); // else a process of another form
+        wire.host = (told.node && other).then_some(name)?;
+    }
+    Some(after)
 }
 
 /// `[node] [process] source channel`, and what stands after that.
-fn channels<'a>(rest: &'a [u8], wire: &mut Wire<'a>) -> Option<&'a [u8]> {
+fn channels<'a>(rest: &'a [u8], wire: &mut Wire<'a>, told: Option<&Told>) -> Option<&'a [u8]> {
     let (name, after) = word(rest)?;
     let mut rest = rest;
     let mut usual = true;
-    if process(name, wire) {
+    if let Some(told) = told {
+        if !(if name.len() < 12 { after.starts_with(b" ") } else { in_columns(rest) }) {
+            rest = before(name, after, wire, told)?;
+        }
+    } else if process(name, wire) {
         rest = after;
         usual = name.len() < 12;
     } else if let Some((second, after)) = word(after) {
@@ -395,11 +856,15 @@ fn bad_command<'a>(from: &'a [u8], record: &mut Message<'a>) -> Option<()> {
 /// The entry code, and what stands after its blank.
 fn code<'a>(rest: &'a [u8], wire: &mut Wire<'a>) -> Option<&'a [u8]> {
     let (code, after) = word(rest)?;
-    if !(1..=8).contains(&code.len()) || !code.iter().all(u8::is_ascii_uppercase) {
+    if !is_code(code) {
         return None;
     }
     wire.code = code;
     Some(after)
+}
+
+fn is_code(text: &[u8]) -> bool {
+    (1..=8).contains(&text.len()) && text.iter().all(u8::is_ascii_uppercase)
 }
 
 /// `TCP|local ip|local port|remote ip|remote port`, none of which may have a blank.

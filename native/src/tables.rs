@@ -16,17 +16,111 @@ pub struct Tables {
     messages: [bool; 26],
     accounts: HashSet<Vec<u8>>,
     words: HashSet<Vec<u8>>,
+    daemons: Vec<Vec<u8>>,
+    /// The optional fields of a line; None where they are told by their shapes.
+    pub told: Option<Told>,
+}
+
+/// The optional fields of a server whose options are known.
+#[derive(Default)]
+pub struct Told {
+    pub node: bool,
+    pub process: bool,
+    pub queue_time: bool,
+    /// Those behind the recipient, in their order.
+    pub fields: Vec<Field>,
+    /// How many of them there are before the first that may be any text: what follows is told by its shape.
+    pub known: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    Notary,
+    Filename,
+    EnvelopeId,
+    MessageId,
+    Username,
+    Connection,
+    Sensitivity,
+    Priority,
+    Intermediate,
+    Initial,
+    Filter,
+    Reason,
+    Diagnostic,
+    Transport,
+    Application,
+    QueueTime,
+}
+
+impl Told {
+    /// `names`: in the order of `mta_text.OPTIONAL`, of which they are.
+    pub fn new(names: &[String]) -> Told {
+        let mut told = Told::default();
+        let mut free = None;
+        for name in names {
+            let field = match name.as_str() {
+                "node" => {
+                    told.node = true;
+                    continue;
+                }
+                "process" => {
+                    told.process = true;
+                    continue;
+                }
+                "notary" => Field::Notary,
+                "filename" => Field::Filename,
+                "envelope_id" => Field::EnvelopeId,
+                "message_id" => Field::MessageId,
+                "username" => Field::Username,
+                "connection" => Field::Connection,
+                "sensitivity" => Field::Sensitivity,
+                "priority" => Field::Priority,
+                "intermediate" => Field::Intermediate,
+                "initial" => Field::Initial,
+                "filter" => Field::Filter,
+                "reason" => Field::Reason,
+                "diagnostic" => Field::Diagnostic,
+                "transport" => Field::Transport,
+                "application" => Field::Application,
+                "queue_time" => {
+                    told.queue_time = true;
+                    Field::QueueTime
+                }
+                // Of another server: it stands in the delivery status.
+                _ => {
+                    free = free.or(Some(told.fields.len()));
+                    continue;
+                }
+            };
+            if matches!(field, Field::Reason | Field::Diagnostic | Field::Transport) {
+                free = free.or(Some(told.fields.len()));
+            }
+            told.fields.push(field);
+        }
+        told.known = free.unwrap_or(told.fields.len());
+        told
+    }
 }
 
 impl Tables {
-    /// `events`: 26, for `A` to `Z`; `messages`: the actions of message records; `words`: in lower case.
-    pub fn new(events: Vec<Event>, messages: &str, accounts: Vec<String>, words: Vec<String>) -> Tables {
+    /// `events`: 26, for `A` to `Z`; `messages`: the actions of message records; `words`: in lower case; `daemons`: host names of channels.
+    pub fn new(
+        events: Vec<Event>,
+        messages: &str,
+        accounts: Vec<String>,
+        words: Vec<String>,
+        daemons: Vec<String>,
+        told: Option<Vec<String>>,
+    ) -> Tables {
         let mut tables = Tables { events, ..Tables::default() };
         for letter in messages.bytes().filter(u8::is_ascii_uppercase) {
             tables.messages[usize::from(letter - b'A')] = true;
         }
         tables.accounts = accounts.into_iter().map(String::into_bytes).collect();
         tables.words = words.into_iter().map(String::into_bytes).collect();
+        tables.daemons = daemons.into_iter().map(String::into_bytes).collect();
+        tables.told = told.map(|names| Told::new(&names));
         tables
     }
 
@@ -42,6 +136,11 @@ impl Tables {
     /// Whether this is a sensitivity or a priority.
     pub fn is_word(&self, name: &[u8]) -> bool {
         name.len() < 32 && self.words.contains(&name.to_ascii_lowercase())
+    }
+
+    /// Whether a channel that needs no network is called so.
+    pub fn is_daemon(&self, name: &[u8]) -> bool {
+        self.daemons.iter().any(|daemon| daemon == name)
     }
 
     pub fn event(&self, action: u8) -> &Event {

@@ -51,8 +51,10 @@ def message(line: str, first: int, time: str, zone_source: str) -> Mta | None:
     destination = destination.rstrip(" ")
     if " " in source or " " in destination or destination in _NOT_CHANNELS or name in fields.ACCOUNTS:
         return None
-    if ":" in sender or ";" in sender or "<>" in (sender, original, recipient):  # counted (LOG_FORMAT 3), a source route, or empty (2)
+    if ":" in sender or ";" in sender:  # counted (LOG_FORMAT 3), or a source route
         return None
+    if "<>" in (sender, original, recipient):  # empty, in LOG_FORMAT 2
+        sender, original, recipient = ("" if address == "<>" else address for address in (sender, original, recipient))
     if name and ip is None and ("." not in name or "@" in name or name[-1] == "."):  # one last word that may be a user's name
         return None
     action, modifiers, event = fields.code_parts(code)

@@ -64,7 +64,7 @@ _READERS: dict[str, Callable[[Mta, str], object]] = {
 }
 _DEQUEUES = frozenset("DKQRWZ")
 """Codes of records that can have a time in the queue."""
-_DAEMONS = frozenset(
+DAEMONS = frozenset(
     f"{channel}-daemon" for channel in ("ims-ms", "process", "reprocess", "conversion", "defragment", "hold", "bitbucket", "pipe")
 )
 """Official host names of channels that need no network."""
@@ -488,7 +488,7 @@ def _source_system_end(rest: str, plain: bool = False) -> int:
 
 def _is_host(word: str) -> bool:
     """Whether this can be the name of a source system: it has a domain, or is what a channel on the same machine is called officially."""
-    return ("." in word and "@" not in word and ";" not in word and word[-1:] != ".") or word in _DAEMONS
+    return ("." in word and "@" not in word and ";" not in word and word[-1:] != ".") or word in DAEMONS
 
 
 def _words(record: Mta, rest: str, plain: bool) -> str:
@@ -564,7 +564,7 @@ def _by_name(record: Mta, rest: str, named: tuple[str, ...]) -> None:
             end = _source_system_end(rest, plain)
             if end:
                 fields.source_system(record, rest[:end])
-        elif name == "message_id" and (end := _message_id_end(rest)):
+        elif name == "message_id" and rest[:1] == "<" and (end := _message_id_end(rest)):
             fields.message_id(record, rest[:end])
         else:
             end = _address_end(rest, 0)

@@ -314,7 +314,7 @@ class FileInput:
         def anew() -> tuple[Reader | StraightReader, Callable[[Block], list[Record]]]:
             log = self._reading.log(service_of(tail.path))
             log.date = date
-            if plain and self._reading.twin is not None and self._reading.fields is None:
+            if plain and self._reading.twin is not None:
                 try:
                     straight = StraightReader(self._reading.twin, self._reading.profile, log, file=tail.path, raw=self._reading.raw)
                     return straight, straight.reader.read

@@ -18,13 +18,26 @@ from zoneinfo import ZoneInfo
 
 from shipper import compiled
 from shipper.formats import BY_NAME
+from shipper.formats.mta_text import OPTIONAL
 from shipper.framing import blocks
+from shipper.mailserver.optionfile import optional_fields, parse
 from shipper.passage import Options, Passage, Tally, portions
 from shipper.profiles import PROFILES
 
 FORMATS = Path(__file__).resolve().parent.parent / "formats"
 GOLDEN = sorted(FORMATS.glob("*/*/input.log"))
 OBSERVED = 1_700_000_000_123_456_789
+FIELDS = (
+    None,
+    None,
+    OPTIONAL,
+    (),
+    ("process", "filename", "message_id", "username", "connection", "diagnostic"),
+    ("node", "notary", "envelope_id", "message_id", "connection", "sensitivity", "priority", "filter", "remote_mta", "application"),
+    ("node", "process", "filename", "username", "connection", "intermediate", "initial", "reason", "transport", "queue_time"),
+    ("process", "notary", "filename", "envelope_id", "username", "filter", "application", "queue_time"),
+)
+"""The optional fields that a log is said to have."""
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Monrovia")
 
 SETTINGS = (
@@ -88,6 +101,12 @@ def differs(module: Any, data: bytes, file: str = "mail.log", sizes: Iterable[in
     return "" if account == other else f"Python {account}\n  twin {other}"
 
 
+def fields_of(directory: Path) -> tuple[str, ...]:
+    """The optional fields of a generated server's lines."""
+    (path,) = (directory / "config").glob("option.dat")
+    return optional_fields(parse(path.read_text())[0])
+
+
 class Seeds(NamedTuple):
     """Lines to begin with: of generated logs of the MTA, and of the services; of the fixtures of both; of all fixtures."""
 
@@ -110,7 +129,7 @@ def seeds(directory: Path) -> Seeds:
     """The lines, some of which are generated in an empty directory."""
     mta: list[bytes] = []
     services: list[bytes] = []
-    for number, settings in enumerate(SETTINGS):
+    for number, settings in enumerate((*SETTINGS, *(f"LOG_FORMAT=3,{SETTINGS[number]}" for number in (1, 3)))):
         out = directory / str(number)
         more = ["--options", settings] if settings else []
         command = [sys.executable, "-m", "shipper", "generate", "--lines", "3000", "--rate", "20000", "--quiet", "--out", str(out)]
@@ -198,6 +217,7 @@ def told_of(rng: random.Random) -> dict[str, Any]:
         "raw": rng.choice(("always", "errors", "errors", "never")),
         "host": rng.choice(("", "", "mta1.example.com")),
         "profile": rng.choice(sorted(compiled.PROFILES)),
+        "fields": rng.choice(FIELDS),
         "max_line": rng.choice((1024, 1 << 20)),
         "sizes": rng.choice(((1 << 18,), (1 << 18,), (4096, 700), (100_000, 1))),
     }

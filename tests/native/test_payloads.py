@@ -26,7 +26,7 @@ from shipper.record import Record
 from shipper.stamps import Clock
 from shipper.straight import Straight, StraightReader, joined
 from shipper.straight import payloads as again
-from tests.native.differ import GOLDEN, OBSERVED, SETTINGS, ZONES, golden_options, log_of, seeds
+from tests.native.differ import FIELDS, GOLDEN, OBSERVED, SETTINGS, ZONES, fields_of, golden_options, log_of, seeds
 
 MODULE, WHY = compiled.find()
 pytestmark = pytest.mark.skipif(MODULE is None, reason=f"no compiled twin: {WHY}")
@@ -62,7 +62,9 @@ class Watched(compiled.Twin):
     """A twin that renders the lines of each run once more, with every writer: `found` has the payloads by the offset of the line."""
 
     def __init__(self, told: Told, zone_source: str, priorities: dict[int, int | None]) -> None:
-        super().__init__(MODULE, zone_source=zone_source, file=told.file, host=told.host, raw=told.raw, profile="native", observed=OBSERVED)
+        super().__init__(
+            MODULE, zone_source=zone_source, file=told.file, host=told.host, raw=told.raw, profile="native", observed=OBSERVED, fields=told.fields
+        )  # fmt: skip
         self.writers = [payloads.otlp_writer(MODULE, zone_source=zone_source, file=told.file)]
         self.writers += [payloads.syslog_writer(MODULE, zone_source=zone_source, host=told.host, style=style) for style in STYLES]
         self.found: dict[int, list[bytes | None]] = {}
@@ -149,6 +151,10 @@ def test_generated_logs_are_the_same(log_format: int, tmp_path: Path) -> None:
         assert not found
         if log_format == 1 and not chosen:
             assert made > 0.9 * lines * (1 + len(STYLES)), "else everything would be the same, and nothing faster"
+        found, lines, made = differs(data, Told("Europe/Berlin", fields=fields_of(tmp_path / str(number))))
+        assert not found
+        if log_format < 4 and "LOG_HEADER" not in chosen:
+            assert made > 0.9 * lines * (1 + len(STYLES))
 
 
 def generated(directory: Path, chosen: str, *more: str) -> bytes:
@@ -168,7 +174,7 @@ def fuzz(pool: Any, lines: int, seed: int) -> Iterator[str]:
         rng = random.Random(f"{seed} {number}")
         told = Told(
             rng.choice(ZONES), rng.choice(("", "mail.log", 'a "b"/é')), rng.choice(("", "mta1.example.com", "hö st")),
-            rng.choice(("always", "errors", "never")),
+            rng.choice(("always", "errors", "never")), rng.choice(FIELDS),
         )  # fmt: skip
         found, _, _ = differs(log_of(rng, pool, 2000), told, number)
         yield f"seed {seed}, log {number}: {found}" if found else ""

@@ -24,7 +24,7 @@ from shipper.record import Record
 from shipper.router import Router, Rule, Taker
 from shipper.stamps import Clock
 from shipper.straight import Straight, StraightReader, apart, joined, rendered
-from tests.native.differ import GOLDEN, ZONES, Seeds, golden_options, log_of, seeds
+from tests.native.differ import FIELDS, GOLDEN, ZONES, Seeds, golden_options, log_of, seeds
 from tests.test_service import TELEMETRY, Running
 
 MODULE, WHY = compiled.find()
@@ -48,11 +48,19 @@ def portions(data: bytes, rng: random.Random) -> Iterator[Block]:
 
 
 def both(
-    data: bytes, profile: str, *, zone: str = "UTC", file: str = "mail.log", host: str = "", raw: RawPolicy = "errors", seed: int = 1
+    data: bytes,
+    profile: str,
+    *,
+    zone: str = "UTC",
+    file: str = "mail.log",
+    host: str = "",
+    raw: RawPolicy = "errors",
+    fields: tuple[str, ...] | None = None,
+    seed: int = 1,
 ) -> Iterator[tuple[Sequence[Record], list[Record]]]:
     """What the twin and what Python alone makes of portions of a log."""
-    fast = StraightReader(MODULE, profile, Log(clock=Clock(ZoneInfo(zone)), host=host), file=file, raw=raw)
-    slow = Reader(Log(clock=Clock(ZoneInfo(zone)), host=host), file=file, raw=raw)
+    fast = StraightReader(MODULE, profile, Log(clock=Clock(ZoneInfo(zone)), fields=fields, host=host), file=file, raw=raw)
+    slow = Reader(Log(clock=Clock(ZoneInfo(zone)), fields=fields, host=host), file=file, raw=raw)
     for block in portions(data, random.Random(seed)):
         yield fast.read(block, OBSERVED), slow.read(block)
 
@@ -97,6 +105,7 @@ def test_the_law_for_damaged_logs(profile: str, pool: Seeds) -> None:
             "zone": rng.choice(ZONES),
             "raw": rng.choice(("always", "errors", "never")),
             "host": rng.choice(("", "mta1")),
+            "fields": FIELDS[2 * seed],
         }
         batches = list(both(data, profile, seed=seed, **told))
         for found, wanted in batches:

@@ -13,7 +13,7 @@ import pytest
 from shipper import compiled
 from shipper.framing import Block
 from shipper.passage import Passage
-from tests.native.differ import GOLDEN, SETTINGS, ZONES, converted, differs, fuzz, golden_options, options, seeds
+from tests.native.differ import GOLDEN, SETTINGS, ZONES, converted, differs, fields_of, fuzz, golden_options, options, seeds
 
 MODULE, WHY = compiled.find()
 pytestmark = pytest.mark.skipif(MODULE is None, reason=f"no compiled twin: {WHY}")
@@ -37,14 +37,27 @@ def test_golden_lines_are_the_same(path: Path) -> None:
 @pytest.mark.parametrize("log_format", range(1, 7))
 @pytest.mark.parametrize("settings", SETTINGS, ids=range(len(SETTINGS)))
 def test_generated_logs_are_the_same(log_format: int, settings: str, tmp_path: Path) -> None:
-    """Logs of a server of each LOG_FORMAT, with few and with many of the optional fields."""
+    """Logs of a server of each LOG_FORMAT, with few and with many of the optional fields, which are told or not."""
     more = ["--options", settings] if settings else []
     command = [sys.executable, "-m", "shipper", "generate", "--lines", "2500", "--rate", "20000", "--quiet", "--out", str(tmp_path)]
     subprocess.run([*command, "--seed", str(log_format), "--log-format", str(log_format), *more], check=True)
     zone = ZONES[log_format % len(ZONES)]
     for path in sorted((tmp_path / "log").iterdir()):
         for profile in PROFILES:
-            assert not differs(MODULE, path.read_bytes(), path.name, zone=zone, profile=profile), path
+            for fields in (None, fields_of(tmp_path)):
+                assert not differs(MODULE, path.read_bytes(), path.name, zone=zone, profile=profile, fields=fields), path
+
+
+@pytest.mark.parametrize("log_format", [1, 2, 3])
+@pytest.mark.parametrize("settings", SETTINGS, ids=range(len(SETTINGS)))
+def test_it_does_lines_whose_fields_are_told(log_format: int, settings: str, tmp_path: Path) -> None:
+    """All but header lines, and some of one in a hundred others."""
+    more = ["--options", settings] if settings else []
+    command = [sys.executable, "-m", "shipper", "generate", "--lines", "2500", "--rate", "20000", "--quiet", "--out", str(tmp_path)]
+    subprocess.run([*command, "--seed", str(log_format), "--log-format", str(log_format), *more], check=True)
+    lines = [line for line in (tmp_path / "log" / "mail.log_current").read_bytes().rstrip(b"\n").split(b"\n") if line[24:25] != b">"]
+    _, tally, done = converted(b"\n".join(lines), options(MODULE, fields=fields_of(tmp_path)), "mail.log")
+    assert done > 0.96 * tally.lines
 
 
 def test_damaged_lines_are_the_same(request: pytest.FixtureRequest, tmp_path: Path) -> None:
