@@ -326,10 +326,13 @@ impl Twin {
     fn filled<'py>(&mut self, py: Python<'py>, records: Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyBytes>> {
         let open =
             self.open.take().filter(|open| open.settled).ok_or_else(|| PyValueError::new_err("there are no gaps that have their ids"))?;
-        let records = records.as_bytes();
-        let whole = py.detach(|| caught(|| open.run.filled(records)))?;
+        let (records, run) = (records.as_bytes(), &open.run);
+        if records.iter().filter(|&&octet| octet == b'\n').count() != run.gaps.len() || records.last() != Some(&b'\n') {
+            return Err(PyValueError::new_err("these are not the lines of the gaps"));
+        }
+        let whole = PyBytes::new_with(py, run.out.len() + records.len(), |place| py.detach(|| caught(|| run.fill(records, place))))?;
         self.buffer = open.run.out;
-        Ok(PyBytes::new(py, &whole))
+        Ok(whole)
     }
 
     /// The seconds of the lines that the last run rendered, in their order; one may come again.

@@ -8,7 +8,7 @@ use memchr::memchr;
 
 use crate::otlp::Otlp;
 use crate::rfc5424::Syslog;
-use crate::run::{straight, Frame, Hour, Line, Straight};
+use crate::run::{straight, Frame, Hour, Line};
 use crate::{json, otlp, rfc5424};
 
 /// What renders them.
@@ -59,15 +59,20 @@ impl Lines<'_> {
     fn render(&self, out: &mut Vec<u8>, begin: usize, end: usize, priority: Option<u64>, id: &[u8; 16]) -> Option<()> {
         let mut digits = [0; 32];
         json::hex_at(&mut digits, id);
-        let (mut time, frame) = ([0; 40], self.frame);
-        let line = straight(&self.data[begin..end], self.offset + begin as u64, self.hour, frame, &mut time);
-        let Straight { line, place, .. } = line.ok().flatten()?;
-        match (self.writer, line) {
-            (Writer::Otlp(told), Line::Message(record)) => otlp::message(out, &record, frame, told, &place, self.observed, &digits),
-            (Writer::Otlp(told), Line::Connection(record)) => otlp::connection(out, &record, frame, told, &place, self.observed, &digits),
-            (Writer::Syslog(told), Line::Message(record)) => rfc5424::message(out, &record, frame, told, &place, priority, &digits)?,
-            (Writer::Syslog(told), Line::Connection(record)) => rfc5424::connection(out, &record, frame, told, &place, priority, &digits)?,
-        }
-        Some(())
+        let frame = self.frame;
+        straight(&self.data[begin..end], self.offset + begin as u64, self.hour, frame, |line, place, _, _| match (self.writer, line) {
+            (Writer::Otlp(told), Line::Message(record)) => {
+                otlp::message(out, record, frame, told, place, self.observed, &digits);
+                Some(())
+            }
+            (Writer::Otlp(told), Line::Connection(record)) => {
+                otlp::connection(out, record, frame, told, place, self.observed, &digits);
+                Some(())
+            }
+            (Writer::Syslog(told), Line::Message(record)) => rfc5424::message(out, record, frame, told, place, priority, &digits),
+            (Writer::Syslog(told), Line::Connection(record)) => rfc5424::connection(out, record, frame, told, place, priority, &digits),
+        })
+        .ok()
+        .flatten()?
     }
 }

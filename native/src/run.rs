@@ -164,32 +164,33 @@ impl Run {
 
     /// One line: true when it is rendered, false when it is a gap.
     fn render(&mut self, raw: &[u8], start: usize, offset: u64, hour: &Hour, frame: &Frame) -> Result<bool, Stop> {
-        let mut time = [0; 40];
-        let Some(Straight { line, place, rest, length }) = straight(raw, offset, hour, frame, &mut time)? else { return Ok(false) };
-        let (out, host) = match &line {
-            Line::Connection(record) => {
-                self.kinds[1] += 1;
-                let out = match &frame.ecs {
-                    _ if frame.bare => bare(&mut self.out),
-                    None => native::connection(&mut self.out, record, frame, &place),
-                    Some(ecs) => ecs::connection(&mut self.out, record, frame, ecs, &place),
-                };
-                (out, record.wire.host)
-            }
-            Line::Message(record) => {
-                self.kinds[0] += 1;
-                let out = match &frame.ecs {
-                    _ if frame.bare => bare(&mut self.out),
-                    None => native::message(&mut self.out, record, frame, &place),
-                    Some(ecs) => ecs::message(&mut self.out, record, frame, ecs, &place),
-                };
-                (out, record.wire.host)
-            }
-        };
-        // The node is the first word after the stamp.
-        let host = if host.is_empty() { (0, 0) } else { (start + rest, start + rest + host.len()) };
-        self.rendered(place.time, Waiting { out, start, end: start + length, second: 0, host });
-        Ok(true)
+        let done = straight(raw, offset, hour, frame, |line, place, rest, length| {
+            let out = &mut self.out;
+            let (out, host) = match line {
+                Line::Connection(record) => {
+                    self.kinds[1] += 1;
+                    let out = match &frame.ecs {
+                        _ if frame.bare => bare(out),
+                        None => native::connection(out, record, frame, place),
+                        Some(ecs) => ecs::connection(out, record, frame, ecs, place),
+                    };
+                    (out, record.wire.host)
+                }
+                Line::Message(record) => {
+                    self.kinds[0] += 1;
+                    let out = match &frame.ecs {
+                        _ if frame.bare => bare(out),
+                        None => native::message(out, record, frame, place),
+                        Some(ecs) => ecs::message(out, record, frame, ecs, place),
+                    };
+                    (out, record.wire.host)
+                }
+            };
+            // The node is the first word after the stamp.
+            let host = if host.is_empty() { (0, 0) } else { (start + rest, start + rest + host.len()) };
+            self.rendered(place.time, Waiting { out, start, end: start + length, second: 0, host });
+        })?;
+        Ok(done.is_some())
     }
 
     /// One line of a service log.
@@ -245,15 +246,16 @@ impl Run {
     pub fn settle(&mut self, data: &[u8], gaps: &[(Vec<u8>, Vec<u8>)], counts: &mut Counts, host: &[u8]) -> Vec<[u8; 16]> {
         let mut filled = gaps.iter();
         let mut ids = Vec::with_capacity(gaps.len());
-        let hosted: Vec<Vec<u8>> = self
-            .waiting
-            .iter()
-            .map(|line| match line.host {
-                (0, 0) if host.is_empty() => Vec::new(),
-                (0, 0) => [&data[line.start..line.end], b"\0", host].concat(),
-                (start, end) => [&data[line.start..line.end], b"\0", &data[start..end]].concat(),
-            })
-            .collect();
+        let with_host = |line: &Waiting| match line.host {
+            (0, 0) => [&data[line.start..line.end], b"\0", host].concat(),
+            (start, end) => [&data[line.start..line.end], b"\0", &data[start..end]].concat(),
+        };
+        let hosted: Vec<Vec<u8>> = match self.waiting.iter().any(|line| line.host != (0, 0)) || !host.is_empty() {
+            true => {
+                self.waiting.iter().map(|line| if line.host == (0, 0) && host.is_empty() { Vec::new() } else { with_host(line) }).collect()
+            }
+            false => Vec::new(),
+        };
         let lines: Vec<(&[u8], &[u8])> = self
             .waiting
             .iter()
@@ -261,10 +263,9 @@ impl Run {
             .map(|(number, line)| {
                 if line.out == usize::MAX {
                     filled.next().map_or((&b""[..], &b""[..]), |(second, content)| (second, content))
-                } else if hosted[number].is_empty() {
-                    (&self.seconds[line.second][..], &data[line.start..line.end])
                 } else {
-                    (&self.seconds[line.second][..], &hosted[number][..])
+                    let whole = hosted.get(number).filter(|whole| !whole.is_empty());
+                    (&self.seconds[line.second][..], whole.map_or(&data[line.start..line.end], |whole| whole))
                 }
             })
             .collect();
@@ -279,18 +280,22 @@ impl Run {
         ids
     }
 
-    /// The output with the rendered records of the gaps, one line each, where they belong.
-    pub fn filled(&self, records: &[u8]) -> Vec<u8> {
-        let mut whole = Vec::with_capacity(self.out.len() + records.len());
-        let (mut done, mut rest) = (0, records);
+    /// The output with the rendered records of the gaps, one line each, where they belong: as many octets as both have together.
+    pub fn fill(&self, records: &[u8], whole: &mut [u8]) {
+        let mut rest = whole;
+        let mut put = |piece: &[u8]| {
+            let (place, after) = std::mem::take(&mut rest).split_at_mut(piece.len());
+            place.copy_from_slice(piece);
+            rest = after;
+        };
+        let (mut done, mut left) = (0, records);
         for gap in &self.gaps {
-            let end = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
-            whole.extend_from_slice(&self.out[done..gap.out]);
-            whole.extend_from_slice(&rest[..end]);
-            (done, rest) = (gap.out, &rest[end..]);
+            let end = memchr(b'\n', left).map_or(left.len(), |end| end + 1);
+            put(&self.out[done..gap.out]);
+            put(&left[..end]);
+            (done, left) = (gap.out, &left[end..]);
         }
-        whole.extend_from_slice(&self.out[done..]);
-        whole
+        put(&self.out[done..]);
     }
 }
 
@@ -302,41 +307,41 @@ fn bare(out: &mut Vec<u8>) -> usize {
     at
 }
 
-/// A straight line of MTA text. `rest`: where it goes on after its stamp; `length`: without any CR.
-pub struct Straight<'a> {
-    pub line: Line<'a>,
-    pub place: Place<'a>,
-    rest: usize,
-    length: usize,
+/// A straight line of MTA text. (A record is some hundred octets: it is lent, as moving it takes time.)
+pub enum Line<'a, 'b> {
+    Message(&'b mta::Message<'a>),
+    Connection(&'b mta::Connection<'a>),
 }
 
-/// What it is. It lives on the stack, one at a time.
-#[allow(clippy::large_enum_variant)]
-pub enum Line<'a> {
-    Message(mta::Message<'a>),
-    Connection(mta::Connection<'a>),
-}
-
-/// Reads one line; None when it is not straight. Its time is put into `time`.
-pub fn straight<'a>(raw: &'a [u8], offset: u64, hour: &Hour, frame: &Frame, time: &'a mut [u8; 40]) -> Result<Option<Straight<'a>>, Stop> {
+/// Reads one line, and gives it to `then`: with where it goes on after its stamp, and its length without any CR. None when it is not straight.
+pub fn straight<T>(
+    raw: &[u8],
+    offset: u64,
+    hour: &Hour,
+    frame: &Frame,
+    then: impl FnOnce(Line, &Place, usize, usize) -> T,
+) -> Result<Option<T>, Stop> {
     let line = match raw {
         [.., b'\r'] => &raw[..raw.iter().rposition(|&octet| octet != b'\r').map_or(0, |last| last + 1)],
         _ => raw,
     };
-    let (size, rest) = stamp(line, hour, time)?;
+    let mut time = [0; 40];
+    let (size, rest) = stamp(line, hour, &mut time)?;
     let plain = json::is_plain(raw);
     if !line.last().is_some_and(u8::is_ascii_graphic)
         || !(plain || line[..line.len().min(mta::COLUMNS)].is_ascii() && std::str::from_utf8(raw).is_ok())
     {
         return Ok(None);
     }
-    let found = if mta::connects(line) {
-        mta::connection(&line[rest..], &frame.tables).map(Line::Connection)
-    } else {
-        mta::message(&line[rest..], &frame.tables).map(Line::Message)
-    };
     let place = Place { time: &time[..size], offset, raw, plain, header: None };
-    Ok(found.map(|found| Straight { line: found, place, rest, length: line.len() }))
+    let text = &line[rest..];
+    if mta::connects(line) {
+        let record = mta::connection(text, &frame.tables);
+        Ok(record.as_ref().map(|record| then(Line::Connection(record), &place, rest, line.len())))
+    } else {
+        let record = mta::message(text, &frame.tables);
+        Ok(record.as_ref().map(|record| then(Line::Message(record), &place, rest, line.len())))
+    }
 }
 
 /// The stamp of a line as ISO 8601, put into `time`: its size, and where the rest of the line begins.
@@ -389,7 +394,9 @@ mod tests {
         assert_eq!((run.panics, run.lines, run.next), (1, 3, data.len() + 1));
         assert_eq!(run.gaps.len(), 1);
         assert_eq!((run.gaps[0].number, run.gaps[0].start, run.gaps[0].end), (1, 4, 7));
-        assert_eq!(run.filled(b"filled\n"), b"one\nfilled\nthree\n");
+        let mut whole = [0; 17];
+        run.fill(b"filled\n", &mut whole);
+        assert_eq!(&whole, b"one\nfilled\nthree\n");
     }
 
     #[test]
