@@ -1,103 +1,323 @@
-//! Datagrams that wait at a socket, many with one call of the system: for `shipper/inputs/syslog/datagrams.py`, which has the rules.
+//! Datagrams that wait at a socket, many with one call of the system, and in a thread of their own: for `shipper/inputs/syslog/datagrams.py`, which
+//! has the rules.
+//!
+//! The thread never needs the interpreter's lock. It reads from `go` on until a rest brings nothing more, or as long as the queue has room, and says
+//! so at the socket of `fileno`: when there is something, when there is a batch, when it reads no more.
 
-use std::collections::HashMap;
-use std::io::IoSliceMut;
+use std::collections::{HashMap, VecDeque};
+use std::io::{IoSliceMut, Read, Write};
 use std::net::IpAddr;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use nix::sys::socket::{recvmmsg, MsgFlags, MultiHeaders, SockaddrLike, SockaddrStorage};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString};
+use pyo3::types::PyBytes;
+
+use crate::messages::Messages;
 
 /// Octets between the places of two datagrams, so that their beginnings do not all fall into the same lines of the cache.
 const APART: usize = 192;
 /// Senders whose names are remembered.
 const REMEMBERED: usize = 4096;
-/// A datagram of so few octets may be an empty one.
+/// Octets of a datagram that may be an empty one: `_FEW` there.
 const FEW: usize = 3;
+/// Octets of the messages of a batch, beyond which none is added.
+const BATCH: usize = 1 << 20;
+/// Batches that may wait before the thread reads no more.
+const WAITING: usize = 4;
 
-/// An address, and the number of the interface where that is a part of it.
-type Sender = (IpAddr, u32);
+/// An address, and the number of the interface where that is a part of it. None where senders have no addresses.
+type Sender = Option<(IpAddr, u32)>;
 
-/// What a read gives: datagrams; their senders; whether one of the datagrams is longer than the limit, or has few octets.
-type Read<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, bool);
+/// A batch: messages; the names of all their senders; (number, octets) of those that are longer than the limit, or empty.
+type Taken = (Messages, Vec<String>, HashMap<usize, usize>);
 
-/// Room for the datagrams of one socket.
-#[pyclass]
-pub struct Drain {
-    room: Vec<u8>,
+/// How sockets are read. Octets of a datagram, and datagrams of one call; octets of a message; messages of a batch; the pause when there are none.
+#[derive(Clone, Copy)]
+struct Bounds {
     size: usize,
-    names: HashMap<Sender, Py<PyString>>,
-    /// None where senders have no addresses.
-    name: Option<Py<PyAny>>,
+    at_once: usize,
+    limit: usize,
+    most: usize,
+    rest: Duration,
+    local: bool,
 }
 
-#[pymethods]
-impl Drain {
-    /// `size`: octets of a datagram that are read; `most`: datagrams of one read; `name`: gives a sender's name, by the octets of its address and
-    /// the number of its interface. Memory is used only where datagrams have been.
-    #[new]
-    fn new(size: usize, most: usize, name: Option<Py<PyAny>>) -> Drain {
-        Drain { room: vec![0; (size + APART) * most], size, names: HashMap::new(), name }
+/// One batch that was read.
+#[derive(Default)]
+struct Pack {
+    messages: Messages,
+    senders: Vec<Sender>,
+    known: HashMap<Sender, usize>,
+    odd: HashMap<usize, usize>,
+}
+
+impl Pack {
+    fn add(&mut self, datagram: &[u8], length: usize, sender: Sender) {
+        let number = match self.senders.last() {
+            Some(last) if *last == sender => self.senders.len() - 1,
+            _ => *self.known.entry(sender).or_insert_with(|| {
+                self.senders.push(sender);
+                self.senders.len() - 1
+            }),
+        };
+        let empty = self.messages.add(datagram, number) == 0 && length <= FEW;
+        if empty || length > datagram.len() {
+            self.odd.insert(self.messages.len() - 1, length);
+        }
     }
 
-    /// Reads so many datagrams at most, and waits for none. Raises OSError where there are none.
-    fn read<'py>(&mut self, py: Python<'py>, socket: RawFd, most: usize, limit: usize) -> PyResult<Read<'py>> {
-        let (room, size) = (&mut self.room[..], self.size);
-        let found = match self.name {
-            Some(_) => py.detach(|| received(room, size, socket, most, sender)),
-            None => py.detach(|| received(room, size, socket, most, |_: &()| None)),
-        };
-        let found = found.map_err(std::io::Error::from)?;
-        let messages = PyList::empty(py);
-        let senders = PyList::empty(py);
-        let nobody = PyString::intern(py, "");
-        let mut odd = false;
-        for (place, (length, sender)) in self.room.chunks_exact(size + APART).zip(found) {
-            odd |= length > limit || length <= FEW;
-            messages.append(PyBytes::new(py, &place[..length]))?;
-            match (sender, &self.name) {
-                (Some(sender), Some(name)) => senders.append(named(py, &mut self.names, sender, name)?)?,
-                _ => senders.append(&nobody)?,
+    fn is_whole(&self, bounds: &Bounds) -> bool {
+        self.messages.len() >= bounds.most || self.messages.text().len() >= BATCH
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    packs: VecDeque<Pack>,
+    going: bool,
+    ended: bool,
+}
+
+/// What the thread and the others have together.
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    tell: UnixStream,
+    bounds: Bounds,
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something has changed. When nobody has looked for long, he has enough to look at.
+    fn tell(&self) {
+        let _ = (&self.tell).write(b"!");
+    }
+
+    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what was read.
+    fn add(&self, room: &Room, read: &[(usize, Sender)]) {
+        let bounds = &self.bounds;
+        let mut queue = self.queue();
+        let before = queue.packs.len();
+        let mut tell = before == 0;
+        for (place, &(length, sender)) in room.octets.chunks_exact(bounds.size + APART).zip(read) {
+            if queue.packs.back().is_none_or(|pack| pack.is_whole(bounds)) {
+                queue.packs.push_back(Pack::default());
+            }
+            if let Some(pack) = queue.packs.back_mut() {
+                pack.add(&place[..length.min(bounds.limit)], length, sender);
+                tell |= pack.is_whole(bounds);
             }
         }
-        Ok((messages, senders, odd))
-    }
-}
-
-/// A sender's name.
-fn named<'a>(py: Python<'_>, names: &'a mut HashMap<Sender, Py<PyString>>, sender: Sender, name: &Py<PyAny>) -> PyResult<&'a Py<PyString>> {
-    if !names.contains_key(&sender) {
-        let made = match sender.0 {
-            IpAddr::V4(address) => name.call1(py, (PyBytes::new(py, &address.octets()), sender.1))?,
-            IpAddr::V6(address) => name.call1(py, (PyBytes::new(py, &address.octets()), sender.1))?,
-        };
-        if names.len() >= REMEMBERED {
-            names.clear();
+        drop(queue);
+        if tell {
+            self.tell();
         }
-        names.insert(sender, made.extract(py)?);
     }
-    Ok(&names[&sender])
+
+    /// The thread.
+    fn run(&self, socket: RawFd) {
+        let mut room = Room::new(&self.bounds);
+        loop {
+            let mut queue = self.queue();
+            while !queue.ended && (!queue.going || queue.packs.len() > WAITING) {
+                queue = self.wait(queue);
+            }
+            if queue.ended {
+                return;
+            }
+            drop(queue);
+            let read = room.read(socket, &self.bounds);
+            if !read.is_empty() {
+                self.add(&room, &read);
+            }
+            if read.len() == self.bounds.at_once {
+                continue;
+            }
+            let rested = self.changed.wait_timeout_while(self.queue(), self.bounds.rest, |queue| !queue.ended);
+            let mut queue = rested.map_or_else(|poisoned| poisoned.into_inner().0, |(queue, _)| queue);
+            if read.is_empty() {
+                queue.going = false;
+                drop(queue);
+                self.tell();
+            }
+        }
+    }
 }
 
-/// The length and the sender of each datagram that was put into the room.
-fn received<S: SockaddrLike + Copy>(
-    room: &mut [u8],
-    size: usize,
-    socket: RawFd,
-    most: usize,
-    sender: impl Fn(&S) -> Option<Sender>,
-) -> nix::Result<Vec<(usize, Option<Sender>)>> {
-    let mut places: Vec<[IoSliceMut; 1]> =
-        room.chunks_exact_mut(size + APART).take(most).map(|place| [IoSliceMut::new(&mut place[..size])]).collect();
-    let mut headers = MultiHeaders::<S>::preallocate(places.len(), None);
-    let read = recvmmsg(socket, &mut headers, places.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
-    Ok(read.map(|each| (each.bytes, each.address.as_ref().and_then(&sender))).collect())
+/// Room for the datagrams of one call. Memory is used only where datagrams have been.
+struct Room {
+    octets: Vec<u8>,
 }
 
-fn sender(address: &SockaddrStorage) -> Option<Sender> {
+impl Room {
+    fn new(bounds: &Bounds) -> Room {
+        Room { octets: vec![0; (bounds.size + APART) * bounds.at_once] }
+    }
+
+    /// The length and the sender of each datagram that was waiting.
+    fn read(&mut self, socket: RawFd, bounds: &Bounds) -> Vec<(usize, Sender)> {
+        let read = if bounds.local { self.received(socket, bounds, |_: &()| None) } else { self.received(socket, bounds, sender) };
+        read.unwrap_or_default() // an ICMP answer to something this socket never sent, or no memory: the next read tells
+    }
+
+    fn received<S: SockaddrLike + Copy>(
+        &mut self,
+        socket: RawFd,
+        bounds: &Bounds,
+        sender: impl Fn(&S) -> Sender,
+    ) -> nix::Result<Vec<(usize, Sender)>> {
+        let mut places: Vec<[IoSliceMut; 1]> =
+            self.octets.chunks_exact_mut(bounds.size + APART).map(|place| [IoSliceMut::new(&mut place[..bounds.size])]).collect();
+        let mut headers = MultiHeaders::<S>::preallocate(places.len(), None);
+        let read = recvmmsg(socket, &mut headers, places.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
+        Ok(read.map(|each| (each.bytes, each.address.as_ref().and_then(&sender))).collect())
+    }
+}
+
+fn sender(address: &SockaddrStorage) -> Sender {
     if let Some(four) = address.as_sockaddr_in() {
         return Some((IpAddr::V4(four.ip()), 0));
     }
     address.as_sockaddr_in6().map(|six| (IpAddr::V6(six.ip()), six.scope_id()))
+}
+
+/// What reads one socket.
+#[pyclass]
+pub struct Drain {
+    shared: Arc<Shared>,
+    heard: UnixStream,
+    thread: Option<JoinHandle<()>>,
+    socket: RawFd,
+    names: HashMap<(IpAddr, u32), String>,
+    name: Py<PyAny>,
+}
+
+#[pymethods]
+impl Drain {
+    /// `size`: octets of a datagram that are read; `at_once`: datagrams of one call; `limit`: octets of a message; `most`: messages of a batch; `rest`:
+    /// seconds of the pause when there are no more; `local`: whether senders have no addresses; `name`: gives a sender's name, by the octets of its
+    /// address and the number of its interface.
+    #[new]
+    #[allow(clippy::too_many_arguments)] // they are named
+    #[pyo3(signature = (socket, *, size, at_once, limit, most, rest, local, name))]
+    fn new(
+        socket: RawFd,
+        size: usize,
+        at_once: usize,
+        limit: usize,
+        most: usize,
+        rest: f64,
+        local: bool,
+        name: Py<PyAny>,
+    ) -> PyResult<Drain> {
+        let (heard, tell) = UnixStream::pair()?;
+        heard.set_nonblocking(true)?;
+        tell.set_nonblocking(true)?;
+        let bounds = Bounds { size, at_once, limit, most, rest: Duration::from_secs_f64(rest), local };
+        let shared = Shared { queue: Mutex::default(), changed: Condvar::new(), tell, bounds };
+        Ok(Drain { shared: Arc::new(shared), heard, thread: None, socket, names: HashMap::new(), name })
+    }
+
+    /// Where the thread says that something has changed.
+    fn fileno(&self) -> RawFd {
+        self.heard.as_raw_fd()
+    }
+
+    /// There are datagrams: the thread reads them, until no more come.
+    fn go(&mut self) -> PyResult<()> {
+        self.shared.queue().going = true;
+        self.shared.changed.notify_all();
+        if self.thread.is_none() {
+            let (shared, socket) = (self.shared.clone(), self.socket);
+            self.thread = Some(thread::Builder::new().name("syslog".to_owned()).spawn(move || shared.run(socket))?);
+        }
+        Ok(())
+    }
+
+    /// What has changed: whether the thread reads; messages that wait, and their octets; whether these are a batch.
+    fn state(&mut self) -> (bool, usize, usize, bool) {
+        let mut told = [0; 64];
+        while self.heard.read(&mut told).is_ok_and(|size| size == told.len()) {}
+        let queue = self.shared.queue();
+        let messages = queue.packs.iter().map(|pack| pack.messages.len()).sum();
+        let octets = queue.packs.iter().map(|pack| pack.messages.text().len()).sum();
+        (queue.going, messages, octets, queue.packs.front().is_some_and(|pack| pack.is_whole(&self.shared.bounds)))
+    }
+
+    /// Reads once what is there, without the thread; how many.
+    fn read(&mut self, py: Python<'_>) -> usize {
+        let (shared, socket) = (&self.shared, self.socket);
+        py.detach(|| {
+            let mut room = Room::new(&shared.bounds);
+            let read = room.read(socket, &shared.bounds);
+            shared.add(&room, &read);
+            read.len()
+        })
+    }
+
+    /// All that waits, in batches.
+    fn take(&mut self, py: Python<'_>) -> PyResult<Vec<Taken>> {
+        let packs = std::mem::take(&mut self.shared.queue().packs);
+        self.shared.changed.notify_all();
+        packs.into_iter().map(|pack| self.named(py, pack)).collect()
+    }
+
+    /// Ends the thread. What it has read still waits.
+    fn stop(&mut self, py: Python<'_>) {
+        py.detach(|| self.end());
+    }
+}
+
+impl Drain {
+    fn named(&mut self, py: Python<'_>, pack: Pack) -> PyResult<Taken> {
+        let mut names = Vec::with_capacity(pack.senders.len());
+        for sender in pack.senders {
+            names.push(sender.map_or(Ok(String::new()), |sender| self.name_of(py, sender))?);
+        }
+        Ok((pack.messages.from(&names), names, pack.odd))
+    }
+
+    fn name_of(&mut self, py: Python<'_>, sender: (IpAddr, u32)) -> PyResult<String> {
+        if let Some(name) = self.names.get(&sender) {
+            return Ok(name.clone());
+        }
+        let name: String = match sender.0 {
+            IpAddr::V4(address) => self.name.call1(py, (PyBytes::new(py, &address.octets()), sender.1))?,
+            IpAddr::V6(address) => self.name.call1(py, (PyBytes::new(py, &address.octets()), sender.1))?,
+        }
+        .extract(py)?;
+        if self.names.len() >= REMEMBERED {
+            self.names.clear();
+        }
+        self.names.insert(sender, name.clone());
+        Ok(name)
+    }
+
+    fn end(&mut self) {
+        let mut queue = self.shared.queue();
+        (queue.going, queue.ended) = (false, true);
+        drop(queue);
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        self.end();
+    }
 }

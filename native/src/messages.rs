@@ -65,7 +65,7 @@ impl Messages {
     }
 
     fn __len__(&self) -> usize {
-        self.places.len()
+        self.len()
     }
 
     /// Some of them, for Python: the messages, and their senders.
@@ -80,12 +80,22 @@ impl Messages {
 }
 
 impl Messages {
-    /// Takes one more, of the sender of this number.
-    fn add(&mut self, message: &[u8], peer: usize) {
+    /// Takes one more, of the sender of this number; its octets.
+    pub fn add(&mut self, message: &[u8], peer: usize) -> usize {
         let size = message.iter().rposition(|octet| !matches!(octet, b'\r' | b'\n' | 0)).map_or(0, |last| last + 1);
         let begin = self.text.len();
         self.text.extend_from_slice(&message[..size]);
         self.places.push((begin, begin + size, peer));
+        size
+    }
+
+    /// The same, of senders of these names.
+    pub fn from(self, peers: &[String]) -> Messages {
+        Messages { peers: peers.iter().map(|peer| peer.as_bytes().to_vec()).collect(), ..self }
+    }
+
+    pub fn len(&self) -> usize {
+        self.places.len()
     }
 
     pub fn text(&self) -> &[u8] {

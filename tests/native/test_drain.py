@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from shipper import compiled
-from shipper.inputs.syslog.address import Address, bind
+from shipper.inputs.syslog.address import Address, bind, buffer
 from shipper.inputs.syslog.counts import Counts
-from shipper.inputs.syslog.datagrams import Datagrams
+from shipper.inputs.syslog.datagrams import Datagrams, Drained
 from shipper.inputs.syslog.inbox import Inbox
 from shipper.inputs.syslog.senders import Senders
 
@@ -24,12 +24,15 @@ pytestmark = pytest.mark.skipif(MODULE is None, reason=f"no compiled twin: {WHY}
 LIMIT = 600
 
 
-def read(address: Address, sent: list[bytes], senders: list[str], allow: str, twin: Any) -> tuple[object, ...]:
-    """What an inbox has, and what is counted, when these were sent to a socket by senders at these addresses, in turn."""
+def read(
+    address: Address, sent: list[bytes], senders: list[str], allow: str, twin: Any, *, in_thread: bool = False
+) -> tuple[list[bytes], list[str], dict[int, str], Counts]:
+    """What an inbox has, without what is framing, and what is counted, when these were sent to a socket by senders at these addresses, in turn."""
     sock = bind(address, receive_buffer=1 << 20, mode=0o600)
     inbox, counts = Inbox(), Counts()
     allowed = Senders([ip_network(allow)] if allow else [])
-    datagrams = Datagrams(address, sock, inbox, counts, allowed, LIMIT, twin=twin)
+    told = (address, sock, inbox, counts, allowed, LIMIT)
+    datagrams = Datagrams(*told) if twin is None else Drained(*told, twin=twin)
     family = sock.family
     with sock:
         made = []
@@ -43,10 +46,20 @@ def read(address: Address, sent: list[bytes], senders: list[str], allow: str, tw
             each.close()
 
         async def empty() -> None:
+            if in_thread:
+                datagrams.start()
+                await asyncio.wait_for(inbox.ready.wait(), 20)
+                datagrams.stop()
             datagrams.empty()
 
         asyncio.run(empty())
-    return inbox.messages, inbox.peers, inbox.wrong, counts
+    found: tuple[list[bytes], list[str], dict[int, str]] = ([], [], {})
+    for some in inbox.take():
+        found[2].update({number + len(found[0]): error for number, error in some.wrong.items()})
+        listed = (some.messages, some.peers) if isinstance(some.messages, list) else some.messages.part(0, len(some.messages))
+        found[0].extend([message.rstrip(b"\r\n\0") for message in listed[0]])
+        found[1].extend(listed[1])
+    return *found, counts
 
 
 def messages(seed: int) -> list[bytes]:
@@ -67,7 +80,9 @@ def test_udp_is_the_same(seed: int, allow: str) -> None:
     """From senders that may send and others."""
     address = Address("udp", "127.0.0.1")
     sent, senders = messages(seed), ["127.0.0.2", "127.0.0.3"]
-    assert read(address, sent, senders, allow, MODULE) == read(address, sent, senders, allow, None)
+    plain = read(address, sent, senders, allow, None)
+    assert read(address, sent, senders, allow, MODULE) == plain
+    assert read(address, sent, senders, allow, MODULE, in_thread=True) == plain
 
 
 def test_ipv6_is_the_same() -> None:
@@ -94,4 +109,38 @@ def test_unix_is_the_same(tmp_path: Path) -> None:
     sent = [b"<22>Aug 30 16:53:05 mail imta[411]: text", b"", b"\0", b"abc", b"x" * LIMIT, b"x" * (LIMIT + 1), b"x" * 70000]
     found = [read(Address("unix", str(tmp_path / name)), sent, [""], "", twin) for name, twin in (("a", MODULE), ("b", None))]
     assert found[0] == found[1]
-    assert set(found[0][1]) == {""}  # type: ignore[call-overload]
+    assert set(found[0][1]) == {""}
+
+
+def test_a_flood_waits_in_the_kernel() -> None:
+    """While nobody takes what the thread has read, it reads no more than some batches; then it goes on, in order, and nothing is lost or twice."""
+    sock = bind(Address("udp", "127.0.0.1"), receive_buffer=64 << 20, mode=0)
+    if buffer(sock) < 64 << 20:
+        pytest.skip("the kernel's buffer is too small")
+    inbox, counts = Inbox(), Counts()
+    drained = Drained(Address("udp", "127.0.0.1"), sock, inbox, counts, Senders(), LIMIT, twin=MODULE)
+    sent = 40_000
+
+    async def main() -> list[bytes]:
+        drained.start()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.connect(sock.getsockname())
+            for number in range(sent):
+                sender.send(b"%d" % number)
+        before = -1
+        while before < (before := drained.waiting()[0]):
+            await asyncio.sleep(0.1)
+        assert 4 * 4096 < before < 8 * 4096
+        found: list[bytes] = []
+        while len(found) < sent:
+            await asyncio.wait_for(inbox.ready.wait(), 20)
+            for some in inbox.take():
+                assert not isinstance(some.messages, list)
+                assert len(some.messages) <= 4096
+                found += some.messages.part(0, len(some.messages))[0]
+            inbox.reopen()
+        drained.stop()
+        return found
+
+    with sock:
+        assert asyncio.run(main()) == [b"%d" % number for number in range(sent)]

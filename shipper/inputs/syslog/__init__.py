@@ -3,8 +3,8 @@
 Rooms: `address` says where to listen and binds; `datagrams` and `streams` read sockets into the one `inbox` of the input, as long as it has room;
 `framer` cuts streams into messages; `tls` and `senders` say who may send. Here a batch is taken from the inbox, read into records, and handed on.
 
-Syslog has no acknowledgement: what was read is ours, what the kernel holds when the process is killed is lost. So `receipt`s move no position,
-they only count; and a stop reads what has arrived before it ends.
+Syslog has no acknowledgement: what was read is ours; what the kernel holds, or the twin's thread, when the process is killed is lost. So
+`receipt`s move no position, they only count; and a stop reads what has arrived before it ends.
 """
 
 from __future__ import annotations
@@ -25,21 +25,18 @@ from pydantic import Field, field_validator, model_validator
 
 from shipper.batch import Arrival, Batch, Receipt
 from shipper.config.units import Duration, Size, Texts
-from shipper.inputs.base import LINGER_RECORDS, Deliver, Places, Reading
+from shipper.inputs.base import Deliver, Places, Reading
 from shipper.inputs.section import Common
 from shipper.inputs.syslog.address import Address, bind, parse, remove_stale
 from shipper.inputs.syslog.counts import Counts
-from shipper.inputs.syslog.datagrams import Datagrams, unread
-from shipper.inputs.syslog.inbox import Inbox
+from shipper.inputs.syslog.datagrams import Datagrams, Drained, unread
+from shipper.inputs.syslog.inbox import Inbox, Taken
 from shipper.inputs.syslog.senders import Senders
 from shipper.inputs.syslog.streams import Connections, Limits, Listener
 from shipper.inputs.syslog.tls import Certificates, Tls
 from shipper.messages import Messages
 from shipper.record import Record
 from shipper.straight import apart
-
-_BATCH = 2 * LINGER_RECORDS
-"""What is read at once can be more than was asked for: a connection gives as many messages as 64 KiB hold."""
 
 _LOOK_SECONDS = 1.0
 """How often connections are looked at for silence, and the kernel is asked for its drops."""
@@ -203,8 +200,8 @@ class Syslog:
         for address, sock in self._sockets.items():
             if address.protocol in ("udp", "unix"):
                 shared = address in self._shared
-                limit = self._section.max_message
-                self._listening.append(Datagrams(address, sock, inbox, self.counts, senders, limit, shared=shared, twin=self._twin))
+                kind = Datagrams if self._twin is None else partial(Drained, twin=self._twin)
+                self._listening.append(kind(address, sock, inbox, self.counts, senders, self._section.max_message, shared=shared))
             else:
                 certificates = self._certificates if address.protocol == "tls" else None
                 self._listening.append(Listener(address, sock, inbox, self.counts, senders, self._connections, certificates))
@@ -215,17 +212,15 @@ class Syslog:
         return [each for each in self._listening if isinstance(each, Datagrams)]
 
     async def _deliver(self, inbox: Inbox, deliver: Deliver) -> None:
-        """Hands over what the inbox has, in batches; nothing is read meanwhile."""
-        messages, peers, wrong = inbox.take()
-        for start in range(0, len(messages), _BATCH):
-            end = start + _BATCH
+        """Hands over what the inbox has, in batches; only the twin's thread reads meanwhile."""
+        taken = inbox.take()
+        while taken:
             now = time.time_ns()
-            said = {index - start: error for index, error in wrong.items() if start <= index < end}
-            records = self._read(messages[start:end], peers[start:end], said, now)
+            records = self._read(taken.popleft(), now)
             try:
                 await deliver(Batch(records, Arrival(self.name, now), Receipt(partial(self._settled, len(records)))))
             except asyncio.CancelledError:
-                self.counts.lost += len(messages[end:])
+                self.counts.lost += sum(len(each.messages) for each in taken)
                 raise
         inbox.reopen()
 
@@ -237,14 +232,14 @@ class Syslog:
             datagrams.empty()
             datagrams.look(asyncio.get_running_loop().time())
         self._connections.empty()
-        self.counts.lost += len(inbox.messages)
+        self.counts.lost += sum(len(each.messages) for each in inbox.take())
         if self.counts.lost:
             logger.warning("input '{}': {} messages are lost, no output had room for them before the end", self.name, self.counts.lost)
 
-    def _read(self, messages: list[bytes], peers: list[str], wrong: dict[int, str], now: int) -> Sequence[Record]:
+    def _read(self, taken: Taken, now: int) -> Sequence[Record]:
         received = datetime.fromtimestamp(now // 1_000_000_000, self._zone).date()
         records = self._messages.straight(
-            messages, received, peers, wrong, colonless_tag=self._section.colonless_tag, observed=now
+            taken.messages, received, taken.peers, taken.wrong, colonless_tag=self._section.colonless_tag, observed=now
         )  # fmt: skip
         counts = self.counts
         counts.received += len(records)

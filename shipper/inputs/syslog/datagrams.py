@@ -3,10 +3,12 @@
 A datagram is a message. One without octets is counted and is none; one longer than `max_message` is cut and says so. What the kernel dropped
 because we did not read fast enough is asked of it now and then: a count, and a line in our log when it begins and when it is over.
 
-With the compiled twin one call of the system takes many datagrams; what is made of them is the same.
-
 A wake-up costs as much as some datagrams, so a socket that was emptied is left alone for two milliseconds: at 30,000 a second that makes 60
 datagrams of each wake-up.
+
+With the compiled twin (`Drained`) one call of the system takes many datagrams, in a thread that needs nothing of Python: so a socket is read also
+while the loop renders or waits. The loop watches the socket only while nothing comes. The thread packs messages into batches; when some of these
+wait, as the outputs make us wait, it reads no more. They are lost with a kill, as what the kernel holds is. What is made of them is the same.
 """
 
 from __future__ import annotations
@@ -17,12 +19,15 @@ from typing import Any
 
 from loguru import logger
 
+from shipper.compiled import Packed
 from shipper.inputs.syslog.address import Address, bound, buffer, kernel
 from shipper.inputs.syslog.counts import Counts
-from shipper.inputs.syslog.inbox import Inbox
+from shipper.inputs.syslog.inbox import Inbox, Taken
 from shipper.inputs.syslog.senders import Senders
 
 AT_ONCE = 256
+_BATCH = 4096
+"""Messages that the twin packs into a batch."""
 _REST_SECONDS = 0.002
 _LARGEST = 65536
 """More than a UDP datagram can be long, so that the kernel never cuts one."""
@@ -33,8 +38,7 @@ _QUIET_SECONDS = 60
 
 
 class Datagrams:
-    """One socket of datagrams. `sock` is bound and does not block; it stays open. `shared`: another input counts what it has dropped so far;
-    `twin`: the module that `compiled.find` found, or None."""
+    """One socket of datagrams. `sock` is bound and does not block; it stays open. `shared`: another input counts what it has dropped so far."""
 
     def __init__(
         self,
@@ -46,7 +50,6 @@ class Datagrams:
         max_message: int,
         *,
         shared: bool = False,
-        twin: Any = None,
     ) -> None:
         self.address = bound(address, sock)
         self._sock = sock
@@ -56,7 +59,6 @@ class Datagrams:
         self._max = max_message
         self._size = max(_LARGEST, max_message + 1)
         self._local = address.protocol == "unix"
-        self._drain = twin and twin.Drain(self._size, AT_ONCE, None if self._local else _name)
         self._running = False
         self._watching = False
         held = kernel(sock)
@@ -80,6 +82,10 @@ class Datagrams:
                 break
         self._inbox.added()
 
+    def waiting(self) -> tuple[int, int]:
+        """Messages that were read and are not in the inbox, and their octets."""
+        return 0, 0
+
     def look(self, now: float) -> None:
         """Counts what the kernel dropped. `now` in seconds of the loop's clock."""
         held = kernel(self._sock)
@@ -99,10 +105,11 @@ class Datagrams:
             logger.info("{}: no datagrams dropped any more; {} in all", self.address, self._counts.kernel_drops)
 
     def lag(self) -> dict[str, object]:
-        """See `Input.lag`. `octets`: in the kernel, with its overhead; None where the system does not say."""
+        """See `Input.lag`. `octets`: in the kernel, with its overhead, and read by the twin; None where the system does not say."""
         held = kernel(self._sock)
         state = "dropping" if self._dropping is not None else "reading" if self._running else "stopped"
-        return {"listen": str(self.address), "octets": held.waiting if held else None, "buffer": buffer(self._sock), "state": state}
+        octets = held.waiting + self.waiting()[1] if held else None
+        return {"listen": str(self.address), "octets": octets, "buffer": buffer(self._sock), "state": state}
 
     def _watch(self) -> None:
         if self._running and not self._watching:
@@ -128,7 +135,7 @@ class Datagrams:
     def _read(self, most: int) -> bool:
         """Reads so many datagrams at most; whether there were that many."""
         try:
-            messages, peers, odd = self._drain.read(self._sock.fileno(), most, self._max) if self._drain else self._received(most)
+            messages, peers, odd = self._received(most)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as problem:  # an ICMP answer to something this socket never sent, or no memory: the next read tells
@@ -137,29 +144,36 @@ class Datagrams:
         inbox, senders = self._inbox, self._senders
         if odd or (senders.some and not self._local and not all(map(senders.allowed, dict.fromkeys(peers)))):
             for message, peer in zip(messages, peers, strict=True):
-                self._one(message, peer)
+                if self._is_one(peer, len(message), len(message) > _FEW or bool(message.strip(b"\r\n\0"))):
+                    inbox.add(message[: self._max], peer, self._cut(len(message)))
         else:
             inbox.messages += messages
             inbox.peers += peers
         return len(messages) == most
 
-    def _one(self, message: bytes, peer: str) -> None:
-        """Takes one datagram, by the rules."""
-        counts, limit = self._counts, self._max
+    def _is_one(self, peer: str, length: int, some: bool) -> bool:
+        """Whether a datagram of this length is a message, by the rules; counts it, if it is none or too long. `some`: whether it has any octets."""
+        counts = self._counts
         if not self._local and not self._senders.allowed(peer):
             counts.denied += 1
-        elif len(message) > limit:
+        elif length > self._max:
             counts.truncated += 1
-            of = "" if self._local else f" of {len(message)},"  # the kernel does not say how long one was that is longer than we asked for
-            self._inbox.add(message[:limit], peer, f"datagram{of} cut after {limit} octets")
-        elif len(message) > _FEW or message.strip(b"\r\n\0"):
-            self._inbox.add(message, peer)
+            return True
+        elif some:
+            return True
         else:
             counts.empty += 1
+        return False
+
+    def _cut(self, length: int) -> str:
+        """What is said of one that is too long."""
+        if length <= self._max:
+            return ""
+        of = "" if self._local else f" of {length},"  # the kernel does not say how long one was that is longer than we asked for
+        return f"datagram{of} cut after {self._max} octets"
 
     def _received(self, most: int) -> tuple[list[bytes], list[str], bool]:
-        """What the compiled twin's `Drain.read` gives, without it: datagrams, their senders, and whether one of them is a case for `_one`. Raises
-        OSError when there are none."""
+        """Datagrams, their senders, and whether one of them is a case for `_is_one`. Raises OSError when there are none."""
         receive, size, limit, local = self._sock.recvfrom, self._size, self._max, self._local
         messages: list[bytes] = []
         peers: list[str] = []
@@ -175,6 +189,70 @@ class Datagrams:
             if not messages:
                 raise
         return messages, peers, odd
+
+
+class Drained(Datagrams):
+    """One socket that the compiled twin reads. `twin`: the module that `compiled.find` found."""
+
+    def __init__(self, *told: Any, twin: Any, shared: bool = False) -> None:
+        super().__init__(*told, shared=shared)
+        self._drain = twin.Drain(
+            self._sock.fileno(), size=self._size, at_once=AT_ONCE, limit=self._max, most=_BATCH, rest=_REST_SECONDS, local=self._local, name=_name
+        )  # fmt: skip
+        self._inbox.drained.append(self._take)
+
+    def start(self) -> None:
+        super().start()
+        asyncio.get_running_loop().add_reader(self._drain.fileno(), self._told)
+
+    def stop(self) -> None:
+        if self._running:
+            asyncio.get_running_loop().remove_reader(self._drain.fileno())
+        super().stop()
+        self._drain.stop()
+
+    def empty(self) -> None:
+        for _ in range(buffer(self._sock) // AT_ONCE):
+            if self._drain.read() < AT_ONCE:
+                break
+        self._inbox.added()
+
+    def waiting(self) -> tuple[int, int]:
+        _, messages, octets, _ = self._drain.state()
+        return messages, octets
+
+    def _readable(self) -> None:
+        self._unwatch()
+        self._drain.go()
+
+    def _told(self) -> None:
+        going, messages, _, whole = self._drain.state()
+        if not going:
+            self._watch()
+        if messages:
+            self._inbox.added(whole=whole, some=True)
+
+    def _take(self) -> list[Taken]:
+        return [
+            self._by_the_rules(messages, odd)
+            if odd or (self._senders.some and not self._local and not all(map(self._senders.allowed, peers)))
+            else Taken(messages, [], {})
+            for messages, peers, odd in self._drain.take()
+        ]
+
+    def _by_the_rules(self, packed: Packed, odd: dict[int, int]) -> Taken:
+        """A batch where something is to be left out, or to be said. `odd`: the length of those that are empty or too long, by number."""
+        messages: list[bytes] = []
+        peers: list[str] = []
+        wrong: dict[int, str] = {}
+        for number, (message, peer) in enumerate(zip(*packed.part(0, len(packed)), strict=True)):
+            length = odd.get(number, len(message))
+            if self._is_one(peer, length, number not in odd):
+                if error := self._cut(length):
+                    wrong[len(messages)] = error
+                messages.append(message)
+                peers.append(peer)
+        return Taken(messages, peers, wrong)
 
 
 def _name(address: bytes, interface: int) -> str:

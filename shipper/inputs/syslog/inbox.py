@@ -1,4 +1,4 @@
-"""What all sockets of an input have read and nobody has taken: messages, one batch at most.
+"""What all sockets of an input have read and nobody has taken: messages, one batch at most, and what the compiled twin has read beside it.
 
 Whoever reads asks `room` first and reads no more than that. Without room it stops watching its socket, and is called when there is some again:
 while the outputs make us wait, what comes in waits in the kernel, which makes the sender wait (TCP) or counts what it drops (UDP).
@@ -7,19 +7,36 @@ while the outputs make us wait, what comes in waits in the kernel, which makes t
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
+from shipper.compiled import Packed
 from shipper.inputs.base import LINGER_RECORDS, LINGER_SECONDS
+
+_BATCH = 2 * LINGER_RECORDS
+"""What is read at once can be more than was asked for: a connection gives as many messages as 64 KiB hold."""
+
+
+class Taken(NamedTuple):
+    """Messages of a batch, and the names of their senders; those that the twin has packed have these in them. `wrong`: what befell the message of
+    that number on its way."""
+
+    messages: list[bytes] | Packed
+    peers: list[str]
+    wrong: dict[int, str]
 
 
 class Inbox:
-    """`ready` is set when there is a batch to take: when it is full, or the first message has waited long enough."""
+    """`ready` is set when there is a batch to take: when it is full, or the first message has waited long enough. `drained`: are asked for what the
+    twin has read, in batches."""
 
     def __init__(self) -> None:
         self.ready = asyncio.Event()
         self.messages: list[bytes] = []
         self.peers: list[str] = []
         self.wrong: dict[int, str] = {}
+        self.drained: list[Callable[[], list[Taken]]] = []
         self._open = True
         self._linger: asyncio.TimerHandle | None = None
         self._waiting: list[Callable[[], None]] = []
@@ -36,21 +53,28 @@ class Inbox:
         self.messages.append(message)
         self.peers.append(peer)
 
-    def added(self) -> None:
-        """After some were added."""
-        if len(self.messages) >= LINGER_RECORDS:
+    def added(self, *, whole: bool = False, some: bool = False) -> None:
+        """After some were added. Of what is not here: whether a whole batch waits, or some."""
+        if whole or len(self.messages) >= LINGER_RECORDS:
             self.ready.set()
-        elif self._linger is None and self.messages:
+        elif self._linger is None and (some or self.messages):
             self._linger = asyncio.get_running_loop().call_later(LINGER_SECONDS, self.ready.set)
 
     def when_room(self, resume: Callable[[], None]) -> None:
         """Calls `resume` as soon as there is room."""
         self._waiting.append(resume)
 
-    def take(self) -> tuple[list[bytes], list[str], dict[int, str]]:
-        """All there is. There is no room until `reopen`."""
-        taken = self.messages, self.peers, self.wrong
+    def take(self) -> deque[Taken]:
+        """All there is, in batches. There is no room until `reopen`."""
+        messages, peers, wrong = self.messages, self.peers, self.wrong
         self.messages, self.peers, self.wrong = [], [], {}
+        taken: deque[Taken] = deque()
+        for start in range(0, len(messages), _BATCH):
+            end = start + _BATCH
+            said = {number - start: error for number, error in wrong.items() if start <= number < end}
+            taken.append(Taken(messages[start:end], peers[start:end], said))
+        for drained in self.drained:
+            taken += [some for some in drained() if len(some.messages)]
         self._open = False
         self.ready.clear()
         if self._linger is not None:
