@@ -81,24 +81,29 @@ struct Queue {
     packs: VecDeque<Pack>,
     going: bool,
     ended: bool,
+    /// Until it has ended.
+    tell: Option<UnixStream>,
+}
+
+impl Queue {
+    /// Something has changed. When nobody has looked for long, he has enough to look at.
+    fn tell(&self) {
+        if let Some(mut tell) = self.tell.as_ref() {
+            let _ = tell.write(b"!");
+        }
+    }
 }
 
 /// What the thread and the others have together.
 struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
-    tell: UnixStream,
     bounds: Bounds,
 }
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Something has changed. When nobody has looked for long, he has enough to look at.
-    fn tell(&self) {
-        let _ = (&self.tell).write(b"!");
     }
 
     fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
@@ -120,9 +125,8 @@ impl Shared {
                 tell |= pack.is_whole(bounds);
             }
         }
-        drop(queue);
         if tell {
-            self.tell();
+            queue.tell();
         }
     }
 
@@ -149,8 +153,7 @@ impl Shared {
             let mut queue = rested.map_or_else(|poisoned| poisoned.into_inner().0, |(queue, _)| queue);
             if read.is_empty() {
                 queue.going = false;
-                drop(queue);
-                self.tell();
+                queue.tell();
             }
         }
     }
@@ -197,7 +200,8 @@ fn sender(address: &SockaddrStorage) -> Sender {
 #[pyclass]
 pub struct Drain {
     shared: Arc<Shared>,
-    heard: UnixStream,
+    /// Until it has ended.
+    heard: Option<UnixStream>,
     thread: Option<JoinHandle<()>>,
     socket: RawFd,
     names: HashMap<(IpAddr, u32), String>,
@@ -226,13 +230,14 @@ impl Drain {
         heard.set_nonblocking(true)?;
         tell.set_nonblocking(true)?;
         let bounds = Bounds { size, at_once, limit, most, rest: Duration::from_secs_f64(rest), local };
-        let shared = Shared { queue: Mutex::default(), changed: Condvar::new(), tell, bounds };
-        Ok(Drain { shared: Arc::new(shared), heard, thread: None, socket, names: HashMap::new(), name })
+        let queue = Mutex::new(Queue { tell: Some(tell), ..Queue::default() });
+        let shared = Shared { queue, changed: Condvar::new(), bounds };
+        Ok(Drain { shared: Arc::new(shared), heard: Some(heard), thread: None, socket, names: HashMap::new(), name })
     }
 
     /// Where the thread says that something has changed.
     fn fileno(&self) -> RawFd {
-        self.heard.as_raw_fd()
+        self.heard.as_ref().map_or(-1, AsRawFd::as_raw_fd)
     }
 
     /// There are datagrams: the thread reads them, until no more come.
@@ -249,7 +254,7 @@ impl Drain {
     /// What has changed: whether the thread reads; messages that wait, and their octets; whether these are a batch.
     fn state(&mut self) -> (bool, usize, usize, bool) {
         let mut told = [0; 64];
-        while self.heard.read(&mut told).is_ok_and(|size| size == told.len()) {}
+        while self.heard.as_mut().is_some_and(|heard| heard.read(&mut told).is_ok_and(|size| size == told.len())) {}
         let queue = self.shared.queue();
         let messages = queue.packs.iter().map(|pack| pack.messages.len()).sum();
         let octets = queue.packs.iter().map(|pack| pack.messages.text().len()).sum();
@@ -308,6 +313,7 @@ impl Drain {
     fn end(&mut self) {
         let mut queue = self.shared.queue();
         (queue.going, queue.ended) = (false, true);
+        (queue.tell, self.heard) = (None, None);
         drop(queue);
         self.shared.changed.notify_all();
         if let Some(thread) = self.thread.take() {
