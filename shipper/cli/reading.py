@@ -32,11 +32,9 @@ def zone_of(name: str) -> tzinfo | None:
 
 def fields_of(names: str, option_file: str) -> tuple[str, ...] | None:
     """The optional fields that were named, or that an option file turns on; None when neither was given."""
-    from shipper.formats.mta_text import OPTIONAL
-    from shipper.mailserver import optionfile
-    from shipper.sources import path_text, unopened
-
     if names:
+        from shipper.formats.mta_text import OPTIONAL
+
         chosen = tuple(names.replace(",", " ").split())
         for name in chosen:
             if name not in OPTIONAL:
@@ -45,6 +43,9 @@ def fields_of(names: str, option_file: str) -> tuple[str, ...] | None:
         return chosen
     if not option_file:
         return None
+    from shipper.mailserver import optionfile
+    from shipper.sources import path_text, unopened
+
     try:
         options, problems = optionfile.parse(Path(option_file).read_bytes().decode(errors="replace"))
     except OSError as error:
