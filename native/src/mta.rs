@@ -812,7 +812,7 @@ fn addresses(tail: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
         }
     }
     // With quotation marks, inside which blanks are no ends. What begins with a digit could be a counted field.
-    if !tail[0].is_ascii_punctuation() && !tail[0].is_ascii_alphabetic() {
+    if !tail[0].is_ascii_punctuation() && !tail[0].is_ascii_alphabetic() && !tail.starts_with(b" rfc822;") {
         return None;
     }
     let at = memmem::find(tail, b" rfc822;")?;
@@ -976,7 +976,7 @@ fn is_text(status: &[u8], action: u8, tables: &Tables) -> Option<bool> {
         return None;
     }
     Some(
-        status[0].is_ascii_uppercase()
+        (status[0].is_ascii_alphabetic() || is_enhanced(name))
             && !after.is_empty()
             && open.is_none_or(|open| status[open - 1] != b' ')
             && !tables.is_word(name)

@@ -127,7 +127,7 @@ def _is_text(status: str, action: str, after: str | None) -> bool:
     open_ = status.find("(")
     word = status.partition(" ")[0]
     return (
-        "A" <= status[0] <= "Z"
+        ((status[0].isascii() and status[0].isalpha()) or fields.is_enhanced(word))
         and len(word) < len(status)
         and (open_ < 0 or status[open_ - 1] != " ")
         and word.lower() not in fields.WORDS
