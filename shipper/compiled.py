@@ -29,7 +29,7 @@ from shipper.profiles.base import INBOUND, PROTOCOLS
 from shipper.reader import RawPolicy
 from shipper.record import Connection, Mta, Record, Service, Store, Syslog
 
-INTERFACE = 16
+INTERFACE = 18
 """Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
 PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
@@ -181,15 +181,31 @@ class Twin:
         data: bytes,
         start: int,
         offset: int,
-        hour: tuple[str, str, str],
+        hour: tuple[str, str, str] | None,
         ids: bytes,
         observed: int,
         priorities: Sequence[int | None] | None = None,
     ) -> list[bytes | None]:
         """What `writer` (`payloads.otlp_writer`, `payloads.syslog_writer`) makes of the lines of a run, which began at octet `start`: a payload of
-        each, None of one that Python has to render. `ids`: of these lines; `observed`: when they were read, in nanoseconds since 1970;
-        `priorities`: see `rfc5424.render`."""
+        each, None of one that Python has to render. `hour`: None of service logs; `ids`: of these lines; `observed`: when they were read, in
+        nanoseconds since 1970; `priorities`: see `rfc5424.render`."""
         found: list[bytes | None] = self._twin.payloads(writer, data, start, offset, hour, ids, observed, priorities)
+        return found
+
+    def message_payloads(
+        self,
+        writer: Any,
+        messages: Packed,
+        start: int,
+        hour: tuple[str, str, str] | None,
+        limit: date,
+        ids: bytes,
+        observed: int,
+        priorities: Sequence[int | None] | None = None,
+    ) -> list[bytes | None]:
+        """The same of syslog messages, which a run took with this `hour` and this `limit`."""
+        day = (limit.year, limit.month, limit.day)
+        found: list[bytes | None] = self._twin.message_payloads(writer, messages, start, hour, day, ids, observed, priorities)
         return found
 
     def run_messages(
@@ -233,19 +249,22 @@ _SERVICE_EVENTS = (
 """In the order of `native/src/service.rs`."""
 
 
+def service_cases() -> list[tuple[type[Record], str, str, bool]]:
+    """(kind, event, severity, whether there is a user) of service records, in the order in which the twin numbers them."""
+    rows = [(kind, events.SERVICE_EVENTS[name].name) for kind, name in _SERVICE_EVENTS]
+    return [(kind, name, severity, user) for kind, name in rows for severity in events.SEVERITIES for user in (False, True)]
+
+
 def _service(profile: str, observed: int) -> tuple[object, ...]:
     """What the twin is told of service logs."""
-    rows = [(kind, events.SERVICE_EVENTS[name].name) for kind, name in _SERVICE_EVENTS]
     severities = list(events.SEVERITIES)
-    documents = [
-        tuple(ecs.fixed(kind, name, severity, user, observed)) for kind, name in rows for severity in severities for user in (False, True)
-    ]
+    documents = [tuple(ecs.fixed(*case, observed)) for case in service_cases()]
     return (
         sorted(SERVICE_OF.items()),
         sorted(PREFIXES.items()),
         [(level, severities.index(severity)) for level, severity in events.LEVELS.items()],
         severities,
-        [name for _, name in rows],
+        [events.SERVICE_EVENTS[name].name for _, name in _SERVICE_EVENTS],
         sorted(service.MECHANISMS),
         list(service.REASONS),
         documents if profile == "ecs" else [],

@@ -3,21 +3,22 @@
 The Python of both is `profiles/otlp.py` and `profiles/rfc5424.py`; `native/src/otlp.rs` and `native/src/rfc5424.rs` follow it, and
 `tests/native/` compares each octet. A line is rendered as often as there are outputs, with the id that its run gave it (`Twin.payloads`).
 
-A `Stretch` are the lines of MTA text that one run of the twin went through.
+A `Stretch` are the lines that one run of the twin went through, a `Spell` the syslog messages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from string import ascii_uppercase
 from typing import Any, NamedTuple
 
 from shipper import events
-from shipper.compiled import Twin
+from shipper.compiled import Packed, Twin, service_cases
 from shipper.profiles import otel, otlp
 from shipper.profiles.base import INBOUND, event_of
 from shipper.profiles.rfc5424 import ORIGIN, PARAMETERS, Style, element_id, head
-from shipper.record import Connection, Mta, Source
+from shipper.record import Connection, Envelope, Mta, Service, Source, Syslog
 from shipper.stamps import MONTH_NAMES
 
 _ATTRIBUTES = (
@@ -26,19 +27,26 @@ _ATTRIBUTES = (
     "notary_flags", "attempt", "filter", "priority", "sensitivity", "id", "pid", "thread", "sequence", "diagnostic", "username",
     "remote_ip", "remote_port", "remote_name", "initial_host", "dns_host", "tag", "reason", "size_blocks", "sender", "original_recipient",
     "recipient", "queue_file", "queue_id", "envelope_id", "message_id", "related_message_id", "intermediate_address", "initial_address",
-    "queue_seconds", "remote_mta", "banner", "bad_command", "offset",
+    "queue_seconds", "remote_mta", "banner", "bad_command", "offset", "peer",
 )  # fmt: skip
-"""Fields, in the order of `native/src/otlp.rs`; the attributes that follow are of several fields together, or the resource's."""
+"""Fields of the MTA's records and of `Source`, in the order of `native/src/otlp.rs`. Those of services follow, those of a syslog header, and
+attributes that are of several fields together, or the resource's."""
+_OF_SERVICES = (
+    "process", "service", "category", "auth_method", "account_state", "reason", "session_start", "session_seconds", "bytes_from_client",
+    "bytes_to_client", "mailboxes", "folder", "size_bytes", "attributes",
+)  # fmt: skip
+_OF_HEADERS = ("facility", "severity", "version", "hostname", "app_name", "timestamp", "proc_id", "msg_id", "peer")
 _TOGETHER = (
     "client.address", "client.port", "server.address", "server.port", "network.type", "network.protocol.name", "sunmsg.mta.entry.sasl",
-    "tls.established", "sunmsg.mta.diagnostic_type", "error.type", "host.name",
+    "tls.established", "sunmsg.mta.diagnostic_type", "error.type", "log.record.original", "service.name", "host.name",
 )  # fmt: skip
 _PARAMETERS = (
     "id", "code", "sender", "null_sender", "recipient", "source_channel", "destination_channel", "direction", "username", "authenticated",
     "remote_ip", "remote_port", "local_ip", "local_port", "message_id", "related_message_id", "smtp_code", "enhanced_status", "diagnostic", "reason",
-    "original_recipient", "original_recipient_type", "size_blocks", "queue_file", "attempt", "envelope_id", "remote_name", "remote_dns",
-    "remote_mta", "initial_host", "dns_host", "application", "tls_cipher", "transport", "tag", "bad_command", "notary_flags", "queue_seconds",
-    "intermediate_address", "initial_address", "filter", "priority", "sensitivity", "banner", "thread", "sequence",
+    "account_state", "auth_method", "original_recipient", "original_recipient_type", "size_blocks", "size_bytes", "folder", "queue_file", "attempt",
+    "envelope_id", "remote_name", "remote_dns", "remote_mta", "initial_host", "dns_host", "application", "tls_cipher", "transport", "tag",
+    "bad_command", "notary_flags", "queue_seconds", "intermediate_address", "initial_address", "filter", "priority", "sensitivity", "banner",
+    "service", "category", "level", "session_start", "session_seconds", "bytes_from_client", "bytes_to_client", "mailboxes", "thread", "sequence",
 )  # fmt: skip
 """Fields, in the order of `native/src/rfc5424.rs`."""
 
@@ -73,7 +81,7 @@ class Stretch(NamedTuple):
     data: bytes
     start: int
     offset: int
-    hour: tuple[str, str, str]
+    hour: tuple[str, str, str] | None
     ids: bytes
 
     def payloads(self, style: Style | None, observed: int, priorities: Sequence[int | None] | None) -> list[bytes | None]:
@@ -82,18 +90,50 @@ class Stretch(NamedTuple):
         return twin.payloads(writer, self.data, self.start, self.offset, self.hour, self.ids, observed, priorities)
 
 
+class Spell(NamedTuple):
+    """The same of so many messages; the rest is as for `Twin.message_payloads`."""
+
+    lines: int
+    writers: Writers
+    messages: Packed
+    start: int
+    hour: tuple[str, str, str] | None
+    limit: date
+    ids: bytes
+
+    def payloads(self, style: Style | None, observed: int, priorities: Sequence[int | None] | None) -> list[bytes | None]:
+        """See `Stretch`."""
+        twin, writer = self.writers.twin, self.writers.of(style)
+        return twin.message_payloads(writer, self.messages, self.start, self.hour, self.limit, self.ids, observed, priorities)
+
+
 def otlp_writer(module: Any, *, zone_source: str, file: str) -> Any:
     """The twin's renderer of OTLP payloads for one log. Raises UnicodeEncodeError for half a character in its name."""
-    names = {**dict(otel.ROWS[Mta]), **dict(otel.ROWS[Source])}
+    rows = [{**dict(otel.ROWS[Mta]), **dict(otel.ROWS[Source])}, dict(otel.ROWS[Service]), dict(otel.ROWS[Envelope])]
     told = [events.code_event(letter) for letter in ascii_uppercase]
     return module.Writer.otlp(
         events=[
-            (otlp.fixed_fields(event), event.action, event_of(event.name, event.severity, True).outcome == "failure", letter in INBOUND)
+            (
+                otlp.fixed_fields(event.name, event.severity),
+                event.action,
+                event_of(event.name, event.severity, True).outcome == "failure",
+                letter in INBOUND,
+            )
             for letter, event in zip(ascii_uppercase, told, strict=True)
         ],
-        resource=otlp.fixed_resource(),
+        cases=(
+            [
+                (otlp.fixed_fields(event, severity), event_of(event, severity, user).outcome == "failure")
+                for _, event, severity, user in service_cases()
+            ],
+            [otlp.fixed_fields(events.SYSLOG.name, severity) for severity in events.SEVERITIES],
+        ),
+        resource=(otlp.fixed_resource("mta"), otlp.fixed_resource("")),
         file=otlp.fixed_file(file),
-        names=[*(names[field] for field in _ATTRIBUTES), *_TOGETHER],
+        names=[
+            *(names[field] for names, fields in zip(rows, (_ATTRIBUTES, _OF_SERVICES, _OF_HEADERS), strict=True) for field in fields),
+            *_TOGETHER,
+        ],
         zone_source=zone_source,
     )
 
@@ -104,13 +144,18 @@ def syslog_writer(module: Any, *, zone_source: str, host: str, style: Style) -> 
     told = [events.code_event(letter) for letter in ascii_uppercase]
     records = [Mta(event=event.name, severity=event.severity, host=host, time_zone_source=zone_source) for event in told]
     heads = [head(record, style) for record in records]
+    actions = [(event, event_of(event, severity, user).action) for _, event, severity, user in service_cases()]
     return module.Writer.syslog(
         events=[(each.priority, each.application, each.id, event.action) for each, event in zip(heads, told, strict=True)],
+        cases=(
+            [(head(Service(event=event), style).id, f' act="{action}"' if action else "") for event, action in actions],
+            head(Syslog(event=events.SYSLOG.name), style).id,
+        ),
         names=[names[field] for field in _PARAMETERS],
-        head=(heads[0].host, heads[0].quality, ORIGIN),
-        elements=(element_id(Mta, style), element_id(Connection, style)),
+        head=(heads[0].host, heads[0].quality, head(Service(time_zone_source="record"), style).quality, ORIGIN),
+        priorities=[head(Service(severity=severity), style).priority for severity in events.SEVERITIES],
+        elements=tuple(element_id(kind, style) for kind in (Mta, Connection, Service, Syslog)),
         most=style.most,
-        old=style.form != "rfc5424",
-        local=style.local,
+        form=(style.form != "rfc5424", style.local, style.form == "raw"),
         months=list(MONTH_NAMES),
     )

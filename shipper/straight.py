@@ -20,7 +20,7 @@ from shipper.compiled import KINDS as TWINS
 from shipper.formats import Log
 from shipper.framing import Block
 from shipper.fused import Fused
-from shipper.payloads import Stretch, Writers
+from shipper.payloads import Spell, Stretch, Writers
 from shipper.profiles import PROFILES, Profile
 from shipper.profiles.rfc5424 import Style
 from shipper.reader import RawPolicy, Reader
@@ -54,7 +54,7 @@ class Straight(Sequence[Record]):
         apart: Mapping[int, Record],
         observed: int,
         made: Callable[[], list[Record]],
-        stretches: Sequence[tuple[int, Stretch]] = (),
+        stretches: Sequence[tuple[int, Stretch | Spell]] = (),
     ) -> None:
         self.profile = profile
         self.stretches = stretches
@@ -122,7 +122,7 @@ def joined(several: Sequence[Sequence[Record]]) -> Sequence[Record]:
     if len(straight) < len(several) or len({(each.profile, each.observed) for each in straight}) != 1:
         return [record for each in several for record in each]
     apart: dict[int, Record] = {}
-    stretches: list[tuple[int, Stretch]] = []
+    stretches: list[tuple[int, Stretch | Spell]] = []
     count = 0
     for each in straight:
         apart |= {count + number: record for number, record in each.apart.items()}
@@ -165,15 +165,15 @@ class _Noting(Twin):
     def begin(self) -> None:
         """From here on."""
         self.asked: list[tuple[int, Callable[[Twin], Run]]] = []
-        self.of_mta: tuple[bytes, int, int, tuple[str, str, str]] | None = None
+        self.latest: tuple[bytes, int, int, tuple[str, str, str] | None] = (b"", 0, 0, None)
 
     def run(self, data: bytes, start: int, offset: int, hour: tuple[str, str, str]) -> Run:
-        self.of_mta = (data, start, offset, hour)
+        self.latest = (data, start, offset, hour)
         self.asked.append((start, lambda twin: twin.run(data, start, offset, hour)))
         return super().run(data, start, offset, hour)
 
     def run_service(self, data: bytes, start: int, offset: int) -> Run:
-        self.of_mta = None
+        self.latest = (data, start, offset, None)
         self.asked.append((start, lambda twin: twin.run_service(data, start, offset)))
         return super().run_service(data, start, offset)
 
@@ -201,7 +201,7 @@ class StraightReader:
         apart: dict[int, Record] = {}
         kinds: set[str] = set()
         runs: list[tuple[int, bytes]] = []  # of each the number of lines, and their ids
-        stretches: list[tuple[int, Stretch]] = []
+        stretches: list[tuple[int, Stretch | Spell]] = []
         native = self._profile.name == "native"
         self._twin.begin()
         if self._profile.name == "ecs":
@@ -214,8 +214,8 @@ class StraightReader:
         def counted(run: Run) -> None:
             kinds.update([kind for kind, count in zip(TWINS, run.kinds, strict=True) if count])
             ids = self._twin.ids()
-            if self._twin.of_mta is not None and run.lines:
-                data, start, offset, hour = self._twin.of_mta
+            if run.lines:
+                data, start, offset, hour = self._twin.latest
                 place = data.count(b"\n", 0, start)
                 stretches.append((place, Stretch(run.lines, self._writers, data, start, offset, hour, ids)))
             if not native:

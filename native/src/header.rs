@@ -6,6 +6,7 @@ use memchr::memchr;
 use crate::ecs::{key, member};
 use crate::json::{self, number, text};
 use crate::mta::digits;
+use crate::run::Time;
 
 /// Octets of a header of RFC 3164 that is read so; `_HEADER` there.
 const LONGEST: usize = 256;
@@ -167,7 +168,7 @@ impl<'a> Header<'a> {
 
     /// The stamp as the time of a record: `Clock.iso`, within an hour that begins so and has this offset, or with a zone of its own. Gives the size
     /// of the time, and whether the zone is the record's own; None where only the clock can say it.
-    pub fn time(&self, hour: Option<(&[u8; 14], &[u8; 6])>, time: &mut [u8; 48]) -> Option<(usize, bool)> {
+    pub fn time(&self, hour: Option<(&[u8; 14], &[u8; 6])>, time: &mut Time) -> Option<(usize, bool)> {
         let stamp = self.stamp();
         let (clock, rest) = (stamp.get(..19)?, &stamp[19..]);
         let number = |from: usize, to: usize| digits(&clock[from..to], 4);

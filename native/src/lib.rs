@@ -26,12 +26,12 @@ use pyo3::types::PyBytes;
 
 use crate::ecs::Ecs;
 use crate::identity::Counts;
-use crate::messages::{Body, Left, Messages};
+use crate::messages::{Body, Clock, Left, Messages};
 use crate::run::{Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 16;
+const INTERFACE: u32 = 18;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -62,43 +62,66 @@ type OtlpEvents = Vec<(Vec<u8>, String, bool, bool)>;
 /// Of syslog, for each letter: (priority; application; id of the message; what is done).
 type SyslogEvents = Vec<(u64, String, String, String)>;
 
+/// Of the records of services, by their case, and of syslog messages that are text, by severity: of OTLP (severity and name, as fields; whether it
+/// failed), of syslog (id of the message; what is done).
+type OtlpCases = (Vec<(Vec<u8>, bool)>, Vec<Vec<u8>>);
+type SyslogCases = (Vec<(String, String)>, String);
+
+/// Of an hour, see `Hour`.
+type HourTold<'a> = Option<(&'a str, &'a str, &'a str)>;
+
 /// What renders lines for an output whose records are not lines.
 #[pyclass(frozen)]
 struct Writer(payloads::Writer);
 
 #[pymethods]
 impl Writer {
-    /// `resource`: its attributes but the host; `file`: the attributes of the log's name; `names`: of the others.
+    /// `resource`: of the MTA, its attributes but the host, and of others but their name too; `file`: the attributes of the log's name; `names`: of the
+    /// others.
     #[staticmethod]
-    #[pyo3(signature = (*, events, resource, file, names, zone_source))]
-    fn otlp(events: OtlpEvents, resource: Vec<u8>, file: Vec<u8>, names: Vec<String>, zone_source: &str) -> PyResult<Writer> {
-        if events.len() != 26 || names.len() != otlp::NAMES || names.iter().any(|name| name.len() > otlp::LONGEST) {
+    #[pyo3(signature = (*, events, cases, resource, file, names, zone_source))]
+    fn otlp(
+        events: OtlpEvents,
+        cases: OtlpCases,
+        resource: (Vec<u8>, Vec<u8>),
+        file: Vec<u8>,
+        names: Vec<String>,
+        zone_source: &str,
+    ) -> PyResult<Writer> {
+        let (services, texts) = cases;
+        let names_fit = names.len() == otlp::NAMES && names.iter().all(|name| name.len() <= otlp::LONGEST);
+        if events.len() != 26 || !names_fit || services.len() != service::EVENTS * 16 || texts.len() != 8 {
             return Err(PyValueError::new_err("tables of another size"));
         }
         let events = events
             .into_iter()
             .map(|(fields, action, failed, inbound)| otlp::Event { fields, action: action.into_bytes(), failed, inbound })
             .collect();
-        Ok(Writer(payloads::Writer::Otlp(otlp::Otlp::new(events, resource, file, &names, zone_source))))
+        let services = services.into_iter().map(|(fields, failed)| otlp::Case { fields, failed }).collect();
+        let (resource, namespace) = resource;
+        let told = otlp::Otlp { events, services, texts, resource, namespace, file, ..otlp::Otlp::default() };
+        Ok(Writer(payloads::Writer::Otlp(otlp::Otlp::new(told, &names, zone_source))))
     }
 
-    /// `head`: what stands before the structured data, and there of all messages: (host, quality, origin); `elements`: the ids of the structured
-    /// data of transactions and connections; `most`: octets of a message, 0 for any; `old`: RFC 3164, `local` without the host; `months`: their
-    /// names there.
+    /// `head`: what stands before the structured data, and there of all messages: (host; quality of the log's zone, and of a time that names its own;
+    /// origin); `priorities`: by severity; `elements`: the ids of the structured data of transactions, connections, services, texts; `most`: octets of
+    /// a message, 0 for any; `form`: (RFC 3164; that without the host; that with the line itself); `months`: their names there.
     #[staticmethod]
-    #[pyo3(signature = (*, events, names, head, elements, most, old, local, months))]
+    #[pyo3(signature = (*, events, cases, names, head, priorities, elements, most, form, months))]
     #[allow(clippy::too_many_arguments)] // they are named
     fn syslog(
         events: SyslogEvents,
+        cases: SyslogCases,
         names: Vec<String>,
-        head: (String, String, String),
-        elements: (String, String),
+        head: (String, String, String, String),
+        priorities: Vec<u64>,
+        elements: (String, String, String, String),
         most: usize,
-        old: bool,
-        local: bool,
+        form: (bool, bool, bool),
         months: Vec<String>,
     ) -> PyResult<Writer> {
-        if events.len() != 26 || names.len() != rfc5424::NAMES || months.len() != 12 {
+        let cases_fit = cases.0.len() == service::EVENTS * 16 && priorities.len() == 8;
+        if events.len() != 26 || names.len() != rfc5424::NAMES || months.len() != 12 || !cases_fit {
             return Err(PyValueError::new_err("tables of another size"));
         }
         let events = events
@@ -112,14 +135,19 @@ impl Writer {
             .collect();
         Ok(Writer(payloads::Writer::Syslog(rfc5424::Syslog {
             events,
+            services: cases.0.into_iter().map(|(id, act)| rfc5424::Case { id: id.into_bytes(), act: act.into_bytes() }).collect(),
+            text: cases.1.into_bytes(),
+            priorities,
             names: names.iter().map(|name| format!(" {name}=\"").into_bytes()).collect(),
             host: head.0.into_bytes(),
             quality: head.1.into_bytes(),
-            origin: head.2.into_bytes(),
-            elements: [elements.0, elements.1].map(|element| format!("[{element}").into_bytes()),
+            own_quality: head.2.into_bytes(),
+            origin: head.3.into_bytes(),
+            elements: [elements.0, elements.1, elements.2, elements.3].map(|element| format!("[{element}").into_bytes()),
             most,
-            old,
-            local,
+            old: form.0,
+            local: form.1,
+            raw: form.2,
             months: months.into_iter().map(String::into_bytes).collect(),
         })))
     }
@@ -128,6 +156,9 @@ impl Writer {
 /// Of syslog messages: facilities, severities; the event of one whose body is text; its ECS events by severity; what its document has before
 /// `sunmsg`.
 type MessagesTold = (Vec<String>, Vec<String>, String, Vec<(String, String, bool)>, String);
+
+/// Payloads of lines; None for one that is left to Python.
+type Payloads<'py> = Vec<Option<Bound<'py, PyBytes>>>;
 
 /// What a run of messages gives: (output; messages; whether it stopped for another hour, and a stamp in that; the number of the format that took
 /// the last body, of none -1; of each kind how many records, `syslog` at the end; panics).
@@ -269,13 +300,10 @@ impl Twin {
         messages: Bound<'py, Messages>,
         start: usize,
         end: usize,
-        hour: Option<(&str, &str, &str)>,
+        hour: HourTold,
         limit: (u64, u64, u64),
     ) -> PyResult<RanMessages<'py>> {
-        let hour = match hour {
-            Some(hour) => Some(Hour { stamp: exactly(hour.0)?, iso: exactly(hour.1)?, offset: exactly(hour.2)? }),
-            None => None,
-        };
+        let hour = hour_of(hour)?;
         let messages = messages.get();
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
@@ -283,7 +311,7 @@ impl Twin {
         let (run, left) = py.detach(|| {
             caught(|| {
                 let (mut run, mut left) = (Run::new(buffer), Left::default());
-                messages::go(&mut run, messages, start..end, hour.as_ref(), limit, frame, &mut left);
+                messages::go(&mut run, messages, start..end, Clock { hour: hour.as_ref(), limit }, frame, &mut left);
                 run.settle(messages.text(), &[], counts, &frame.host);
                 (run, left)
             })
@@ -291,9 +319,7 @@ impl Twin {
         let out = PyBytes::new(py, &run.out);
         (self.buffer, self.ids) = (run.out, run.ids);
         let latest = left.latest.map_or(-1, |body| if body == Body::Mta { 0 } else { 1 });
-        let [mta, connections, services, stores] = run.kinds;
-        let kinds = [mta, connections, services, stores, left.texts];
-        Ok((out, run.lines, String::from_utf8_lossy(&left.needs).into_owned(), latest, kinds, run.panics))
+        Ok((out, run.lines, String::from_utf8_lossy(&left.needs).into_owned(), latest, run.kinds, run.panics))
     }
 
     /// The ids of lines that Python has read, each given as (second of its record, content). They are the gaps of the last run, where that
@@ -346,7 +372,8 @@ impl Twin {
     }
 
     /// Renders lines that a run has been through, with these ids, from octet `start` of `data` on: a payload of each, None where Python is to
-    /// make it. `observed`: when they were read, in nanoseconds since 1970; `priorities`: of each line, None: as the record has it.
+    /// make it. `hour`: None of service logs; `observed`: when they were read, in nanoseconds since 1970; `priorities`: of each line, None: as
+    /// the record has it.
     #[allow(clippy::too_many_arguments)]
     #[pyo3(signature = (writer, data, start, offset, hour, ids, observed, priorities=None))]
     fn payloads<'py>(
@@ -356,28 +383,34 @@ impl Twin {
         data: Bound<'py, PyBytes>,
         start: usize,
         offset: u64,
-        hour: (&str, &str, &str),
+        hour: HourTold,
         ids: &[u8],
         observed: u64,
         priorities: Option<Vec<Option<u64>>>,
-    ) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
-        let hour = Hour { stamp: exactly(hour.0)?, iso: exactly(hour.1)?, offset: exactly(hour.2)? };
-        let (octets, frame, writer) = (data.as_bytes(), &self.frame, &writer.get().0);
-        let ids: Vec<[u8; 16]> = ids.chunks(16).filter_map(|id| id.try_into().ok()).collect();
-        if priorities.as_ref().is_some_and(|priorities| priorities.len() != ids.len()) {
-            return Err(PyValueError::new_err("not as many as lines"));
-        }
-        let mut lines = payloads::Lines { data: octets, next: start, offset, hour: &hour, frame, writer, observed };
-        let mut out = Vec::new();
-        let mut found = Vec::with_capacity(ids.len());
-        for (number, part) in ids.chunks(TOGETHER).enumerate() {
-            let priorities = priorities.as_ref().map(|all| &all[number * TOGETHER..][..part.len()]);
-            out.clear();
-            let ends = py.detach(|| caught(|| lines.rendered(&mut out, part, priorities)))?;
-            let mut begin = 0;
-            found.extend(ends.into_iter().map(|end| end.map(|end| PyBytes::new(py, &out[std::mem::replace(&mut begin, end)..end]))));
-        }
-        Ok(found)
+    ) -> PyResult<Payloads<'py>> {
+        let hour = hour_of(hour)?;
+        let source = payloads::Source::Lines { data: data.as_bytes(), next: start, offset, hour: hour.as_ref() };
+        self.rendered(py, source, &writer, ids, observed, priorities)
+    }
+
+    /// The same of syslog messages, from the one of this number on.
+    #[allow(clippy::too_many_arguments)]
+    #[pyo3(signature = (writer, messages, start, hour, limit, ids, observed, priorities=None))]
+    fn message_payloads<'py>(
+        &self,
+        py: Python<'py>,
+        writer: Bound<'py, Writer>,
+        messages: Bound<'py, Messages>,
+        start: usize,
+        hour: HourTold,
+        limit: (u64, u64, u64),
+        ids: &[u8],
+        observed: u64,
+        priorities: Option<Vec<Option<u64>>>,
+    ) -> PyResult<Payloads<'py>> {
+        let hour = hour_of(hour)?;
+        let source = payloads::Source::Messages { messages: messages.get(), next: start, clock: Clock { hour: hour.as_ref(), limit } };
+        self.rendered(py, source, &writer, ids, observed, priorities)
     }
 
     /// From now on ECS documents say that they were read then. `created`: that member of their `event`, as JSON.
@@ -392,6 +425,35 @@ impl Twin {
     /// What the next ids depend on, for a digest.
     fn state<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.counts.state())
+    }
+}
+
+impl Twin {
+    /// The payloads of a source.
+    fn rendered<'py>(
+        &self,
+        py: Python<'py>,
+        mut source: payloads::Source,
+        writer: &Bound<'py, Writer>,
+        ids: &[u8],
+        observed: u64,
+        priorities: Option<Vec<Option<u64>>>,
+    ) -> PyResult<Payloads<'py>> {
+        let (frame, writer) = (&self.frame, &writer.get().0);
+        let ids: Vec<[u8; 16]> = ids.chunks(16).filter_map(|id| id.try_into().ok()).collect();
+        if priorities.as_ref().is_some_and(|priorities| priorities.len() != ids.len()) {
+            return Err(PyValueError::new_err("not as many as lines"));
+        }
+        let mut out = Vec::new();
+        let mut found = Vec::with_capacity(ids.len());
+        for (number, part) in ids.chunks(TOGETHER).enumerate() {
+            let priorities = priorities.as_ref().map(|all| &all[number * TOGETHER..][..part.len()]);
+            out.clear();
+            let ends = py.detach(|| caught(|| source.rendered(&mut out, writer, frame, part, observed, priorities)))?;
+            let mut begin = 0;
+            found.extend(ends.into_iter().map(|end| end.map(|end| PyBytes::new(py, &out[std::mem::replace(&mut begin, end)..end]))));
+        }
+        Ok(found)
     }
 }
 
@@ -433,7 +495,9 @@ impl Twin {
         let out = run.gaps.is_empty().then(|| PyBytes::new(py, &run.out));
         let gaps = run.gaps.iter().map(|gap| (gap.number, gap.start, gap.end)).collect();
         let time = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
-        let ran = (out, gaps, run.stop == Stop::Hour, run.next, run.lines, run.kinds, run.panics, time(&run.first), time(&run.last));
+        let [mta, connections, services, stores, _] = run.kinds;
+        let kinds = [mta, connections, services, stores];
+        let ran = (out, gaps, run.stop == Stop::Hour, run.next, run.lines, kinds, run.panics, time(&run.first), time(&run.last));
         self.seconds.clone_from(&run.seconds);
         if run.gaps.is_empty() {
             (self.buffer, self.ids) = (run.out, run.ids);
@@ -447,6 +511,11 @@ impl Twin {
 /// A panic outside of any line is an exception like others.
 fn caught<T>(work: impl FnOnce() -> T) -> PyResult<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| PyRuntimeError::new_err("the compiled twin gave up"))
+}
+
+fn hour_of(told: HourTold) -> PyResult<Option<Hour>> {
+    let Some((stamp, iso, offset)) = told else { return Ok(None) };
+    Ok(Some(Hour { stamp: exactly(stamp)?, iso: exactly(iso)?, offset: exactly(offset)? }))
 }
 
 fn exactly<const SIZE: usize>(text: &str) -> PyResult<[u8; SIZE]> {

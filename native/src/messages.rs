@@ -14,8 +14,8 @@ use pyo3::types::{PyBytes, PyList, PyString};
 use crate::ecs::{self, list};
 use crate::header::{Header, Keywords, Limit};
 use crate::json::{self, member, number_member, text};
-use crate::run::{stamp, Frame, Hour, Place, Run, Stop, Waiting};
-use crate::{mta, native, service};
+use crate::run::{of_mta, stamp, Frame, Hour, Line, Place, Run, Stop, Straight};
+use crate::{mta, service};
 
 /// Octets of a word that can be the prefix of a line.
 const PREFIX: usize = 400;
@@ -115,134 +115,121 @@ pub enum Body {
 pub struct Left {
     /// The body that a format took last.
     pub latest: Option<Body>,
-    /// Records of kind `syslog`.
-    pub texts: usize,
     /// A stamp in the form of MTA text, in the hour that the next message needs to be told.
     pub needs: Vec<u8>,
 }
 
+/// A message whose body is text. `own`: whether its stamp names the zone.
+pub struct Text<'a> {
+    pub header: &'a Header<'a>,
+    pub message: &'a [u8],
+    pub own: bool,
+}
+
+/// What messages are read by, beside their log's frame. `hour`: that the clock is in, None where it cannot be told.
+#[derive(Clone, Copy)]
+pub struct Clock<'a> {
+    pub hour: Option<&'a Hour>,
+    pub limit: Limit,
+}
+
 /// Renders messages of these numbers until one is not straight.
-pub fn go(run: &mut Run, messages: &Messages, numbers: Range<usize>, hour: Option<&Hour>, limit: Limit, frame: &Frame, left: &mut Left) {
-    for &(begin, end, peer) in messages.places.get(numbers).unwrap_or_default() {
+pub fn go(run: &mut Run, messages: &Messages, numbers: Range<usize>, clock: Clock, frame: &Frame, left: &mut Left) {
+    for number in numbers.start..numbers.end.min(messages.places.len()) {
         let written = run.out.len();
-        let (message, peer) = (&messages.text[begin..end], &messages.peers[peer][..]);
-        let done = catch_unwind(AssertUnwindSafe(|| one(run, message, begin, peer, hour, limit, frame, left))).unwrap_or_else(|_| {
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            messages.read(number, clock, frame, |straight, begin| {
+                let body = match straight.line {
+                    Line::Message(_) | Line::Connection(_) => Some(Body::Mta),
+                    Line::Service(_) => Some(Body::Service),
+                    Line::Text(_) => left.latest,
+                };
+                run.take(straight, begin, frame).then(|| left.latest = body)
+            })
+        }));
+        let done = done.unwrap_or_else(|_| {
             run.panics += 1;
-            Err(Stop::Foreign)
+            Err(Vec::new())
         });
-        if let Err(stop) = done {
+        if let Err(needs) = done {
             run.out.truncate(written);
-            run.stop = stop;
+            left.needs = needs;
             return;
         }
         run.lines += 1;
     }
 }
 
-#[allow(clippy::too_many_arguments)] // of one caller
-fn one(
-    run: &mut Run,
+impl Messages {
+    /// Reads the message of this number, and gives it to `then` with where it begins. Err with the stamp of an hour that is to be told, or with nothing
+    /// where it is not straight.
+    pub fn read<T>(
+        &self,
+        number: usize,
+        clock: Clock,
+        frame: &Frame,
+        then: impl FnOnce(&Straight, usize) -> Option<T>,
+    ) -> Result<T, Vec<u8>> {
+        let &(begin, end, peer) = self.places.get(number).ok_or_else(Vec::new)?;
+        let message = &self.text[begin..end];
+        let header = Header::read(message, &self.peers[peer], clock.limit).ok_or_else(Vec::new)?;
+        straight(message, &header, clock.hour, frame, |straight| then(straight, begin))?.ok_or_else(Vec::new)
+    }
+}
+
+/// A message with this header.
+fn straight<T>(
     message: &[u8],
-    begin: usize,
-    peer: &[u8],
+    header: &Header,
     hour: Option<&Hour>,
-    limit: Limit,
     frame: &Frame,
-    left: &mut Left,
-) -> Result<(), Stop> {
-    let header = Header::read(message, peer, limit).ok_or(Stop::Foreign)?;
-    let body = &message[header.end..];
+    then: impl FnOnce(&Straight) -> T,
+) -> Result<T, Vec<u8>> {
+    let start = header.end;
+    let body = &message[start..];
     let plain = json::is_plain(message);
     if !body.last().is_some_and(u8::is_ascii_graphic) || !(plain || is_text(message)) {
-        return Err(Stop::Foreign);
+        return Err(Vec::new());
     }
-    let start = begin + header.end;
-    let named = begin + (header.host.as_ptr() as usize - message.as_ptr() as usize);
-    let waiting = Waiting { out: 0, start, end: start + body.len(), second: 0, host: (named, named + header.host.len()) };
-    let place = Place { time: b"", offset: 0, raw: message, plain, header: Some(&header) };
+    let mut time = [0; 48];
+    let named = header.host.as_ptr() as usize - message.as_ptr() as usize;
+    let named = (named, named + header.host.len());
+    let given = |line: Line, time: &[u8], content: usize, host: (usize, usize)| {
+        let place = Place { time, offset: 0, raw: message, plain, header: Some(header) };
+        then(&Straight { line, place, content: (content, message.len()), host })
+    };
     match body[0] {
-        b'0'..=b'9' | b' ' => mta_body(run, body, place, waiting, hour, frame, left),
-        b'[' => service_body(run, body, place, waiting, frame, left),
-        _ if is_foreign(body, &frame.service) => text_body(run, body, place, waiting, begin + header.behind, hour, frame, left),
-        _ => Err(Stop::Foreign),
+        b'0'..=b'9' | b' ' => {
+            let needs = || body[..body.len().min(32)].to_vec();
+            let (size, rest) = match stamp(body, hour.ok_or_else(needs)?, &mut time) {
+                Ok(found) if body[..body.len().min(mta::COLUMNS)].is_ascii() => found,
+                Err(Stop::Hour) => return Err(needs()),
+                _ => return Err(Vec::new()),
+            };
+            let done = of_mta(body, rest, header.host, frame, |line, (begin, end)| {
+                given(line, &time[..size], start, if end > 0 { (start + begin, start + end) } else { named })
+            });
+            done.ok_or_else(Vec::new)
+        }
+        b'[' if plain || body.is_ascii() => {
+            let size = service::stamp(body, &mut time).ok_or_else(Vec::new)?;
+            let record = service::read(&body[service::STAMP..], &frame.service).ok_or_else(Vec::new)?;
+            let host = start + service::STAMP;
+            Ok(given(Line::Service(&record), &time[..size], start, (host, host + record.host.len())))
+        }
+        b'[' => Err(Vec::new()),
+        _ if is_foreign(body, &frame.service) => match header.time(hour.map(|hour| (&hour.iso, &hour.offset)), &mut time) {
+            // Its id is made of all but its PRI.
+            Some((size, own)) => Ok(given(Line::Text(&Text { header, message: body, own }), &time[..size], header.behind, named)),
+            None => Err(as_mta(header.stamp())),
+        },
+        _ => Err(Vec::new()),
     }
 }
 
 /// Whether it is UTF-8, and one line.
 fn is_text(message: &[u8]) -> bool {
     memchr::memchr2(b'\n', b'\r', message).is_none() && std::str::from_utf8(message).is_ok()
-}
-
-fn mta_body(
-    run: &mut Run,
-    body: &[u8],
-    place: Place,
-    mut waiting: Waiting,
-    hour: Option<&Hour>,
-    frame: &Frame,
-    left: &mut Left,
-) -> Result<(), Stop> {
-    let Some(hour) = hour else {
-        left.needs = body[..body.len().min(32)].to_vec();
-        return Err(Stop::Hour);
-    };
-    let mut time = [0; 40];
-    let (size, rest) = stamp(body, hour, &mut time).inspect_err(|stop| {
-        if *stop == Stop::Hour {
-            left.needs = body[..body.len().min(32)].to_vec();
-        }
-    })?;
-    if !body[..body.len().min(mta::COLUMNS)].is_ascii() {
-        return Err(Stop::Foreign);
-    }
-    let place = Place { time: &time[..size], ..place };
-    let header = place.header.map_or(&b""[..], |header| header.host);
-    if mta::connects(body) {
-        let mut record = mta::connection(&body[rest..], &frame.tables).ok_or(Stop::Foreign)?;
-        waiting.named(&record.wire, rest);
-        if record.wire.host.is_empty() {
-            record.wire.host = header;
-        }
-        waiting.out = match &frame.ecs {
-            None => native::connection(&mut run.out, &record, frame, &place),
-            Some(ecs) => ecs::connection(&mut run.out, &record, frame, ecs, &place),
-        };
-        run.kinds[1] += 1;
-    } else {
-        let mut record = mta::message(&body[rest..], &frame.tables).ok_or(Stop::Foreign)?;
-        waiting.named(&record.wire, rest);
-        if record.wire.host.is_empty() {
-            record.wire.host = header;
-        }
-        waiting.out = match &frame.ecs {
-            None => native::message(&mut run.out, &record, frame, &place),
-            Some(ecs) => ecs::message(&mut run.out, &record, frame, ecs, &place),
-        };
-        run.kinds[0] += 1;
-    }
-    left.latest = Some(Body::Mta);
-    run.rendered(&time[..size], waiting);
-    Ok(())
-}
-
-fn service_body(run: &mut Run, body: &[u8], place: Place, mut waiting: Waiting, frame: &Frame, left: &mut Left) -> Result<(), Stop> {
-    let mut time = [0; 40];
-    let size = service::stamp(body, &mut time).ok_or(Stop::Foreign)?;
-    if !(place.plain || body.is_ascii()) {
-        return Err(Stop::Foreign);
-    }
-    let place = Place { time: &time[..size], ..place };
-    let told = &frame.service;
-    let record = service::read(&body[service::STAMP..], told).ok_or(Stop::Foreign)?;
-    waiting.host = (waiting.start + service::STAMP, waiting.start + service::STAMP + record.host.len());
-    waiting.out = match &frame.ecs {
-        None => service::native(&mut run.out, &record, frame, told, &place),
-        Some(_) => service::document(&mut run.out, &record, frame, told, &place).ok_or(Stop::Foreign)?,
-    };
-    run.kinds[if record.is_store() { 3 } else { 2 }] += 1;
-    left.latest = Some(Body::Service);
-    run.rendered(&time[..size], waiting);
-    Ok(())
 }
 
 /// Whether no format takes a body, and nothing in it is an envelope.
@@ -270,38 +257,8 @@ fn is_foreign(body: &[u8], told: &service::Told) -> bool {
     !level.is_some_and(|level| told.levels.iter().any(|(known, _)| known.eq_ignore_ascii_case(level)))
 }
 
-/// A message whose body is text. Its id is made of all but its PRI, which begins at `whole`.
-#[allow(clippy::too_many_arguments)] // of one caller
-fn text_body(
-    run: &mut Run,
-    body: &[u8],
-    place: Place,
-    mut waiting: Waiting,
-    whole: usize,
-    hour: Option<&Hour>,
-    frame: &Frame,
-    left: &mut Left,
-) -> Result<(), Stop> {
-    let header = place.header.ok_or(Stop::Foreign)?;
-    let mut time = [0; 48];
-    let Some((size, own)) = header.time(hour.map(|hour| (&hour.iso, &hour.offset)), &mut time) else {
-        left.needs = of_mta(header.stamp());
-        return Err(if left.needs.is_empty() { Stop::Foreign } else { Stop::Hour });
-    };
-    let place = Place { time: &time[..size], ..place };
-    waiting.start = whole;
-    let source = if own { &b"record"[..] } else { &frame.zone_source };
-    waiting.out = match &frame.ecs {
-        None => text_native(&mut run.out, body, header, source, frame, &place),
-        Some(_) => text_document(&mut run.out, body, header, source, own, frame, &place),
-    };
-    left.texts += 1;
-    run.rendered(&time[..size], waiting);
-    Ok(())
-}
-
 /// `2004-08-30T16:53:05`, without a zone, as MTA text has it; nothing for any other.
-fn of_mta(stamp: &[u8]) -> Vec<u8> {
+fn as_mta(stamp: &[u8]) -> Vec<u8> {
     let month = stamp.get(5..7).and_then(|month| mta::digits(month, 2)).unwrap_or(0) as usize;
     if !(1..=12).contains(&month) || stamp.iter().skip(19).any(|octet| !(octet.is_ascii_digit() || *octet == b'.')) {
         return Vec::new();
@@ -309,8 +266,18 @@ fn of_mta(stamp: &[u8]) -> Vec<u8> {
     [&stamp[8..10], b"-", &MONTHS[3 * month - 3..3 * month], b"-", &stamp[..4], b" ", &stamp[11..19], b".00 "].concat()
 }
 
-fn text_native(out: &mut Vec<u8>, body: &[u8], header: &Header, source: &[u8], frame: &Frame, place: &Place) -> usize {
-    let told = &frame.messages;
+/// Where the zone of its time is from.
+fn zone_source<'a>(record: &Text, frame: &'a Frame) -> &'a [u8] {
+    if record.own {
+        b"record"
+    } else {
+        &frame.zone_source
+    }
+}
+
+/// A text in native JSON. Returns where in `out` its id belongs.
+pub fn native(out: &mut Vec<u8>, record: &Text, frame: &Frame, place: &Place) -> usize {
+    let (told, header, source) = (&frame.messages, record.header, zone_source(record, frame));
     out.extend_from_slice(b"{\"kind\":\"syslog\",\"time\":\"");
     out.extend_from_slice(place.time);
     out.extend_from_slice(b"\",\"time_zone_source\":\"");
@@ -331,25 +298,26 @@ fn text_native(out: &mut Vec<u8>, body: &[u8], header: &Header, source: &[u8], f
     if frame.raw {
         member(out, b",\"raw\":\"", place.raw, false);
     }
-    member(out, b",\"message\":\"", body, place.plain);
+    member(out, b",\"message\":\"", record.message, place.plain);
     out.extend_from_slice(b"}\n");
     at
 }
 
-fn text_document(out: &mut Vec<u8>, body: &[u8], header: &Header, source: &[u8], own: bool, frame: &Frame, place: &Place) -> usize {
-    let told = &frame.messages;
+/// As an ECS document. Returns the same.
+pub fn document(out: &mut Vec<u8>, record: &Text, frame: &Frame, place: &Place) -> usize {
+    let (told, header, source) = (&frame.messages, record.header, zone_source(record, frame));
     let event = &told.documents[header.severity];
     out.extend_from_slice(b"{\"@timestamp\":\"");
     out.extend_from_slice(place.time);
     out.extend_from_slice(b"\",\"message\":\"");
-    text(out, body, place.plain);
+    text(out, record.message, place.plain);
     out.extend_from_slice(b"\",");
     out.extend_from_slice(&event.begin);
     out.extend_from_slice(b",\"id\":\"");
     let at = out.len();
     out.extend_from_slice(&[b'0'; 32]);
     out.push(b'"');
-    if !own {
+    if !record.own {
         member(out, b",\"timezone\":\"", &place.time[place.time.len() - 6..], true);
     }
     if frame.raw {

@@ -5,8 +5,12 @@
 use std::collections::HashMap;
 
 use crate::ecs::ip_version;
+use crate::header::Header;
+use crate::messages::Text;
 use crate::mta::{Connection, Message, Wire};
+use crate::payloads;
 use crate::run::{self, Frame};
+use crate::service::Service;
 
 /// What an action decides in every record that has it.
 pub struct Event {
@@ -74,6 +78,30 @@ enum Name {
     Banner,
     BadCommand,
     Offset,
+    SourcePeer,
+    Process,
+    ServiceType,
+    Category,
+    AuthMethod,
+    AccountState,
+    LoginReason,
+    SessionStart,
+    SessionSeconds,
+    BytesFromClient,
+    BytesToClient,
+    Mailboxes,
+    Folder,
+    SizeBytes,
+    Attributes,
+    Facility,
+    HeaderSeverity,
+    Version,
+    Hostname,
+    HeaderTag,
+    Timestamp,
+    ProcId,
+    MsgId,
+    Peer,
     ClientAddress,
     ClientPort,
     ServerAddress,
@@ -84,27 +112,42 @@ enum Name {
     Tls,
     DiagnosticType,
     ErrorType,
+    Original,
+    Deployed,
     Host,
 }
 
 /// How many names there are.
 pub const NAMES: usize = Name::Host as usize + 1;
 
+/// The same of services' records.
+pub struct Case {
+    pub fields: Vec<u8>,
+    pub failed: bool,
+}
+
 /// What Python tells of OTLP.
+#[derive(Default)]
 pub struct Otlp {
     /// By the letter of the action.
     pub events: Vec<Event>,
-    /// The resource's attributes but the host.
+    /// Of services' records, by their case; of text, by its severity.
+    pub services: Vec<Case>,
+    pub texts: Vec<Vec<u8>>,
+    /// The resource's attributes but the host: of the MTA; of others but their name.
     pub resource: Vec<u8>,
-    /// The attributes that the log's name gives, and where its time zone is from.
+    pub namespace: Vec<u8>,
+    /// The attributes that the log's name gives.
     pub file: Vec<u8>,
-    keys: Vec<Key>,
-    zone_source: Vec<u8>,
+    pub keys: Vec<Key>,
+    /// Where the time zone of the log is from; of a time that names its own.
+    pub zone_source: Vec<u8>,
+    pub own_zone: Vec<u8>,
 }
 
 /// What stands in a record before a value: the tag and the length of the attribute, the attribute's name, the tag and length of the value, its
 /// tag and length; lengths are yet to be filled in.
-struct Key {
+pub struct Key {
     begin: [u8; ROOM],
     /// Octets of the name with its tag and length, and the value's tag.
     name: usize,
@@ -117,13 +160,13 @@ pub const LONGEST: usize = ROOM - 8;
 
 impl Otlp {
     /// `names`: of attributes, as many as `NAMES`.
-    pub fn new(events: Vec<Event>, resource: Vec<u8>, file: Vec<u8>, names: &[String], zone_source: &str) -> Otlp {
+    pub fn new(told: Otlp, names: &[String], zone_source: &str) -> Otlp {
         let keys = names.iter().map(|name| Key::new(name.as_bytes())).collect();
-        let mut told = Otlp { events, resource, file, keys, zone_source: Vec::new() };
-        let mut zone = Vec::new();
+        let told = Otlp { keys, ..told };
+        let (mut zone, mut own) = (Vec::new(), Vec::new());
         told.text(&mut zone, Name::ZoneSource, zone_source.as_bytes());
-        told.zone_source = zone;
-        told
+        told.text(&mut own, Name::ZoneSource, b"record");
+        Otlp { zone_source: zone, own_zone: own, ..told }
     }
 
     #[inline]
@@ -213,6 +256,25 @@ impl Key {
         out.extend_from_slice(&[2, 0x10, 1]);
     }
 
+    /// Names and values, as one attribute.
+    fn pairs(&self, out: &mut Vec<u8>, pairs: &[(&[u8], Vec<u8>)]) {
+        let text = |value: &[u8]| message_size(value.len());
+        let pair = |(name, value): &(&[u8], Vec<u8>)| text(name) + message_size(text(value));
+        let all = pairs.iter().map(|each| message_size(pair(each))).sum();
+        begin(out, TAG, self.name - 1 + message_size(message_size(all)));
+        out.extend_from_slice(&self.name()[..self.name - 1]);
+        begin(out, 0x12, message_size(all));
+        begin(out, 0x32, all);
+        for each in pairs {
+            begin(out, 0x0a, pair(each));
+            begin(out, 0x0a, each.0.len());
+            out.extend_from_slice(each.0);
+            begin(out, 0x12, text(&each.1));
+            begin(out, 0x0a, each.1.len());
+            out.extend_from_slice(&each.1);
+        }
+    }
+
     fn name(&self) -> &[u8] {
         &self.begin[2..2 + self.name]
     }
@@ -222,18 +284,8 @@ impl Key {
 pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, told: &Otlp, place: &run::Place, observed: u64, id: &[u8]) {
     let wire = &record.wire;
     let event = &told.events[usize::from(wire.code[0] - b'A')];
-    begun(out, wire, frame, told, place, observed);
-    if frame.raw {
-        body(out, &[place.raw]);
-    } else {
-        let (colon, detail) = detail(record.detail());
-        let sender: &[u8] = if record.sender.is_empty() { b"<>" } else { record.sender };
-        if record.bad_command.is_empty() {
-            body(out, &[&event.action, b" ", sender, b" -> ", record.recipient, colon, detail]);
-        } else {
-            body(out, &[&event.action, b" ", record.bad_command, colon, detail]);
-        }
-    }
+    begun(out, None, wire.host(frame), told, place, observed);
+    body(out, &payloads::message_text(record, &event.action, frame, place));
     few(out, wire, told);
     told.text(out, Name::DestinationChannel, record.destination_channel);
     told.truth(out, Name::NullSender, record.null_sender);
@@ -270,22 +322,8 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, told: &Otlp, 
 pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, told: &Otlp, place: &run::Place, observed: u64, id: &[u8]) {
     let wire = &record.wire;
     let event = &told.events[usize::from(wire.code[0] - b'A')];
-    begun(out, wire, frame, told, place, observed);
-    if frame.raw {
-        body(out, &[place.raw]);
-    } else {
-        let mut pieces: [&[u8]; 12] = [b""; 12];
-        let mut words = 0;
-        for word in [&event.action[..], wire.direction, wire.source_channel, wire.other(), wire.username] {
-            if !word.is_empty() {
-                pieces[2 * words] = if words > 0 { b" " } else { b"" };
-                pieces[2 * words + 1] = word;
-                words += 1;
-            }
-        }
-        (pieces[10], pieces[11]) = detail(record.detail());
-        body(out, &pieces);
-    }
+    begun(out, None, wire.host(frame), told, place, observed);
+    body(out, &payloads::connection_text(record, &event.action, frame, place));
     few(out, wire, told);
     out.extend_from_slice(&event.fields);
     many(out, wire, told, id);
@@ -294,12 +332,74 @@ pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, told: &
     said(out, wire, event, told);
 }
 
-/// The resource behind its length, and the record's times.
-fn begun(out: &mut Vec<u8>, wire: &Wire, frame: &Frame, told: &Otlp, place: &run::Place, observed: u64) {
+/// A record of a service, whose id is known.
+pub fn service(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Otlp, place: &run::Place, observed: u64, id: &[u8]) {
+    let case = &told.services[record.case(&frame.service)];
+    begun(out, Some(record.process), record.host, told, place, observed);
+    body(out, &[record.message]);
+    out.extend_from_slice(&told.own_zone);
+    told.text(out, Name::Process, record.process);
+    told.text(out, Name::ServiceType, record.service);
+    told.text(out, Name::Category, record.category);
+    told.text(out, Name::AuthMethod, record.auth_method);
+    told.text(out, Name::AccountState, record.account_state);
+    out.extend_from_slice(&case.fields);
+    begin(out, 0x1a, record.level.len());
+    out.extend_from_slice(record.level);
+    told.text(out, Name::Id, id);
+    told.number(out, Name::Pid, Some(record.pid));
+    told.text(out, Name::ClientAddress, record.client_ip);
+    told.number(out, Name::ClientPort, record.client_port);
+    told.text(out, Name::Username, record.user);
+    told.text(out, Name::LoginReason, record.reason);
+    if let Some(session) = &record.session {
+        told.text(out, Name::SessionStart, &session.start(place.time));
+        told.number(out, Name::SessionSeconds, Some(session.seconds));
+        if let Some([from_client, to_client, mailboxes]) = session.counts {
+            told.number(out, Name::BytesFromClient, Some(from_client));
+            told.number(out, Name::BytesToClient, Some(to_client));
+            told.number(out, Name::Mailboxes, Some(mailboxes));
+        }
+    }
+    told.text(out, Name::Folder, record.folder);
+    told.number(out, Name::SizeBytes, record.size);
+    told.text(out, Name::MessageId, record.message_id);
+    if !record.attributes.is_empty() {
+        told.keys[Name::Attributes as usize].pairs(out, &record.attributes);
+    }
+    source(out, frame, told, place);
+    original(out, frame, told, place);
+    told.text(out, Name::NetworkType, ip_version(record.client_ip));
+    told.text(out, Name::Protocol, record.protocol(&frame.service));
+    if case.failed {
+        told.text(out, Name::ErrorType, record.reason);
+    }
+}
+
+/// A message whose body is text, whose id is known.
+pub fn text(out: &mut Vec<u8>, record: &Text, frame: &Frame, told: &Otlp, place: &run::Place, observed: u64, id: &[u8]) {
+    let header = record.header;
+    begun(out, Some(header.app), header.host, told, place, observed);
+    body(out, &[record.message]);
+    out.extend_from_slice(if record.own { &told.own_zone } else { &told.zone_source });
+    told.text(out, Name::Process, header.app);
+    out.extend_from_slice(&told.texts[header.severity]);
+    told.text(out, Name::Id, id);
+    told.number(out, Name::Pid, header.pid());
+    source(out, frame, told, place);
+    original(out, frame, told, place);
+}
+
+/// The resource behind its length, and the record's times. `name`: of the service, None of the MTA.
+fn begun(out: &mut Vec<u8>, name: Option<&[u8]>, host: &[u8], told: &Otlp, place: &run::Place, observed: u64) {
     let at = out.len();
     out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&told.resource);
-    let host = wire.host(frame);
+    if let Some(name) = name {
+        out.extend_from_slice(&told.namespace);
+        told.keys[Name::Deployed as usize].text(out, RESOURCE_TAG, name);
+    } else {
+        out.extend_from_slice(&told.resource);
+    }
     if !host.is_empty() {
         told.keys[Name::Host as usize].text(out, RESOURCE_TAG, host);
     }
@@ -313,17 +413,11 @@ fn begun(out: &mut Vec<u8>, wire: &Wire, frame: &Frame, told: &Otlp, place: &run
     out.extend_from_slice(&observed.to_le_bytes());
 }
 
-fn detail(text: &[u8]) -> (&'static [u8], &[u8]) {
-    (if text.is_empty() { b"" } else { b": " }, text)
-}
-
 /// The body: a text in pieces.
 fn body(out: &mut Vec<u8>, pieces: &[&[u8]]) {
     let length = pieces.iter().map(|piece| piece.len()).sum();
-    out.push(0x2a);
-    varint(out, (1 + size(length) + length) as u64);
-    out.push(0x0a);
-    varint(out, length as u64);
+    begin(out, 0x2a, message_size(length));
+    begin(out, 0x0a, length);
     for piece in pieces {
         out.extend_from_slice(piece);
     }
@@ -368,6 +462,31 @@ fn source(out: &mut Vec<u8>, frame: &Frame, told: &Otlp, place: &run::Place) {
     if !frame.file.is_empty() {
         out.extend_from_slice(&told.file);
         told.number(out, Name::Offset, Some(place.offset));
+    }
+    if let Some(header) = place.header {
+        told.text(out, Name::SourcePeer, header.peer);
+        envelope(out, header, frame, told);
+    }
+}
+
+/// The header that a record came behind.
+fn envelope(out: &mut Vec<u8>, header: &Header, frame: &Frame, told: &Otlp) {
+    let keywords = &frame.messages.keywords;
+    told.text(out, Name::Facility, &keywords.facilities[header.facility]);
+    told.text(out, Name::HeaderSeverity, &keywords.severities[header.severity]);
+    told.number(out, Name::Version, header.version.then_some(1));
+    told.text(out, Name::Hostname, header.host);
+    told.text(out, Name::HeaderTag, header.app);
+    told.text(out, Name::Timestamp, header.stamp());
+    told.text(out, Name::ProcId, header.proc);
+    told.text(out, Name::MsgId, header.msg);
+    told.text(out, Name::Peer, header.peer);
+}
+
+/// The line itself, where the body is another text.
+fn original(out: &mut Vec<u8>, frame: &Frame, told: &Otlp, place: &run::Place) {
+    if frame.raw {
+        told.text(out, Name::Original, place.raw);
     }
 }
 
@@ -513,6 +632,12 @@ impl Place<'_> {
 /// Octets of a number as a varint.
 fn size(value: usize) -> usize {
     (70 - (value as u64 | 1).leading_zeros() as usize) / 7
+}
+
+/// What stands before a message or a text of so many octets.
+fn begin(out: &mut Vec<u8>, tag: u8, length: usize) {
+    out.push(tag);
+    varint(out, length as u64);
 }
 
 fn varint(out: &mut Vec<u8>, mut value: u64) {

@@ -1,14 +1,17 @@
-//! Lines rendered for an output whose records are not lines: a payload for each straight line, and none for one that Python has to render.
+//! Lines and messages rendered for an output whose records are not lines: a payload for each straight one, and none for one that Python has to
+//! render.
 //!
-//! The lines went through a run before, which gave them their ids.
+//! They went through a run before, which gave them their ids.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use memchr::memchr;
 
+use crate::messages::{Clock, Messages};
+use crate::mta::{Connection, Message};
 use crate::otlp::Otlp;
 use crate::rfc5424::Syslog;
-use crate::run::{straight, Frame, Hour, Line};
+use crate::run::{straight, straight_service, Frame, Hour, Line, Place, Straight};
 use crate::{json, otlp, rfc5424};
 
 /// What renders them.
@@ -17,62 +20,127 @@ pub enum Writer {
     Syslog(Syslog),
 }
 
-/// Lines that a run has been through. `next`: where the next one begins; `offset`: of `data` in the log; `observed`: when they were read, in
-/// nanoseconds since 1970.
-pub struct Lines<'a> {
-    pub data: &'a [u8],
-    pub next: usize,
-    pub offset: u64,
-    pub hour: &'a Hour,
-    pub frame: &'a Frame,
-    pub writer: &'a Writer,
+/// What a payload says beside its record. `observed`: when that was read, in nanoseconds since 1970; `priority`: for syslog, None: as the record has it.
+pub struct Given<'a> {
+    pub id: &'a [u8; 16],
     pub observed: u64,
+    pub priority: Option<u64>,
 }
 
-impl Lines<'_> {
-    /// Puts the payloads of the next lines, which have these ids, into `out`, one after the other. Returns where each ends; None for one that is
-    /// left to Python. `priorities`: of each line for syslog, or none: as the record has it.
-    pub fn rendered(&mut self, out: &mut Vec<u8>, ids: &[[u8; 16]], priorities: Option<&[Option<u64>]>) -> Vec<Option<usize>> {
+impl Writer {
+    /// A payload; None, and anything in `out`, where it is left to Python.
+    pub fn write(&self, out: &mut Vec<u8>, straight: &Straight, frame: &Frame, given: &Given) -> Option<()> {
+        let Straight { line, place, .. } = straight;
+        let mut id = [0; 32];
+        json::hex_at(&mut id, given.id);
+        let (observed, priority) = (given.observed, given.priority);
+        match (self, *line) {
+            (Writer::Otlp(told), Line::Message(record)) => otlp::message(out, record, frame, told, place, observed, &id),
+            (Writer::Otlp(told), Line::Connection(record)) => otlp::connection(out, record, frame, told, place, observed, &id),
+            (Writer::Otlp(told), Line::Service(record)) => otlp::service(out, record, frame, told, place, observed, &id),
+            (Writer::Otlp(told), Line::Text(record)) => otlp::text(out, record, frame, told, place, observed, &id),
+            (Writer::Syslog(told), Line::Message(record)) => rfc5424::message(out, record, frame, told, place, priority, &id)?,
+            (Writer::Syslog(told), Line::Connection(record)) => rfc5424::connection(out, record, frame, told, place, priority, &id)?,
+            (Writer::Syslog(told), Line::Service(record)) => rfc5424::service(out, record, frame, told, place, priority, &id)?,
+            (Writer::Syslog(told), Line::Text(record)) => rfc5424::text(out, record, frame, told, place, priority, &id)?,
+        }
+        Some(())
+    }
+}
+
+/// What to read again.
+pub enum Source<'a> {
+    /// Lines of MTA text, or (without an hour) of a service log; `next`: where the next one begins; `offset`: of `data` in the log.
+    Lines { data: &'a [u8], next: usize, offset: u64, hour: Option<&'a Hour> },
+    /// Messages that came by syslog, from the one of this number on.
+    Messages { messages: &'a Messages, next: usize, clock: Clock<'a> },
+}
+
+impl Source<'_> {
+    /// Puts the payloads of the next ones, which have these ids, into `out`, one after the other. Returns where each ends; None for one that is left
+    /// to Python. `priorities`: of each for syslog, or none: as the record has it.
+    pub fn rendered(
+        &mut self,
+        out: &mut Vec<u8>,
+        writer: &Writer,
+        frame: &Frame,
+        ids: &[[u8; 16]],
+        observed: u64,
+        priorities: Option<&[Option<u64>]>,
+    ) -> Vec<Option<usize>> {
         let mut ends = Vec::with_capacity(ids.len());
         for (number, id) in ids.iter().enumerate() {
-            let begin = self.next;
-            if begin > self.data.len() {
-                ends.push(None);
-                continue;
-            }
-            let end = memchr(b'\n', &self.data[begin..]).map_or(self.data.len(), |length| begin + length);
-            self.next = end + 1;
             let written = out.len();
             let priority = priorities.and_then(|all| all.get(number).copied().flatten());
-            match catch_unwind(AssertUnwindSafe(|| self.render(out, begin, end, priority, id))) {
-                Ok(Some(())) => ends.push(Some(out.len())),
-                _ => {
-                    out.truncate(written);
-                    ends.push(None);
-                }
+            let given = Given { id, observed, priority };
+            let done = catch_unwind(AssertUnwindSafe(|| self.render(out, writer, frame, &given)));
+            if done.ok().flatten().is_none() {
+                out.truncate(written);
+                ends.push(None);
+            } else {
+                ends.push(Some(out.len()));
             }
         }
         ends
     }
 
-    /// One line; None, and anything in `out`, where it is left to Python.
-    fn render(&self, out: &mut Vec<u8>, begin: usize, end: usize, priority: Option<u64>, id: &[u8; 16]) -> Option<()> {
-        let mut digits = [0; 32];
-        json::hex_at(&mut digits, id);
-        let frame = self.frame;
-        straight(&self.data[begin..end], self.offset + begin as u64, self.hour, frame, |line, place, _, _| match (self.writer, line) {
-            (Writer::Otlp(told), Line::Message(record)) => {
-                otlp::message(out, record, frame, told, place, self.observed, &digits);
-                Some(())
+    /// Puts the payload of the next line or message into `out`; None, and anything in `out`, where that is left to Python.
+    fn render(&mut self, out: &mut Vec<u8>, writer: &Writer, frame: &Frame, given: &Given) -> Option<()> {
+        match self {
+            Source::Lines { data, next, offset, hour } => {
+                let begin = *next;
+                let rest = data.get(begin..)?;
+                let line = &rest[..memchr(b'\n', rest).unwrap_or(rest.len())];
+                *next = begin + line.len() + 1;
+                let offset = *offset + begin as u64;
+                let mut then = |straight: &Straight| writer.write(out, straight, frame, given);
+                let done = match hour {
+                    Some(hour) => straight(line, offset, hour, frame, &mut then),
+                    None => straight_service(line, offset, None, frame, &mut then),
+                };
+                done.ok().flatten().flatten()
             }
-            (Writer::Otlp(told), Line::Connection(record)) => {
-                otlp::connection(out, record, frame, told, place, self.observed, &digits);
-                Some(())
+            Source::Messages { messages, next, clock } => {
+                *next += 1;
+                messages.read(*next - 1, *clock, frame, |straight, _| writer.write(out, straight, frame, given)).ok()
             }
-            (Writer::Syslog(told), Line::Message(record)) => rfc5424::message(out, record, frame, told, place, priority, &digits),
-            (Writer::Syslog(told), Line::Connection(record)) => rfc5424::connection(out, record, frame, told, place, priority, &digits),
-        })
-        .ok()
-        .flatten()?
+        }
     }
+}
+
+/// The text of a transaction record, in pieces: the line itself, where that is kept, else `base.summary`.
+pub fn message_text<'a>(record: &Message<'a>, action: &'a [u8], frame: &Frame, place: &Place<'a>) -> [&'a [u8]; 7] {
+    let [colon, detail] = detail(record.detail());
+    let sender: &[u8] = if record.sender.is_empty() { b"<>" } else { record.sender };
+    if frame.raw {
+        [place.raw, b"", b"", b"", b"", b"", b""]
+    } else if record.bad_command.is_empty() {
+        [action, b" ", sender, b" -> ", record.recipient, colon, detail]
+    } else {
+        [action, b" ", record.bad_command, colon, detail, b"", b""]
+    }
+}
+
+/// The same of a connection record.
+pub fn connection_text<'a>(record: &Connection<'a>, action: &'a [u8], frame: &Frame, place: &Place<'a>) -> [&'a [u8]; 12] {
+    let mut pieces: [&[u8]; 12] = [b""; 12];
+    if frame.raw {
+        pieces[0] = place.raw;
+        return pieces;
+    }
+    let wire = &record.wire;
+    let mut words = 0;
+    for word in [action, wire.direction, wire.source_channel, wire.other(), wire.username] {
+        if !word.is_empty() {
+            pieces[2 * words] = if words > 0 { b" " } else { b"" };
+            pieces[2 * words + 1] = word;
+            words += 1;
+        }
+    }
+    [pieces[10], pieces[11]] = detail(record.detail());
+    pieces
+}
+
+fn detail(text: &[u8]) -> [&[u8]; 2] {
+    [if text.is_empty() { b"" } else { b": " }, text]
 }

@@ -3,8 +3,11 @@
 //! What Python cuts in another way than here is None, and left to it.
 
 use crate::json::number;
+use crate::messages::Text;
 use crate::mta::{Connection, Message, Wire};
+use crate::payloads;
 use crate::run::{Frame, Place};
+use crate::service::Service;
 
 /// What an action decides in every record that has it.
 pub struct Event {
@@ -40,9 +43,13 @@ enum Name {
     EnhancedStatus,
     Diagnostic,
     Reason,
+    AccountState,
+    AuthMethod,
     OriginalRecipient,
     OriginalRecipientType,
     SizeBlocks,
+    SizeBytes,
+    Folder,
     QueueFile,
     Attempt,
     EnvelopeId,
@@ -64,6 +71,14 @@ enum Name {
     Priority,
     Sensitivity,
     Banner,
+    Service,
+    Category,
+    Level,
+    SessionStart,
+    SessionSeconds,
+    BytesFromClient,
+    BytesToClient,
+    Mailboxes,
     Thread,
     Sequence,
 }
@@ -71,59 +86,86 @@ enum Name {
 /// How many names there are.
 pub const NAMES: usize = Name::Sequence as usize + 1;
 
+/// The same of services' records.
+pub struct Case {
+    pub id: Vec<u8>,
+    /// ` act="login"`, or nothing.
+    pub act: Vec<u8>,
+}
+
 /// What Python tells of a style.
 pub struct Syslog {
     /// By the letter of the action.
     pub events: Vec<Event>,
+    /// Of services' records, by their case; the MSGID of text; the priorities of both, by severity.
+    pub services: Vec<Case>,
+    pub text: Vec<u8>,
+    pub priorities: Vec<u64>,
     /// ` name="`
     pub names: Vec<Vec<u8>>,
     /// The host of lines that name none, as a header has it.
     pub host: Vec<u8>,
-    /// `[timeQuality …]`, `[origin …]`
+    /// `[timeQuality …]` of the log's zone, and of a time that names its own; `[origin …]`
     pub quality: Vec<u8>,
+    pub own_quality: Vec<u8>,
     pub origin: Vec<u8>,
-    /// `[mta@32473`, `[conn@32473`
-    pub elements: [Vec<u8>; 2],
+    /// `[mta@32473`, `[conn@32473`, `[svc@32473`, `[log@32473`
+    pub elements: [Vec<u8>; 4],
     /// Octets of a message, 0 for any.
     pub most: usize,
-    /// RFC 3164, and that without a host.
+    /// RFC 3164, that without a host, and that with the line itself.
     pub old: bool,
     pub local: bool,
+    pub raw: bool,
     pub months: Vec<Vec<u8>>,
 }
 
-/// The structured data of one message: where each parameter ends.
-struct Parameters {
-    begin: usize,
-    ends: [usize; NAMES],
-    count: usize,
-    clean: bool,
+/// What the header of a message says of its record, but for the time.
+struct Head<'a> {
+    priority: u64,
+    host: &'a [u8],
+    application: &'a [u8],
+    pid: Option<u64>,
+    id: &'a [u8],
+    quality: &'a [u8],
 }
 
-impl Parameters {
-    fn text(&mut self, out: &mut Vec<u8>, told: &Syslog, name: Name, value: &[u8]) {
+/// The structured data of one message, and where each of its parameters ends.
+struct Parameters<'a> {
+    out: &'a mut Vec<u8>,
+    told: &'a Syslog,
+    clean: bool,
+    ends: [usize; NAMES + 1],
+    count: usize,
+}
+
+impl Parameters<'_> {
+    #[inline]
+    fn text(&mut self, name: Name, value: &[u8]) {
         if !value.is_empty() {
-            out.extend_from_slice(&told.names[name as usize]);
-            escaped(out, value, self.clean, true);
-            self.ended(out);
+            self.out.extend_from_slice(&self.told.names[name as usize]);
+            escaped(self.out, value, self.clean, true);
+            self.out.push(b'"');
+            self.ended();
         }
     }
 
-    fn number(&mut self, out: &mut Vec<u8>, told: &Syslog, name: Name, value: Option<u64>) {
+    #[inline]
+    fn number(&mut self, name: Name, value: Option<u64>) {
         if let Some(value) = value {
-            out.extend_from_slice(&told.names[name as usize]);
-            number(out, value);
-            self.ended(out);
+            self.out.extend_from_slice(&self.told.names[name as usize]);
+            number(self.out, value);
+            self.out.push(b'"');
+            self.ended();
         }
     }
 
-    fn truth(&mut self, out: &mut Vec<u8>, told: &Syslog, name: Name, value: bool) {
-        self.number(out, told, name, value.then_some(1));
+    fn truth(&mut self, name: Name, value: bool) {
+        self.number(name, value.then_some(1));
     }
 
-    fn ended(&mut self, out: &mut Vec<u8>) {
-        out.push(b'"');
-        self.ends[self.count] = out.len();
+    fn ended(&mut self) {
+        self.ends[self.count] = self.out.len();
         self.count += 1;
     }
 }
@@ -140,50 +182,39 @@ pub fn message(
 ) -> Option<()> {
     let wire = &record.wire;
     let event = &told.events[usize::from(wire.code[0] - b'A')];
-    let (start, clean) = (out.len(), is_clean(place.raw));
-    let begun = header(out, wire, told, event, place, priority)?;
-    let mut parameters = (!told.old).then(|| {
-        let mut said = element(out, told, 0, wire, id, clean);
-        said.text(out, told, Name::Sender, record.sender);
-        said.truth(out, told, Name::NullSender, record.null_sender);
-        said.text(out, told, Name::Recipient, record.recipient);
-        said.text(out, told, Name::SourceChannel, wire.source_channel);
-        said.text(out, told, Name::DestinationChannel, record.destination_channel);
-        said.text(out, told, Name::Direction, wire.direction);
-        ends(out, told, &mut said, wire);
-        said.text(out, told, Name::MessageId, record.message_id);
-        said.text(out, told, Name::RelatedMessageId, record.related_message_id);
-        status(out, told, &mut said, wire);
-        said.text(out, told, Name::OriginalRecipient, record.original_recipient);
-        said.text(out, told, Name::OriginalRecipientType, record.original_recipient_type);
-        said.number(out, told, Name::SizeBlocks, record.size_blocks);
-        said.text(out, told, Name::QueueFile, record.queue_file);
-        said.number(out, told, Name::Attempt, record.attempt);
-        said.text(out, told, Name::EnvelopeId, record.envelope_id);
-        names(out, told, &mut said, wire, record.remote_mta);
-        said.text(out, told, Name::BadCommand, record.bad_command);
-        said.number(out, told, Name::NotaryFlags, record.notary_flags);
-        said.number(out, told, Name::QueueSeconds, record.queue_seconds);
-        said.text(out, told, Name::IntermediateAddress, record.intermediate_address);
-        said.text(out, told, Name::InitialAddress, record.initial_address);
-        said.text(out, told, Name::Filter, record.filter);
-        said.text(out, told, Name::Priority, record.priority);
-        said.text(out, told, Name::Sensitivity, record.sensitivity);
-        said.text(out, told, Name::Banner, record.banner);
-        said
-    });
-    let text = if let Some(said) = &mut parameters { element_end(out, told, said, wire) } else { out.len() };
-    if frame.raw {
-        escaped(out, place.raw, clean, false);
-    } else {
-        let sender: &[u8] = if record.sender.is_empty() { b"<>" } else { record.sender };
-        if record.bad_command.is_empty() {
-            summary(out, record.detail(), clean, &[&event.action, b" ", sender, b" -> ", record.recipient]);
-        } else {
-            summary(out, record.detail(), clean, &[&event.action, b" ", record.bad_command]);
-        }
-    }
-    fitted(out, told, 0, start, begun, parameters.as_ref(), text)
+    let parameters = |said: &mut Parameters| {
+        said.text(Name::Code, wire.code);
+        said.text(Name::Sender, record.sender);
+        said.truth(Name::NullSender, record.null_sender);
+        said.text(Name::Recipient, record.recipient);
+        said.text(Name::SourceChannel, wire.source_channel);
+        said.text(Name::DestinationChannel, record.destination_channel);
+        said.text(Name::Direction, wire.direction);
+        ends(said, wire);
+        said.text(Name::MessageId, record.message_id);
+        said.text(Name::RelatedMessageId, record.related_message_id);
+        status(said, wire);
+        said.text(Name::OriginalRecipient, record.original_recipient);
+        said.text(Name::OriginalRecipientType, record.original_recipient_type);
+        said.number(Name::SizeBlocks, record.size_blocks);
+        said.text(Name::QueueFile, record.queue_file);
+        said.number(Name::Attempt, record.attempt);
+        said.text(Name::EnvelopeId, record.envelope_id);
+        names(said, wire, record.remote_mta);
+        said.text(Name::BadCommand, record.bad_command);
+        said.number(Name::NotaryFlags, record.notary_flags);
+        said.number(Name::QueueSeconds, record.queue_seconds);
+        said.text(Name::IntermediateAddress, record.intermediate_address);
+        said.text(Name::InitialAddress, record.initial_address);
+        said.text(Name::Filter, record.filter);
+        said.text(Name::Priority, record.priority);
+        said.text(Name::Sensitivity, record.sensitivity);
+        said.text(Name::Banner, record.banner);
+        said.number(Name::Thread, wire.thread);
+        said.number(Name::Sequence, wire.sequence);
+    };
+    let text = payloads::message_text(record, &event.action, frame, place);
+    written(out, told, 0, &of_mta(event, wire, told, place, priority), place, id, parameters, &text)
 }
 
 /// A connection record, whose id is known. The same.
@@ -198,40 +229,149 @@ pub fn connection(
 ) -> Option<()> {
     let wire = &record.wire;
     let event = &told.events[usize::from(wire.code[0] - b'A')];
-    let (start, clean) = (out.len(), is_clean(place.raw));
-    let begun = header(out, wire, told, event, place, priority)?;
-    let mut parameters = (!told.old).then(|| {
-        let mut said = element(out, told, 1, wire, id, clean);
-        said.text(out, told, Name::SourceChannel, wire.source_channel);
-        said.text(out, told, Name::Direction, wire.direction);
-        ends(out, told, &mut said, wire);
-        status(out, told, &mut said, wire);
-        names(out, told, &mut said, wire, b"");
-        said
-    });
-    let text = if let Some(said) = &mut parameters { element_end(out, told, said, wire) } else { out.len() };
-    if frame.raw {
-        escaped(out, place.raw, clean, false);
-    } else {
-        let mut pieces: [&[u8]; 10] = [b""; 10];
-        let mut words = 0;
-        for word in [&event.action[..], wire.direction, wire.source_channel, wire.other(), wire.username] {
-            if !word.is_empty() {
-                pieces[2 * words] = if words > 0 { b" " } else { b"" };
-                pieces[2 * words + 1] = word;
-                words += 1;
-            }
-        }
-        summary(out, record.detail(), clean, &pieces);
-    }
-    fitted(out, told, 1, start, begun, parameters.as_ref(), text)
+    let parameters = |said: &mut Parameters| {
+        said.text(Name::Code, wire.code);
+        said.text(Name::SourceChannel, wire.source_channel);
+        said.text(Name::Direction, wire.direction);
+        ends(said, wire);
+        status(said, wire);
+        names(said, wire, b"");
+        said.number(Name::Thread, wire.thread);
+        said.number(Name::Sequence, wire.sequence);
+    };
+    let text = payloads::connection_text(record, &event.action, frame, place);
+    written(out, told, 1, &of_mta(event, wire, told, place, priority), place, id, parameters, &text)
 }
 
-/// All before the structured data, or before the text of RFC 3164. Returns where it ends, without `origin`, which a long message loses.
-fn header(out: &mut Vec<u8>, wire: &Wire, told: &Syslog, event: &Event, place: &Place, priority: Option<u64>) -> Option<usize> {
-    let time = place.time;
+/// A record of a service, whose id is known. The same.
+pub fn service(
+    out: &mut Vec<u8>,
+    record: &Service,
+    frame: &Frame,
+    told: &Syslog,
+    place: &Place,
+    priority: Option<u64>,
+    id: &[u8],
+) -> Option<()> {
+    let case = &told.services[record.case(&frame.service)];
+    let parameters = |said: &mut Parameters| {
+        if !case.act.is_empty() {
+            said.out.extend_from_slice(&case.act);
+            said.ended();
+        }
+        said.text(Name::Username, record.user);
+        said.text(Name::RemoteIp, record.client_ip);
+        said.number(Name::RemotePort, record.client_port);
+        said.text(Name::MessageId, record.message_id);
+        said.text(Name::Reason, record.reason);
+        said.text(Name::AccountState, record.account_state);
+        said.text(Name::AuthMethod, record.auth_method);
+        said.number(Name::SizeBytes, record.size);
+        said.text(Name::Folder, record.folder);
+        said.text(Name::Service, record.service);
+        said.text(Name::Category, record.category);
+        said.text(Name::Level, record.level);
+        if let Some(session) = &record.session {
+            said.text(Name::SessionStart, &session.start(place.time));
+            said.number(Name::SessionSeconds, Some(session.seconds));
+            if let Some([from_client, to_client, mailboxes]) = session.counts {
+                said.number(Name::BytesFromClient, Some(from_client));
+                said.number(Name::BytesToClient, Some(to_client));
+                said.number(Name::Mailboxes, Some(mailboxes));
+            }
+        }
+    };
+    let head = Head {
+        priority: of_header(told.priorities[record.severity], place, priority),
+        host: record.host,
+        application: record.process,
+        pid: Some(record.pid),
+        id: &case.id,
+        quality: &told.own_quality,
+    };
+    written(out, told, 2, &head, place, id, parameters, &[own_text(record.message, frame, told, place)])
+}
+
+/// A message whose body is text, whose id is known. The same.
+pub fn text(out: &mut Vec<u8>, record: &Text, frame: &Frame, told: &Syslog, place: &Place, priority: Option<u64>, id: &[u8]) -> Option<()> {
+    let header = record.header;
+    let head = Head {
+        priority: of_header(told.priorities[header.severity], place, priority),
+        host: header.host,
+        application: header.app,
+        pid: header.pid(),
+        id: &told.text,
+        quality: if record.own { &told.own_quality } else { &told.quality },
+    };
+    written(out, told, 3, &head, place, id, |_| (), &[own_text(record.message, frame, told, place)])
+}
+
+fn of_mta<'a>(event: &'a Event, wire: &Wire<'a>, told: &'a Syslog, place: &Place, priority: Option<u64>) -> Head<'a> {
+    Head {
+        priority: of_header(event.priority, place, priority),
+        host: wire.host,
+        application: &event.application,
+        pid: wire.pid,
+        id: &event.id,
+        quality: &told.quality,
+    }
+}
+
+/// The priority: that asked for, or the record's, whose facility is that of its header, if it has one.
+fn of_header(own: u64, place: &Place, asked: Option<u64>) -> u64 {
+    asked.unwrap_or_else(|| place.header.map_or(own, |header| header.facility as u64 * 8 + own % 8))
+}
+
+/// The text of a record that has a message of its own.
+fn own_text<'a>(message: &'a [u8], frame: &Frame, told: &Syslog, place: &Place<'a>) -> &'a [u8] {
+    if told.raw && frame.raw {
+        place.raw
+    } else {
+        message
+    }
+}
+
+/// A message with these parameters behind the id. `kind`: the number of its element.
+#[allow(clippy::too_many_arguments)] // of four callers
+#[inline]
+fn written(
+    out: &mut Vec<u8>,
+    told: &Syslog,
+    kind: usize,
+    head: &Head,
+    place: &Place,
+    id: &[u8],
+    parameters: impl FnOnce(&mut Parameters),
+    text: &[&[u8]],
+) -> Option<()> {
+    let (start, clean) = (out.len(), is_clean(place.raw));
+    header(out, head, told, place.time)?;
+    let begun = out.len();
+    let mut known = ([0; NAMES + 1], 0);
+    if !told.old {
+        out.extend_from_slice(&told.origin);
+        out.extend_from_slice(&told.elements[kind]);
+        let mut said = Parameters { out, told, clean, ends: known.0, count: 0 };
+        said.ended(); // where the first one begins
+        said.text(Name::Id, id);
+        parameters(&mut said);
+        known = (said.ends, said.count);
+        out.extend_from_slice(b"] ");
+    }
+    let said = out.len();
+    for piece in text {
+        escaped(out, piece, clean, false);
+    }
+    if told.most == 0 || out.len() - start <= told.most {
+        return Some(());
+    }
+    fitted(out, told, kind, start, begun, &known.0[..known.1], said)
+}
+
+/// All before the structured data, or before the text of RFC 3164.
+fn header(out: &mut Vec<u8>, head: &Head, told: &Syslog, time: &[u8]) -> Option<()> {
     out.push(b'<');
-    number(out, priority.unwrap_or(event.priority));
+    number(out, head.priority);
     if told.old {
         out.push(b'>');
         let month = usize::from(time[5] - b'0') * 10 + usize::from(time[6] - b'0');
@@ -243,17 +383,17 @@ fn header(out: &mut Vec<u8>, wire: &Wire, told: &Syslog, event: &Event, place: &
         out.extend_from_slice(&time[11..19]);
         out.push(b' ');
         if !told.local {
-            host(out, wire, told)?;
+            host(out, head.host, told)?;
             out.push(b' ');
         }
-        out.extend_from_slice(&event.application);
-        if let Some(pid) = wire.pid {
+        out.extend(head.application.iter().take(32).map(|&octet| if matches!(octet, b':' | b'[') { b'_' } else { octet }));
+        if let Some(pid) = head.pid {
             out.push(b'[');
             number(out, pid);
             out.push(b']');
         }
         out.extend_from_slice(b": ");
-        return Some(out.len());
+        return Some(());
     }
     out.extend_from_slice(b">1 ");
     if time.len() <= 32 {
@@ -263,10 +403,10 @@ fn header(out: &mut Vec<u8>, wire: &Wire, told: &Syslog, event: &Event, place: &
         out.extend_from_slice(&time[time.len() - 6..]);
     }
     out.push(b' ');
-    host(out, wire, told)?;
+    host(out, head.host, told)?;
     out.push(b' ');
-    out.extend_from_slice(&event.application);
-    match wire.pid {
+    out.extend_from_slice(&head.application[..head.application.len().min(48)]);
+    match head.pid {
         Some(pid) => {
             out.push(b' ');
             number(out, pid);
@@ -274,99 +414,61 @@ fn header(out: &mut Vec<u8>, wire: &Wire, told: &Syslog, event: &Event, place: &
         }
         None => out.extend_from_slice(b" - "),
     }
-    out.extend_from_slice(&event.id);
-    out.extend_from_slice(&told.quality);
-    let begun = out.len();
-    out.extend_from_slice(&told.origin);
-    Some(begun)
+    out.extend_from_slice(head.id);
+    out.extend_from_slice(head.quality);
+    Some(())
 }
 
-fn host(out: &mut Vec<u8>, wire: &Wire, told: &Syslog) -> Option<()> {
-    if wire.host.is_empty() {
+fn host(out: &mut Vec<u8>, host: &[u8], told: &Syslog) -> Option<()> {
+    if host.is_empty() {
         out.extend_from_slice(&told.host);
-    } else if wire.host.is_ascii() && wire.host.len() <= 255 {
+    } else if host.is_ascii() && host.len() <= 255 {
         let good = |octet: u8| octet.is_ascii_alphanumeric() || b"._:%-".contains(&octet);
-        out.extend(wire.host.iter().map(|&octet| if good(octet) { octet } else { b'_' }));
+        out.extend(host.iter().map(|&octet| if good(octet) { octet } else { b'_' }));
     } else {
         return None;
     }
     Some(())
 }
 
-fn element(out: &mut Vec<u8>, told: &Syslog, kind: usize, wire: &Wire, id: &[u8], clean: bool) -> Parameters {
-    out.extend_from_slice(&told.elements[kind]);
-    let mut said = Parameters { begin: out.len(), ends: [0; NAMES], count: 0, clean };
-    said.text(out, told, Name::Id, id);
-    said.text(out, told, Name::Code, wire.code);
-    said
+/// Who is at the other end, and at ours.
+fn ends(said: &mut Parameters, wire: &Wire) {
+    said.text(Name::Username, wire.username);
+    said.truth(Name::Authenticated, wire.authenticated);
+    said.text(Name::RemoteIp, wire.remote_ip);
+    said.number(Name::RemotePort, wire.remote_port);
+    said.text(Name::LocalIp, wire.local_ip);
+    said.number(Name::LocalPort, wire.local_port);
 }
 
-/// Who is at the other end, and at ours.
-fn ends(out: &mut Vec<u8>, told: &Syslog, said: &mut Parameters, wire: &Wire) {
-    said.text(out, told, Name::Username, wire.username);
-    said.truth(out, told, Name::Authenticated, wire.authenticated);
-    said.text(out, told, Name::RemoteIp, wire.remote_ip);
-    said.number(out, told, Name::RemotePort, wire.remote_port);
-    said.text(out, told, Name::LocalIp, wire.local_ip);
-    said.number(out, told, Name::LocalPort, wire.local_port);
+fn status(said: &mut Parameters, wire: &Wire) {
+    said.number(Name::SmtpCode, wire.smtp_code);
+    said.text(Name::EnhancedStatus, wire.enhanced_status);
+    said.text(Name::Diagnostic, wire.diagnostic);
+    said.text(Name::Reason, wire.reason);
 }
 
 /// What the other end is called, and how it is spoken to.
-fn names(out: &mut Vec<u8>, told: &Syslog, said: &mut Parameters, wire: &Wire, remote_mta: &[u8]) {
-    said.text(out, told, Name::Helo, wire.remote_name);
-    said.text(out, told, Name::RemoteDns, wire.remote_dns);
-    said.text(out, told, Name::RemoteMta, remote_mta);
-    said.text(out, told, Name::InitialHost, wire.initial_host);
-    said.text(out, told, Name::DnsHost, wire.dns_host);
-    said.text(out, told, Name::Application, wire.application);
-    said.text(out, told, Name::TlsCipher, wire.tls_cipher);
-    said.text(out, told, Name::Transport, if wire.tcp { b"tcp" } else { b"" });
-    said.text(out, told, Name::Tag, wire.tag);
+fn names(said: &mut Parameters, wire: &Wire, remote_mta: &[u8]) {
+    said.text(Name::Helo, wire.remote_name);
+    said.text(Name::RemoteDns, wire.remote_dns);
+    said.text(Name::RemoteMta, remote_mta);
+    said.text(Name::InitialHost, wire.initial_host);
+    said.text(Name::DnsHost, wire.dns_host);
+    said.text(Name::Application, wire.application);
+    said.text(Name::TlsCipher, wire.tls_cipher);
+    said.text(Name::Transport, if wire.tcp { b"tcp" } else { b"" });
+    said.text(Name::Tag, wire.tag);
 }
 
-fn status(out: &mut Vec<u8>, told: &Syslog, said: &mut Parameters, wire: &Wire) {
-    said.number(out, told, Name::SmtpCode, wire.smtp_code);
-    said.text(out, told, Name::EnhancedStatus, wire.enhanced_status);
-    said.text(out, told, Name::Diagnostic, wire.diagnostic);
-    said.text(out, told, Name::Reason, wire.reason);
-}
-
-/// The last parameters. Returns where the text begins.
-fn element_end(out: &mut Vec<u8>, told: &Syslog, said: &mut Parameters, wire: &Wire) -> usize {
-    said.number(out, told, Name::Thread, wire.thread);
-    said.number(out, told, Name::Sequence, wire.sequence);
-    out.extend_from_slice(b"] ");
-    out.len()
-}
-
-fn summary(out: &mut Vec<u8>, detail: &[u8], clean: bool, pieces: &[&[u8]]) {
-    for piece in pieces {
-        escaped(out, piece, clean, false);
-    }
-    if !detail.is_empty() {
-        out.extend_from_slice(b": ");
-        escaped(out, detail, clean, false);
-    }
-}
-
-/// Makes a message that is too long as long as it may be: `_fitted` and `_cut`.
-fn fitted(
-    out: &mut Vec<u8>,
-    told: &Syslog,
-    kind: usize,
-    start: usize,
-    begun: usize,
-    parameters: Option<&Parameters>,
-    text: usize,
-) -> Option<()> {
-    if told.most == 0 || out.len() - start <= told.most {
-        return Some(());
-    }
-    let Some(said) = parameters else {
+/// Makes a message that is too long as long as it may be: `_fitted` and `_cut`. `ends`: where the first parameter begins, and where each ends, none in
+/// RFC 3164; `text`: where that begins.
+fn fitted(out: &mut Vec<u8>, told: &Syslog, kind: usize, start: usize, begun: usize, ends: &[usize], text: usize) -> Option<()> {
+    if ends.is_empty() {
         let kept = whole_characters(&out[start..], told.most);
         out.truncate(start + kept);
         return Some(());
-    };
+    }
     let element = &told.elements[kind];
     let room = told.most.checked_sub(begun - start + element.len() + 3)?;
     if room < 128 {
@@ -377,14 +479,12 @@ fn fitted(
     let for_text = (whole.len() - at(text)).min(room / 2);
     let mut left = room - for_text;
     out.extend_from_slice(element);
-    let mut from = at(said.begin);
-    for &end in &said.ends[..said.count] {
-        let parameter = &whole[from..at(end)]; // with the blank before it
+    for parameter in ends.windows(2) {
+        let parameter = &whole[at(parameter[0])..at(parameter[1])]; // with the blank before it
         if parameter.len() <= left {
             out.extend_from_slice(parameter);
             left -= parameter.len();
         }
-        from = at(end);
     }
     out.extend_from_slice(b"] ");
     let words = &whole[at(text)..];

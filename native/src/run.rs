@@ -73,15 +73,6 @@ pub struct Waiting {
     pub host: (usize, usize),
 }
 
-impl Waiting {
-    /// A line of MTA text names its node first after its stamp, which ends at `rest`.
-    pub fn named(&mut self, wire: &mta::Wire, rest: usize) {
-        if !wire.host.is_empty() {
-            self.host = (self.start + rest, self.start + rest + wire.host.len());
-        }
-    }
-}
-
 /// One run, from its first line to where it stopped.
 pub struct Run {
     pub out: Vec<u8>,
@@ -90,8 +81,8 @@ pub struct Run {
     /// Where the next line begins; one more than there are octets when the run came to their end.
     pub next: usize,
     pub lines: usize,
-    /// Records rendered: of transactions, connections, services, and the message store.
-    pub kinds: [usize; 4],
+    /// Records rendered: of transactions, connections, services, the message store, and syslog messages that are text.
+    pub kinds: [usize; 5],
     pub panics: usize,
     /// The smallest and the largest time of the lines rendered, as text.
     pub first: Vec<u8>,
@@ -112,7 +103,7 @@ impl Run {
             stop: Stop::End,
             next: 0,
             lines: 0,
-            kinds: [0; 4],
+            kinds: [0; 5],
             panics: 0,
             first: Vec::new(),
             last: Vec::new(),
@@ -164,68 +155,28 @@ impl Run {
 
     /// One line: true when it is rendered, false when it is a gap.
     fn render(&mut self, raw: &[u8], start: usize, offset: u64, hour: &Hour, frame: &Frame) -> Result<bool, Stop> {
-        let done = straight(raw, offset, hour, frame, |line, place, rest, length| {
-            let out = &mut self.out;
-            let (out, host) = match line {
-                Line::Connection(record) => {
-                    self.kinds[1] += 1;
-                    let out = match &frame.ecs {
-                        _ if frame.bare => bare(out),
-                        None => native::connection(out, record, frame, place),
-                        Some(ecs) => ecs::connection(out, record, frame, ecs, place),
-                    };
-                    (out, record.wire.host)
-                }
-                Line::Message(record) => {
-                    self.kinds[0] += 1;
-                    let out = match &frame.ecs {
-                        _ if frame.bare => bare(out),
-                        None => native::message(out, record, frame, place),
-                        Some(ecs) => ecs::message(out, record, frame, ecs, place),
-                    };
-                    (out, record.wire.host)
-                }
-            };
-            // The node is the first word after the stamp.
-            let host = if host.is_empty() { (0, 0) } else { (start + rest, start + rest + host.len()) };
-            self.rendered(place.time, Waiting { out, start, end: start + length, second: 0, host });
-        })?;
-        Ok(done.is_some())
+        Ok(straight(raw, offset, hour, frame, |straight| self.take(straight, start, frame))? == Some(true))
     }
 
     /// One line of a service log.
     fn render_service(&mut self, raw: &[u8], start: usize, offset: u64, frame: &Frame) -> Result<bool, Stop> {
-        let line = match raw {
-            [.., b'\r'] => &raw[..raw.iter().rposition(|&octet| octet != b'\r').map_or(0, |last| last + 1)],
-            _ => raw,
-        };
-        let mut time = [0; 40];
-        let size = service::stamp(line, &mut time).ok_or(Stop::Foreign)?;
-        if !self.first.is_empty() && self.first[self.first.len() - 6..] != time[size - 6..size] {
-            return Err(Stop::Hour);
-        }
-        let plain = json::is_plain(raw);
-        if !line.last().is_some_and(u8::is_ascii_graphic) || !(plain || raw.is_ascii()) {
-            return Ok(false);
-        }
-        let place = Place { time: &time[..size], offset, raw, plain, header: None };
-        let told = &frame.service;
-        let Some(record) = service::read(&line[service::STAMP..], told) else { return Ok(false) };
-        let out = match &frame.ecs {
-            _ if frame.bare => Some(bare(&mut self.out)),
-            None => Some(service::native(&mut self.out, &record, frame, told, &place)),
-            Some(_) => service::document(&mut self.out, &record, frame, told, &place),
-        };
-        let Some(out) = out else { return Ok(false) };
-        self.kinds[if record.is_store() { 3 } else { 2 }] += 1;
-        let host = start + service::STAMP;
-        let host = (host, host + record.host.len());
-        self.rendered(&time[..size], Waiting { out, start, end: start + line.len(), second: 0, host });
-        Ok(true)
+        let zone = self.first.last_chunk().copied();
+        Ok(straight_service(raw, offset, zone, frame, |straight| self.take(straight, start, frame))? == Some(true))
+    }
+
+    /// Renders a line that begins there; false when only Python can.
+    #[inline]
+    pub fn take(&mut self, straight: &Straight, start: usize, frame: &Frame) -> bool {
+        let Some(out) = straight.render(&mut self.out, frame) else { return false };
+        self.kinds[straight.line.kind()] += 1;
+        let at = |(begin, end): (usize, usize)| if end > 0 { (start + begin, start + end) } else { (0, 0) };
+        let (begin, end) = at(straight.content);
+        self.rendered(straight.place.time, Waiting { out, start: begin, end, second: 0, host: at(straight.host) });
+        true
     }
 
     /// A line is rendered: it waits for its id.
-    pub fn rendered(&mut self, time: &[u8], mut waiting: Waiting) {
+    fn rendered(&mut self, time: &[u8], mut waiting: Waiting) {
         if self.seconds.last().is_none_or(|second| second[..] != time[..19]) {
             let mut second = [0; 19];
             second.copy_from_slice(&time[..19]);
@@ -307,25 +258,61 @@ fn bare(out: &mut Vec<u8>) -> usize {
     at
 }
 
-/// A straight line of MTA text. (A record is some hundred octets: it is lent, as moving it takes time.)
-pub enum Line<'a, 'b> {
-    Message(&'b mta::Message<'a>),
-    Connection(&'b mta::Connection<'a>),
+/// Room for a time.
+pub type Time = [u8; 48];
+
+/// A straight line, or message. In it stand, from octet to octet: the content, of which its id is made; the host, if it names one, else (0, 0).
+pub struct Straight<'a> {
+    pub line: Line<'a>,
+    pub place: Place<'a>,
+    pub content: (usize, usize),
+    pub host: (usize, usize),
 }
 
-/// Reads one line, and gives it to `then`: with where it goes on after its stamp, and its length without any CR. None when it is not straight.
-pub fn straight<T>(
-    raw: &[u8],
-    offset: u64,
-    hour: &Hour,
-    frame: &Frame,
-    then: impl FnOnce(Line, &Place, usize, usize) -> T,
-) -> Result<Option<T>, Stop> {
-    let line = match raw {
-        [.., b'\r'] => &raw[..raw.iter().rposition(|&octet| octet != b'\r').map_or(0, |last| last + 1)],
-        _ => raw,
-    };
-    let mut time = [0; 40];
+/// What it is. (A record is some hundred octets: it is lent, as moving it takes time.)
+#[derive(Clone, Copy)]
+pub enum Line<'a> {
+    Message(&'a mta::Message<'a>),
+    Connection(&'a mta::Connection<'a>),
+    Service(&'a service::Service<'a>),
+    Text(&'a messages::Text<'a>),
+}
+
+impl Line<'_> {
+    /// The number of its kind, in the order of `Run::kinds`.
+    fn kind(self) -> usize {
+        match self {
+            Line::Message(_) => 0,
+            Line::Connection(_) => 1,
+            Line::Service(record) => 2 + usize::from(record.is_store()),
+            Line::Text(_) => 4,
+        }
+    }
+}
+
+impl Straight<'_> {
+    /// As a line of output. Returns where its id belongs; None, and anything in `out`, where only Python can write it.
+    #[inline]
+    fn render(&self, out: &mut Vec<u8>, frame: &Frame) -> Option<usize> {
+        let place = &self.place;
+        Some(match (self.line, &frame.ecs) {
+            _ if frame.bare => bare(out),
+            (Line::Message(record), None) => native::message(out, record, frame, place),
+            (Line::Message(record), Some(ecs)) => ecs::message(out, record, frame, ecs, place),
+            (Line::Connection(record), None) => native::connection(out, record, frame, place),
+            (Line::Connection(record), Some(ecs)) => ecs::connection(out, record, frame, ecs, place),
+            (Line::Service(record), None) => service::native(out, record, frame, &frame.service, place),
+            (Line::Service(record), Some(_)) => service::document(out, record, frame, &frame.service, place)?,
+            (Line::Text(record), None) => messages::native(out, record, frame, place),
+            (Line::Text(record), Some(_)) => messages::document(out, record, frame, place),
+        })
+    }
+}
+
+/// Reads one line of MTA text, and gives it to `then`. None when it is not straight.
+pub fn straight<T>(raw: &[u8], offset: u64, hour: &Hour, frame: &Frame, then: impl FnOnce(&Straight) -> T) -> Result<Option<T>, Stop> {
+    let line = without_cr(raw);
+    let mut time = [0; 48];
     let (size, rest) = stamp(line, hour, &mut time)?;
     let plain = json::is_plain(raw);
     if !line.last().is_some_and(u8::is_ascii_graphic)
@@ -334,18 +321,72 @@ pub fn straight<T>(
         return Ok(None);
     }
     let place = Place { time: &time[..size], offset, raw, plain, header: None };
-    let text = &line[rest..];
+    Ok(of_mta(line, rest, b"", frame, |found, host| then(&Straight { line: found, place, content: (0, line.len()), host })))
+}
+
+/// Reads a record of MTA text, which goes on behind its stamp at `rest`, and gives it to `then` with where its node stands; of one that names none,
+/// with this host and (0, 0).
+pub fn of_mta<'a, T>(
+    line: &'a [u8],
+    rest: usize,
+    host: &'a [u8],
+    frame: &Frame,
+    then: impl FnOnce(Line, (usize, usize)) -> T,
+) -> Option<T> {
+    let named = |wire: &mut mta::Wire<'a>| {
+        if wire.host.is_empty() {
+            wire.host = host;
+            (0, 0)
+        } else {
+            (rest, rest + wire.host.len())
+        }
+    };
     if mta::connects(line) {
-        let record = mta::connection(text, &frame.tables);
-        Ok(record.as_ref().map(|record| then(Line::Connection(record), &place, rest, line.len())))
+        let mut record = mta::connection(&line[rest..], &frame.tables)?;
+        let host = named(&mut record.wire);
+        Some(then(Line::Connection(&record), host))
     } else {
-        let record = mta::message(text, &frame.tables);
-        Ok(record.as_ref().map(|record| then(Line::Message(record), &place, rest, line.len())))
+        let mut record = mta::message(&line[rest..], &frame.tables)?;
+        let host = named(&mut record.wire);
+        Some(then(Line::Message(&record), host))
+    }
+}
+
+/// The same as `straight` of a line of a service log; one in another `zone` is for another run.
+pub fn straight_service<T>(
+    raw: &[u8],
+    offset: u64,
+    zone: Option<[u8; 6]>,
+    frame: &Frame,
+    then: impl FnOnce(&Straight) -> T,
+) -> Result<Option<T>, Stop> {
+    let line = without_cr(raw);
+    let mut time = [0; 48];
+    let size = service::stamp(line, &mut time).ok_or(Stop::Foreign)?;
+    if zone.is_some_and(|zone| zone[..] != time[size - 6..size]) {
+        return Err(Stop::Hour);
+    }
+    let plain = json::is_plain(raw);
+    if !line.last().is_some_and(u8::is_ascii_graphic) || !(plain || raw.is_ascii()) {
+        return Ok(None);
+    }
+    let place = Place { time: &time[..size], offset, raw, plain, header: None };
+    let record = service::read(&line[service::STAMP..], &frame.service);
+    Ok(record.as_ref().map(|record| {
+        let host = (service::STAMP, service::STAMP + record.host.len());
+        then(&Straight { line: Line::Service(record), place, content: (0, line.len()), host })
+    }))
+}
+
+fn without_cr(raw: &[u8]) -> &[u8] {
+    match raw {
+        [.., b'\r'] => &raw[..raw.iter().rposition(|&octet| octet != b'\r').map_or(0, |last| last + 1)],
+        _ => raw,
     }
 }
 
 /// The stamp of a line as ISO 8601, put into `time`: its size, and where the rest of the line begins.
-pub fn stamp(line: &[u8], hour: &Hour, time: &mut [u8; 40]) -> Result<(usize, usize), Stop> {
+pub fn stamp(line: &[u8], hour: &Hour, time: &mut Time) -> Result<(usize, usize), Stop> {
     let known = line.get(..STAMP).ok_or(Stop::Foreign)?;
     if known[2] != b'-' || known[6] != b'-' {
         return Err(Stop::Foreign);
@@ -402,7 +443,7 @@ mod tests {
     #[test]
     fn a_stamp_of_another_hour_stops() {
         let hour = Hour { stamp: *b"19-Jan-1998 19:", iso: *b"1998-01-19T19:", offset: *b"-05:00" };
-        let mut time = [0; 40];
+        let mut time = [0; 48];
         let (size, rest) = stamp(b"19-Jan-1998 19:16:57.64 l", &hour, &mut time).unwrap();
         assert_eq!((&time[..size], rest), (&b"1998-01-19T19:16:57.64-05:00"[..], 24));
         let (size, rest) = stamp(b"19-Jan-1998 19:16:57 l", &hour, &mut time).unwrap();

@@ -45,31 +45,42 @@ pub struct Told {
 #[derive(Default)]
 pub struct Service<'a> {
     pub host: &'a [u8],
-    process: &'a [u8],
-    pid: u64,
-    service: &'a [u8],
-    category: &'a [u8],
-    level: &'a [u8],
-    severity: usize,
+    pub process: &'a [u8],
+    pub pid: u64,
+    pub service: &'a [u8],
+    pub category: &'a [u8],
+    pub level: &'a [u8],
+    pub severity: usize,
     event: usize,
-    message: &'a [u8],
-    client_ip: &'a [u8],
-    client_port: Option<u64>,
-    user: &'a [u8],
-    auth_method: &'a [u8],
-    reason: &'a [u8],
-    account_state: &'a [u8],
-    session: Option<Session>,
-    folder: &'a [u8],
-    size: Option<u64>,
-    message_id: &'a [u8],
-    attributes: Vec<(&'a [u8], Vec<u8>)>,
+    pub message: &'a [u8],
+    pub client_ip: &'a [u8],
+    pub client_port: Option<u64>,
+    pub user: &'a [u8],
+    pub auth_method: &'a [u8],
+    pub reason: &'a [u8],
+    pub account_state: &'a [u8],
+    pub session: Option<Session>,
+    pub folder: &'a [u8],
+    pub size: Option<u64>,
+    pub message_id: &'a [u8],
+    pub attributes: Vec<(&'a [u8], Vec<u8>)>,
 }
 
-struct Session {
+pub struct Session {
     start: [u8; 19],
-    seconds: u64,
-    counts: Option<[u64; 3]>,
+    pub seconds: u64,
+    /// Octets from the client and to it, and mailboxes.
+    pub counts: Option<[u64; 3]>,
+}
+
+impl Session {
+    /// When it began, in the zone of the record's time.
+    pub fn start(&self, time: &[u8]) -> [u8; 25] {
+        let mut start = [0; 25];
+        start[..19].copy_from_slice(&self.start);
+        start[19..].copy_from_slice(&time[time.len() - 6..]);
+        start
+    }
 }
 
 const MONTHS: [&[u8; 3]; 12] = [b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"];
@@ -391,6 +402,17 @@ impl Service<'_> {
     pub fn is_store(&self) -> bool {
         self.event >= APPEND
     }
+
+    /// The number of what its event, its severity, and whether there is a user decide together.
+    pub fn case(&self, told: &Told) -> usize {
+        (self.event * told.severities.len() + self.severity) * 2 + usize::from(!self.user.is_empty())
+    }
+
+    /// The protocol of its client, if it has one.
+    pub fn protocol<'a>(&self, told: &'a Told) -> &'a [u8] {
+        let spoken = told.protocols.iter().find(|(service, _)| !self.client_ip.is_empty() && service == self.service);
+        spoken.map_or(&b""[..], |(_, protocol)| protocol)
+    }
 }
 
 /// As native JSON. Returns where in `out` its id belongs.
@@ -438,10 +460,7 @@ pub fn native(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Told, p
     member(out, b",\"reason\":\"", record.reason, plain);
     member(out, b",\"account_state\":\"", record.account_state, plain);
     if let Some(session) = &record.session {
-        out.extend_from_slice(b",\"session_start\":\"");
-        out.extend_from_slice(&session.start);
-        out.extend_from_slice(&place.time[19..]);
-        out.push(b'"');
+        member(out, b",\"session_start\":\"", &session.start(place.time), true);
         number_member(out, b",\"session_seconds\":", Some(session.seconds));
         if let Some([from_client, to_client, mailboxes]) = session.counts {
             number_member(out, b",\"bytes_from_client\":", Some(from_client));
@@ -481,7 +500,7 @@ pub fn document(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Told,
     if duration == Some(None) {
         return None;
     }
-    let event = &told.documents[(record.event * told.severities.len() + record.severity) * 2 + usize::from(!record.user.is_empty())];
+    let event = &told.documents[record.case(told)];
     out.extend_from_slice(b"{\"@timestamp\":\"");
     out.extend_from_slice(place.time);
     out.extend_from_slice(b"\",\"message\":\"");
@@ -497,10 +516,7 @@ pub fn document(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Told,
     }
     member(out, b"\"reason\":\"", record.reason, plain);
     if let Some(session) = &record.session {
-        out.extend_from_slice(b",\"start\":\"");
-        out.extend_from_slice(&session.start);
-        out.extend_from_slice(&place.time[19..]);
-        out.push(b'"');
+        member(out, b"\"start\":\"", &session.start(place.time), true);
     }
     number_member(out, b"\"duration\":", duration.flatten());
     out.push(b'}');
@@ -525,12 +541,10 @@ pub fn document(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Told,
     }
     end(out, b"\"client\":{", None);
     let version = if client { ip_version(record.client_ip) } else { b"" };
-    let protocol =
-        told.protocols.iter().find(|(service, _)| client && service == record.service).map_or(&b""[..], |(_, protocol)| protocol);
     if client || counts.is_some() {
         key(out, b"\"network\":{");
         member(out, b"\"type\":\"", version, true);
-        member(out, b"\"protocol\":\"", protocol, true);
+        member(out, b"\"protocol\":\"", record.protocol(told), true);
         number_member(out, b"\"bytes\":", counts.map(|[received, sent, _]| received + sent));
         out.push(b'}');
     }

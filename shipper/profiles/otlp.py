@@ -356,15 +356,14 @@ def _named_resource(name: str, host: str) -> bytes:
     return struct.pack(">I", len(found)) + found
 
 
-def fixed_fields(event: events.Event) -> bytes:
-    """For the compiled twin: the severity and the name that an event gives a log record."""
-    name = f"{events.NAMESPACE}.{event.name}"
-    return b"\x10" + _varint(events.OTEL_SEVERITY[event.severity]) + _field(b"\x62", name.encode())
+def fixed_fields(event: str, severity: str) -> bytes:
+    """For the compiled twin: the fields of a log record that its severity and its event make."""
+    return b"\x10" + _varint(events.OTEL_SEVERITY[severity]) + _field(b"\x62", f"{events.NAMESPACE}.{event}".encode())
 
 
-def fixed_resource() -> bytes:
-    """For the compiled twin: the resource of the MTA's records, but for the host."""
-    return _named_resource("mta", "")[4:]
+def fixed_resource(name: str) -> bytes:
+    """For the compiled twin: the resource of a service's records, but for the host."""
+    return _named_resource(name, "")[4:]
 
 
 def fixed_file(path: str) -> bytes:
