@@ -492,12 +492,13 @@ def _bound(plan: Plan, before: Plan | None) -> None:
 
 
 def wanted_profile(outputs: Iterable[Any]) -> str:
-    """The profile in which lines of logs are written as they are read, if the compiled twin has it: that of the outputs that take JSON lines,
+    """The profile in which lines of logs are written as they are read, if the compiled twin has it: that of the outputs that take JSON,
     `native` if they differ. Only ids where all outputs have payloads by the twin."""
     sections = list(outputs)
     if all(section.type in ("otlp", "syslog") and not section.redact for section in sections):
         return compiled.BARE
     profiles = {section.profile for section in sections if section.type == "jsonl" and not section.redact}
+    profiles |= {"ecs" for section in sections if section.type == "elasticsearch" and not section.redact}
     return profiles.pop() if len(profiles) == 1 and profiles <= compiled.PROFILES else "native"
 
 

@@ -281,7 +281,9 @@ class FileInput:
         if log is None:
             log = self._logs[tail] = _Log(self._reader(tail, piece), self._ledger(tail))
         elif log.straight and log.reader.file != tail.path and piece.blocks:  # the twin has the name in its lines
-            log = self._logs[tail] = _Log(self._reader(tail, piece, piece.blocks[0].offset), log.ledger)
+            plain = not tail.kind and tail.descriptor >= 0
+            reader = self._reader(tail, piece, piece.blocks[0].offset) if plain else log.reader
+            log = self._logs[tail] = _Log(reader, log.ledger)
         reader = log.reader
         reader.file = tail.path
         if not self._receipts:
@@ -314,7 +316,7 @@ class FileInput:
         def anew() -> tuple[Reader | StraightReader, Callable[[Block], list[Record]]]:
             log = self._reading.log(service_of(tail.path))
             log.date = date
-            if plain and self._reading.twin is not None:
+            if not tail.encoding and self._reading.twin is not None:
                 try:
                     straight = StraightReader(self._reading.twin, self._reading.profile, log, file=tail.path, raw=self._reading.raw)
                     return straight, straight.reader.read

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import random
 import signal
 import time
@@ -14,10 +16,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shipper import compiled
+from shipper.batch import Arrival
 from shipper.formats import Log
 from shipper.formats.names import service_of
 from shipper.framing import Block
 from shipper.mailserver.settings import MailServer
+from shipper.outputs import elasticsearch
 from shipper.profiles import PROFILES
 from shipper.reader import RawPolicy, Reader
 from shipper.record import Record
@@ -28,6 +32,7 @@ from tests.native.differ import FIELDS, GOLDEN, ZONES, Seeds, golden_options, lo
 from tests.test_service import TELEMETRY, Running
 
 MODULE, WHY = compiled.find()
+BULK = elasticsearch.make("bulk", elasticsearch.Section(type="elasticsearch", url="http://localhost:9200"))
 pytestmark = pytest.mark.skipif(MODULE is None, reason=f"no compiled twin: {WHY}")
 OBSERVED = 1_700_000_000_123_456_789
 
@@ -70,6 +75,7 @@ def holds(found: Sequence[Record], wanted: list[Record], rng: random.Random) -> 
     assert len(found) == len(wanted)
     for profile in ("ecs", "native", "otel"):
         assert rendered(found, PROFILES[profile], OBSERVED) == PROFILES[profile].render(wanted, OBSERVED)
+    assert BULK.render(found, Arrival("in", OBSERVED)) == BULK.render(wanted, Arrival("in", OBSERVED))
     assert sum([1 for record in apart(found) if record.error]) == sum([1 for record in wanted if record.error])
     if isinstance(found, Straight):
         assert found.kinds >= {type(record) for place, record in enumerate(wanted) if place not in found.apart}
@@ -196,9 +202,10 @@ def logs(pool: Seeds) -> list[bytes]:
 
 @pytest.mark.parametrize("profile", ["native", "ecs"])
 def test_the_service_writes_the_same_with_the_twin_and_without(profile: str, pool: Seeds, tmp_path: Path) -> None:
-    """Over a rotation and a restart, octet for octet."""
+    """Over a rotation and a restart, and of an archive, octet for octet."""
     written: list[dict[str, list[bytes]]] = []
     first, second, third = logs(pool)
+    other_one = b"\n".join(pool.mta[3200:]) + b"\n"
     for native in ("0", "1"):
         home = tmp_path / f"{profile}-{native}"
         home.mkdir()
@@ -218,7 +225,12 @@ def test_the_service_writes_the_same_with_the_twin_and_without(profile: str, poo
             with service.log.open("ab") as log:
                 log.write(third)
             service = Service(home, SHIPPER_NATIVE=native)
-            service.until_lines(count + third.count(b"\n"))
+            service.until_lines(count := count + third.count(b"\n"))
+            other = service.log.with_name("new")
+            other.write_bytes(gzip.compress(other_one))
+            os.utime(other, (time.time() - 60,) * 2)  # it is complete
+            other.rename(service.log.with_name("other.gz"))
+            service.until_lines(count + other_one.count(b"\n"))
             assert service.stop() == 0
         finally:
             if service.process.poll() is None:
