@@ -1,8 +1,7 @@
 """Output `log_files`: log files as the mail server has them, one family for each service, under the limits of its settings.
 
 A payload is the family's name, a blank, and the line. What is done to the files is `families`; limits and names are `mailserver.logfiles`. Where
-nothing can be written, the lane keeps the records. What a service has left behind is looked at when it is written to, and once a minute while
-anything is.
+nothing can be written, the lane keeps the records. What a service has left behind is looked at when it is written to, and once a minute.
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ class Section(Common):
 
 
 class LogFiles:
-    """One output of this kind. `now`, `free`, `written`: `families.Terms`."""
+    """One output of this kind. `now`, `free`, `written`: `families.Terms`; `sweep`: seconds between two looks at what has expired."""
 
     def __init__(
         self,
@@ -99,8 +98,10 @@ class LogFiles:
         now: Callable[[], float] = time.time,
         free: Callable[[int], int] = free,
         written: Callable[[str], None] = no_step,
+        sweep: float = _SWEEP_SECONDS,
     ) -> None:
         self.name = name
+        self.sweep = sweep
         self.limits = base.Limits(section.batch.records, section.batch.size)
         self.section = section
         self.server = server
@@ -116,7 +117,6 @@ class LogFiles:
         )
         self.families: dict[str, set[str]] = {}
         """Directory -> the families that were written there."""
-        self.swept = now()
         self._separate = server.number("SEPARATE_CONNECTION_LOG") != 0
         self._profile = PROFILES.get(section.profile)
         self._text = lines(server.number("LOG_FORMAT"), section.fields if section.fields is not None else server.fields or USUAL)
@@ -146,12 +146,15 @@ class _Sender:
     def __init__(self, output: LogFiles) -> None:
         self._output = output
         self.about: About | None = None
+        self._sweeping: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> _Sender:
+        self._sweeping = asyncio.create_task(self._sweep_on())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        return None
+        if self._sweeping:
+            self._sweeping.cancel()
 
     async def send(self, payloads: Sequence[bytes]) -> None:
         await asyncio.to_thread(self._send, payloads)
@@ -187,23 +190,24 @@ class _Sender:
             except Unavailable as error:
                 failure = error
                 left += [index for indices in wanted.values() for index in indices]
-        self._sweep()
         if failure and len(left) == len(payloads):
             raise failure
         if strangers or left:
             reason = failure.reason if failure and not strangers else "no line of a log file: it has no family before it"
             raise Refused(reason, strangers, again=sorted(left))
 
+    async def _sweep_on(self) -> None:
+        """Also when nothing is written: what has expired goes."""
+        while True:
+            await asyncio.sleep(self._output.sweep)
+            await asyncio.to_thread(self._sweep)
+
     def _sweep(self) -> None:
-        """The limits of families that are not written to at the moment."""
-        now = self._output.terms.now()
-        if abs(now - self._output.swept) < _SWEEP_SECONDS:
-            return
-        self._output.swept = now
+        """The limits of all families that were written to."""
         for path, families in list(self._output.families.items()):
             try:
                 with locked(path, self._output.terms) as directory:
-                    for family in families:
+                    for family in list(families):
                         directory.trim(family)
             except Unavailable:
                 pass  # whoever writes there finds out
