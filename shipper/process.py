@@ -35,12 +35,13 @@ _LARGE = 16 << 20
 LogFormat = Literal["auto", "text", "json"]
 
 
-def open_log(form: LogFormat, level: str) -> None:
-    """Sends our own log, and what libraries warn of, to standard error. `auto`: text on a terminal, JSON elsewhere."""
+def open_log(form: LogFormat, level: str) -> bool:
+    """Sends our own log, and what libraries warn of, to standard error. `auto`: text on a terminal, JSON elsewhere. Returns whether it is text."""
     as_text = form == "text" or (form == "auto" and sys.stderr.isatty())
     logger.remove()
     logger.add(_write_text if as_text else _write_json, level=level.upper(), format="{message}", diagnose=False, backtrace=False)
     logging.basicConfig(handlers=[_Forward()], level=logging.WARNING, force=True)
+    return as_text
 
 
 class _Forward(logging.Handler):

@@ -828,3 +828,27 @@ def test_root_is_refused_or_given_up(tmp_path: Path) -> None:
         assert (tmp_path / "state" / "checkpoints.previous").parent.stat().st_uid == 65534
         assert service.stop() == 0
     assert service.out.stat().st_uid == 65534
+
+
+@pytest.mark.parametrize(("rest", "code", "numbers"), [("", 75, ["C159", "R507"]), ("inputs: {x: {type: none}}\n", 78, ["C108"])])
+def test_all_that_a_service_says_in_json_is_json(rest: str, code: int, numbers: list[str], tmp_path: Path) -> None:
+    """Also the warnings of its configuration, before anything else, and what it ends with: each with its number, its place and what helps."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        (tmp_path / "x.yaml").write_text(
+            f"state: {tmp_path}/state\ntelemetry: {{http: '127.0.0.1:{taken.getsockname()[1]}'}}\n"
+            + (rest or f"inputs: {{mail: {{type: file, paths: ['{tmp_path}/none/mail.log']}}}}\n")
+            + f"outputs: {{out: {{type: jsonl, path: {tmp_path}/out}}}}\n"
+        )
+        ended = subprocess.run(
+            [*COMMAND, "run", str(tmp_path / "x.yaml"), "--allow-root", "--log-format", "json"],
+            env=ENVIRONMENT,
+            capture_output=True,
+            timeout=60,
+        )
+    said = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert ended.returncode == code
+    assert [one["number"] for one in said if "number" in one] == numbers
+    assert [one["level"] for one in said if "number" in one] == ["warning" if one == "C159" else "error" for one in numbers]
+    assert said[0]["place"].startswith(f"{tmp_path}/x.yaml:3:")

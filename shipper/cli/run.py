@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from shipper.errors import EX_CONFIG, Failure
+from shipper.errors import EX_CONFIG, Failure, Problem
 
 
 class LogForm(StrEnum):
@@ -46,20 +47,27 @@ def run(
     """
     from shipper.cli import configuration, messages
     from shipper.config.load import load
+    from shipper.config.sections import OwnLog
     from shipper.process import open_log
     from shipper.service import Service
 
     loaded = load(config, os.environ)
-    configuration.print_problems(loaded)
+    log = loaded.config.settings.log if loaded.config else OwnLog(format="text")
+    as_text = open_log(log_format.value if log_format else log.format, log.level)
+    if as_text:
+        configuration.print_problems(loaded)
+    else:
+        _log(loaded.problems)
     if loaded.config is None:
         raise typer.Exit(EX_CONFIG)
-    log = loaded.config.settings.log
-    open_log(log_format.value if log_format else log.format, log.level)
     code = 0
     try:
         Service(lambda: load(config, os.environ), loaded, allow_root=allow_root).run()
     except Failure as failure:
-        messages.print_failure(failure)
+        if as_text:
+            messages.print_failure(failure)
+        else:
+            _log([failure])
         code = failure.exit
     # Not sys.exit: a thread may still wait for a receiver that is dead.
     for stream in (sys.stdout, sys.stderr):
@@ -68,3 +76,12 @@ def run(
         except (OSError, ValueError):
             pass
     os._exit(code)
+
+
+def _log(said: Iterable[Problem | Failure]) -> None:
+    """Errors and warnings as entries of our own log: a program reads it, and would stumble over lines for people."""
+    from loguru import logger
+
+    for one in said:
+        level = "WARNING" if isinstance(one, Problem) and one.warning else "ERROR"
+        logger.bind(number=one.number, place=str(one.place), notes=one.notes).log(level, "{}", one.message)
