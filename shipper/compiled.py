@@ -29,7 +29,7 @@ from shipper.profiles.base import INBOUND, PROTOCOLS
 from shipper.reader import RawPolicy
 from shipper.record import Connection, Mta, Record, Service, Store, Syslog
 
-INTERFACE = 18
+INTERFACE = 19
 """Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
 PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
@@ -93,12 +93,11 @@ class Run(NamedTuple):
 class MessagesRun(NamedTuple):
     """What a run over syslog messages gives.
 
-    `out`: a line for each of so many `messages`; `needs`: where it stopped for a stamp of an hour that it was not told, that stamp as MTA
+    `messages`: so many it has rendered; `needs`: where it stopped for a stamp of an hour that it was not told, that stamp as MTA
     text has it, else `""`; `latest`: the format that took the last of the bodies that one took: 0 `mta_text`, 1 `service`, -1: none did; `kinds`:
     of each of `KINDS`, and of `syslog` at the end; `panics`: see `Run`.
     """
 
-    out: bytes
     messages: int
     needs: str
     latest: int
@@ -216,10 +215,19 @@ class Twin:
         hour: tuple[str, str, str] | None,
         limit: date,
     ) -> MessagesRun:
-        """Renders the syslog messages of these numbers, as far as they are straight, and their stamps without a zone of this hour. `limit`: the
-        last day of a stamp without a year."""
+        """Renders the syslog messages of these numbers, as far as they are straight, and their stamps without a zone of this hour; their lines are
+        kept for `written`. `limit`: the last day of a stamp without a year."""
         ran = self._twin.run_messages(messages, start, end, hour, (limit.year, limit.month, limit.day))
         return MessagesRun(*ran)
+
+    def put(self, lines: bytes) -> None:
+        """Lines that Python has rendered, behind those that are kept."""
+        self._twin.put(lines)
+
+    def written(self) -> bytes:
+        """The lines that are kept, of messages and those that were put between, which they are no longer."""
+        lines: bytes = self._twin.written()
+        return lines
 
     def filled(self, lines: bytes) -> bytes:
         """The output of a run that had gaps, with the rendered records of these in it. They must have got their ids before, all together."""

@@ -62,8 +62,8 @@ class Messages:
     def read(
         self, messages: Some, received: date, peers: list[str], wrong: Mapping[int, str], *, colonless_tag: bool = False
     ) -> Iterator[MessagesRun | list[Record]]:
-        """See `Reader.read_messages`; the messages in order, some as what the twin gives for them, and some as records. Messages that the twin has
-        packed have their `peers` in them."""
+        """See `Reader.read_messages`; the messages in order, some as what the twin gives for them (`written` has their lines), and some as records.
+        Messages that the twin has packed have their `peers` in them."""
         if self._twin is None:
             whole = (messages, peers) if isinstance(messages, list) else messages.part(0, len(messages))
             yield self._reader.read_messages(whole[0], received, whole[1], wrong, colonless_tag=colonless_tag)
@@ -93,6 +93,10 @@ class Messages:
             position = last
             self._stretch = min(2 * self._stretch, STRETCH)
 
+    def written(self) -> bytes:
+        """The lines of those that the twin has read since this was asked last."""
+        return self._twin.written() if self._twin is not None else b""
+
     def straight(
         self,
         messages: Some,
@@ -105,35 +109,34 @@ class Messages:
     ) -> Sequence[Record]:
         """The same as records; of those that the twin has read these are its lines, until somebody looks (`straight.Straight`). `observed`: when
         they were read, in nanoseconds since 1970."""
-        if self._twin is not None:
-            messages = self._packed(messages, peers)
-        pieces: list[bytes] = []
+        if self._twin is None:
+            (records,) = self.read(messages, received, peers, wrong, colonless_tag=colonless_tag)
+            assert isinstance(records, list), "there is no twin"
+            return records
+        packed = self._packed(messages, peers)
         apart: dict[int, Record] = {}
         kinds: set[type[Record]] = set()
         runs: list[_Done] = []
         count, native = 0, self._profile.name == "native"
-        if self._twin is not None and self._profile.name == "ecs":
+        if not native:
             self._twin.see(observed)
-        for part in self.read(messages, received, peers, wrong, colonless_tag=colonless_tag):
+        for part in self.read(packed, received, peers, wrong, colonless_tag=colonless_tag):
             if isinstance(part, list):
                 apart.update(enumerate(part, count))
-                lines = self._profile.render(part, observed)
+                self._twin.put(self._profile.render(part, observed))
                 count += len(part)
             else:
-                lines = part.out
                 kinds.update([kind for kind, some in zip(_KINDS, part.kinds, strict=True) if some])
-                if self._twin is not None and not native:
+                if not native:
                     runs.append(_Done(count, part.messages, self._hour, self._twin.ids()))
                 count += part.messages
-            pieces.append(lines)
+        octets = self.written()
         if not kinds:
             return [*apart.values()]
-        octets = b"".join(pieces)
         if native:
             made = partial(decoded, octets, apart)
         else:
-            assert not isinstance(messages, list), "the twin has packed what it has read"
-            made = partial(_again, self._again, messages, _limit(received), runs, apart)
+            made = partial(_again, self._again, packed, _limit(received), runs, apart)
         return Straight(self._profile.name, octets, count, frozenset(kinds), apart, observed, made)
 
     def _packed(self, messages: Some, peers: list[str]) -> Packed:
@@ -185,8 +188,8 @@ def _again(
     assert twin is not None, "there was one for the lines"
     lines = [b""] * len(messages)
     for run in runs:
-        octets = twin.run_messages(messages, run.place, run.place + run.messages, run.hour, limit).out
-        lines[run.place : run.place + run.messages] = octets.split(b"\n")[: run.messages]
+        twin.run_messages(messages, run.place, run.place + run.messages, run.hour, limit)
+        lines[run.place : run.place + run.messages] = twin.written().split(b"\n")[: run.messages]
     records = decoded(b"\n".join(lines) + b"\n", apart)
     for run in runs:
         for number in range(run.messages):

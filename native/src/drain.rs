@@ -132,7 +132,7 @@ impl Shared {
 
     /// The thread.
     fn run(&self, socket: RawFd) {
-        let mut room = Room::new(&self.bounds);
+        let mut room = Room::new(self.bounds);
         loop {
             let mut queue = self.queue();
             while !queue.ended && (!queue.going || queue.packs.len() > WAITING) {
@@ -142,7 +142,7 @@ impl Shared {
                 return;
             }
             drop(queue);
-            let read = room.read(socket, &self.bounds);
+            let read = room.read(socket);
             if !read.is_empty() {
                 self.add(&room, &read);
             }
@@ -162,31 +162,45 @@ impl Shared {
 /// Room for the datagrams of one call. Memory is used only where datagrams have been.
 struct Room {
     octets: Vec<u8>,
+    bounds: Bounds,
+    headers: Headers,
+}
+
+enum Headers {
+    Local(MultiHeaders<()>),
+    Distant(MultiHeaders<SockaddrStorage>),
 }
 
 impl Room {
-    fn new(bounds: &Bounds) -> Room {
-        Room { octets: vec![0; (bounds.size + APART) * bounds.at_once] }
+    fn new(bounds: Bounds) -> Room {
+        let headers = match bounds.local {
+            true => Headers::Local(MultiHeaders::preallocate(bounds.at_once, None)),
+            false => Headers::Distant(MultiHeaders::preallocate(bounds.at_once, None)),
+        };
+        Room { octets: vec![0; (bounds.size + APART) * bounds.at_once], bounds, headers }
     }
 
     /// The length and the sender of each datagram that was waiting.
-    fn read(&mut self, socket: RawFd, bounds: &Bounds) -> Vec<(usize, Sender)> {
-        let read = if bounds.local { self.received(socket, bounds, |_: &()| None) } else { self.received(socket, bounds, sender) };
+    fn read(&mut self, socket: RawFd) -> Vec<(usize, Sender)> {
+        let read = match &mut self.headers {
+            Headers::Local(headers) => received(headers, &mut self.octets, &self.bounds, socket, |_| None),
+            Headers::Distant(headers) => received(headers, &mut self.octets, &self.bounds, socket, sender),
+        };
         read.unwrap_or_default() // an ICMP answer to something this socket never sent, or no memory: the next read tells
     }
+}
 
-    fn received<S: SockaddrLike + Copy>(
-        &mut self,
-        socket: RawFd,
-        bounds: &Bounds,
-        sender: impl Fn(&S) -> Sender,
-    ) -> nix::Result<Vec<(usize, Sender)>> {
-        let mut places: Vec<[IoSliceMut; 1]> =
-            self.octets.chunks_exact_mut(bounds.size + APART).map(|place| [IoSliceMut::new(&mut place[..bounds.size])]).collect();
-        let mut headers = MultiHeaders::<S>::preallocate(places.len(), None);
-        let read = recvmmsg(socket, &mut headers, places.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
-        Ok(read.map(|each| (each.bytes, each.address.as_ref().and_then(&sender))).collect())
-    }
+fn received<S: SockaddrLike + Copy>(
+    headers: &mut MultiHeaders<S>,
+    room: &mut [u8],
+    bounds: &Bounds,
+    socket: RawFd,
+    sender: impl Fn(&S) -> Sender,
+) -> nix::Result<Vec<(usize, Sender)>> {
+    let mut places: Vec<[IoSliceMut; 1]> =
+        room.chunks_exact_mut(bounds.size + APART).map(|place| [IoSliceMut::new(&mut place[..bounds.size])]).collect();
+    let read = recvmmsg(socket, headers, places.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
+    Ok(read.map(|each| (each.bytes, each.address.as_ref().and_then(&sender))).collect())
 }
 
 fn sender(address: &SockaddrStorage) -> Sender {
@@ -265,8 +279,8 @@ impl Drain {
     fn read(&mut self, py: Python<'_>) -> usize {
         let (shared, socket) = (&self.shared, self.socket);
         py.detach(|| {
-            let mut room = Room::new(&shared.bounds);
-            let read = room.read(socket, &shared.bounds);
+            let mut room = Room::new(shared.bounds);
+            let read = room.read(socket);
             shared.add(&room, &read);
             read.len()
         })

@@ -31,7 +31,7 @@ use crate::run::{Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 18;
+const INTERFACE: u32 = 19;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -160,9 +160,9 @@ type MessagesTold = (Vec<String>, Vec<String>, String, Vec<(String, String, bool
 /// Payloads of lines; None for one that is left to Python.
 type Payloads<'py> = Vec<Option<Bound<'py, PyBytes>>>;
 
-/// What a run of messages gives: (output; messages; whether it stopped for another hour, and a stamp in that; the number of the format that took
+/// What a run of messages gives: (messages; whether it stopped for another hour, and a stamp in that; the number of the format that took
 /// the last body, of none -1; of each kind how many records, `syslog` at the end; panics).
-type RanMessages<'py> = (Bound<'py, PyBytes>, usize, String, i8, [usize; 5], usize);
+type RanMessages = (usize, String, i8, [usize; 5], usize);
 
 /// Lines whose payloads are made together: they stay in the processor's cache.
 const TOGETHER: usize = 64;
@@ -291,22 +291,20 @@ impl Twin {
         self.ran(py, data, start, |run, octets, frame| run.go_service(octets, start, offset, frame))
     }
 
-    #[allow(clippy::too_many_arguments)]
-    /// Reads the messages of these numbers, as far as they are straight. `hour`: that the clock is in, None where it
-    /// cannot be told; `limit`: (year, month, day) of the last day of a stamp without a year.
-    fn run_messages<'py>(
+    /// Reads the messages of these numbers, as far as they are straight; their lines are kept for `written`. `hour`: that the clock is in, None where
+    /// it cannot be told; `limit`: (year, month, day) of the last day of a stamp without a year.
+    fn run_messages(
         &mut self,
-        py: Python<'py>,
-        messages: Bound<'py, Messages>,
+        py: Python<'_>,
+        messages: Bound<'_, Messages>,
         start: usize,
         end: usize,
         hour: HourTold,
         limit: (u64, u64, u64),
-    ) -> PyResult<RanMessages<'py>> {
+    ) -> PyResult<RanMessages> {
         let hour = hour_of(hour)?;
         let messages = messages.get();
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
+        let buffer = std::mem::take(&mut self.buffer);
         let (frame, counts) = (&self.frame, &mut self.counts);
         let (run, left) = py.detach(|| {
             caught(|| {
@@ -316,10 +314,21 @@ impl Twin {
                 (run, left)
             })
         })?;
-        let out = PyBytes::new(py, &run.out);
         (self.buffer, self.ids) = (run.out, run.ids);
         let latest = left.latest.map_or(-1, |body| if body == Body::Mta { 0 } else { 1 });
-        Ok((out, run.lines, String::from_utf8_lossy(&left.needs).into_owned(), latest, run.kinds, run.panics))
+        Ok((run.lines, String::from_utf8_lossy(&left.needs).into_owned(), latest, run.kinds, run.panics))
+    }
+
+    /// Lines that Python has rendered, behind those that are kept.
+    fn put(&mut self, lines: &[u8]) {
+        self.buffer.extend_from_slice(lines);
+    }
+
+    /// The lines that are kept, which they are no longer.
+    fn written<'py>(&mut self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let lines = PyBytes::new(py, &self.buffer);
+        self.buffer.clear();
+        lines
     }
 
     /// The ids of lines that Python has read, each given as (second of its record, content). They are the gaps of the last run, where that

@@ -197,16 +197,18 @@ impl Run {
     pub fn settle(&mut self, data: &[u8], gaps: &[(Vec<u8>, Vec<u8>)], counts: &mut Counts, host: &[u8]) -> Vec<[u8; 16]> {
         let mut filled = gaps.iter();
         let mut ids = Vec::with_capacity(gaps.len());
-        let with_host = |line: &Waiting| match line.host {
-            (0, 0) => [&data[line.start..line.end], b"\0", host].concat(),
-            (start, end) => [&data[line.start..line.end], b"\0", &data[start..end]].concat(),
-        };
-        let hosted: Vec<Vec<u8>> = match self.waiting.iter().any(|line| line.host != (0, 0)) || !host.is_empty() {
-            true => {
-                self.waiting.iter().map(|line| if line.host == (0, 0) && host.is_empty() { Vec::new() } else { with_host(line) }).collect()
+        // One text for all: to get memory for each of them takes longer than to copy it.
+        let mut hosted = Vec::new();
+        let mut ends = Vec::with_capacity(self.waiting.len());
+        for line in &self.waiting {
+            let name = if line.host == (0, 0) { host } else { &data[line.host.0..line.host.1] };
+            if !name.is_empty() {
+                hosted.extend_from_slice(&data[line.start..line.end]);
+                hosted.push(0);
+                hosted.extend_from_slice(name);
             }
-            false => Vec::new(),
-        };
+            ends.push(hosted.len());
+        }
         let lines: Vec<(&[u8], &[u8])> = self
             .waiting
             .iter()
@@ -215,8 +217,8 @@ impl Run {
                 if line.out == usize::MAX {
                     filled.next().map_or((&b""[..], &b""[..]), |(second, content)| (second, content))
                 } else {
-                    let whole = hosted.get(number).filter(|whole| !whole.is_empty());
-                    (&self.seconds[line.second][..], whole.map_or(&data[line.start..line.end], |whole| whole))
+                    let whole = &hosted[number.checked_sub(1).map_or(0, |before| ends[before])..ends[number]];
+                    (&self.seconds[line.second][..], if whole.is_empty() { &data[line.start..line.end] } else { whole })
                 }
             })
             .collect();

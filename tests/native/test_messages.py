@@ -91,7 +91,7 @@ class Both:
                 theirs += self.profile.render(part, OBSERVED).splitlines(keepends=True)
             else:
                 assert not part.panics, "the twin panicked"
-                lines = part.out.splitlines(keepends=True)
+                lines = self.messages.written().splitlines(keepends=True)
                 assert len(lines) == part.messages == sum(part.kinds)
                 theirs += lines
                 self.compiled += part.messages
