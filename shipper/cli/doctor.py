@@ -63,7 +63,7 @@ def doctor(
     """
     from shipper.config.problems import text
     from shipper.config.units import duration
-    from shipper.doctor.examine import examine
+    from shipper.doctor.examine import SHOW, examine
     from shipper.doctor.look import look
     from shipper.doctor.report import document, lines
     from shipper.doctor.written import configuration
@@ -95,6 +95,8 @@ def doctor(
     found = look(directory, named, logs)
     if not found.settings and not found.logs:
         where = f"'{directory}'" if directory else "these"
+        if found.unified:
+            raise Failure("I207", f"{where}: there is a unified configuration, '{found.unified.name}', which is not read", notes=SHOW)
         note = "name the server's directory, or the files: --option-file, --configutil, --logs"
         raise Failure("I207", f"{where}: neither settings nor logs of a mail server are here", notes=[note])
     server = read({name: Named(str(path)) for name, path in found.settings.items()})

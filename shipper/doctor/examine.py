@@ -28,6 +28,8 @@ OUTAGE = 3 * 86400.0
 
 SERVICES = ("imap", "pop", "http", "admin", "default", "imta")
 """Those that every server has."""
+SHOW = ("msconfig show > msconfig.txt", "shipper doctor --configutil msconfig.txt")
+"""How the settings of a unified configuration come here."""
 _LOGINS = ("imap", "pop", "http")
 _MUCH = 1 << 30
 
@@ -91,6 +93,8 @@ def examine(
     ]
     zone, doubts = _zone(found, local)
     findings += doubts
+    if found.unified and "configutil" not in found.settings:
+        findings.append(_unified(found.unified))
     if found.closed:
         findings.append(_closed(found.closed))
     unread = [log for log in found.logs if not (reads or _usual)(log)]
@@ -155,6 +159,8 @@ def _limits(server: MailServer, service: str) -> str:
 def _nothing(server: MailServer, found: Found) -> Iterator[Finding]:
     """Nothing is logged at all, by the MTA or by one of its channels."""
     if "channels" not in found.settings:
+        if found.unified:
+            return
         why = "Without it nobody can say which channels log: the keyword `logging` stands there."
         yield Finding("advice", "nothing", "imta.cnf was not found", why)
         return
@@ -234,7 +240,7 @@ _QUESTIONS: tuple[tuple[str, int, Level, str, str], ...] = (
 
 
 def _questions(server: MailServer, found: Found) -> Iterator[Finding]:
-    if "option_file" not in found.settings:
+    if "option_file" not in found.settings and not found.unified:
         why = "The options are taken to have the product's defaults, which leave most questions open."
         yield Finding("warning", "questions", "No option.dat was found", why, ("shipper doctor --option-file PATH",))
     connection = server.option("LOG_CONNECTION")
@@ -382,6 +388,12 @@ def _growth(server: MailServer, found: Found) -> Iterator[Finding]:
     if (mask := server.dispatcher_debug).number:
         why = f"`shipper explain {mask.number:08X}` says what it is. Debug output grows with every connection; 0 ends it."
         yield Finding("advice", "retention", "The dispatcher writes debug output", why, ("DEBUG=0",), str(mask.place or ""))
+
+
+def _unified(file: Path) -> Finding:
+    what = f"The server has a unified configuration, {file.name}, which is not read"
+    why = "It goes by that, and by no option.dat or imta.cnf beside it. What its settings are is not known here until they are shown."
+    return Finding("warning", "files", what, why, SHOW, str(file))
 
 
 def _closed(closed: Sequence[Path]) -> Finding:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from shipper.knowledge.files import SERVICES as SERVICE_FILES
+from shipper.mailserver.tailor import UNIFIED
 
 DEPTH = 3
 """How many directories below the one that was named are looked through."""
@@ -64,7 +65,7 @@ class LogFile:
 class Found:
     """`settings`: option of the `mailserver` section -> file; `directory`: of the logs, None where there are none; `owner`: the user (by number)
     and group of the newest log; `zone`: what a file `timezone` beside the settings says; `closed`: directories and logs that
-    this user may not read."""
+    this user may not read; `unified`: a unified configuration, which is not read."""
 
     settings: Mapping[str, Path] = field(default_factory=dict)
     directory: Path | None = None
@@ -72,6 +73,7 @@ class Found:
     owner: tuple[int, int] | None = None
     zone: str = ""
     closed: Sequence[Path] = ()
+    unified: Path | None = None
 
     def of(self, kind: str, family: str = "") -> list[LogFile]:
         """The logs of a kind, or of one family of it."""
@@ -105,6 +107,7 @@ def look(directory: Path | None, named: Mapping[str, Path], logs: Path | None = 
         (status.st_uid, status.st_gid) if status else None,
         _text(zone).strip()[:64] if zone else "",
         closed,
+        _first(beneath, (UNIFIED,)),
     )
 
 

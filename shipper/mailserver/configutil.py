@@ -12,6 +12,7 @@
 - An empty value is none: configutil lists what is not set as well. `;lang-xx` behind a name is left out of it.
 - The spelling of `msconfig show` was found for channels (`role.channel:hold.official_host_name = hold-daemon`); that of an option without
   a value was not: `(novalue)`, `(no value)` and nothing at all are taken.
+- `config.xml` itself is not read.
 - What is none of these is reported and else left alone: values of several lines are in such dumps.
 """
 
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import re
 
-from shipper.errors import Place, Problem
+from shipper.errors import Problem
 from shipper.mailserver.lines import Assignment, Line, physical
 from shipper.mailserver.optionfile import COMMENTS
 
@@ -45,9 +46,6 @@ def read(file: str, text: str) -> tuple[list[Assignment], list[Problem]]:
     """All settings of a dump, and the lines that are none, as warnings."""
     found: list[Assignment] = []
     problems: list[Problem] = []
-    if text.lstrip("\ufeff \t\r\n").startswith("<?xml"):
-        notes = ("`msconfig show > FILE` writes a file that can be read",)
-        return [], [Problem("C115", "this is the unified configuration itself, in XML", Place(file, 1, 1), "", notes)]
     for number, written in enumerate(physical(text), 1):
         line = Line(written.rstrip(), file, ((0, number, 1),))
         if not line.text or line.text.lstrip()[0] in COMMENTS:

@@ -23,7 +23,7 @@ from shipper.mailserver.contradictions import contradictions
 from shipper.mailserver.lines import Assignment, physical
 from shipper.mailserver.options import CHANNEL_OPTIONS, LAST_FORMAT, LOGFILE, LOGFILE_PREFIX, MTA, MTA_ELSE, SERVICES, canonical
 from shipper.mailserver.settings import MAIL_INFO, MailServer, Refused, Setting, kind_of, priority_of, typed
-from shipper.mailserver.tailor import FILES, Tailor, is_here
+from shipper.mailserver.tailor import FILES, UNIFIED, Tailor, is_here
 
 MAX_OCTETS = 4 << 20
 _CHANNEL = "channel:"
@@ -32,6 +32,7 @@ _UNITS = re.compile(r"([0-9]{1,9})\s*([a-z]{1,7})", re.IGNORECASE | re.ASCII)
 _OCTETS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _OFF = ("0", "no", "off", "false")
+_SHOW = "`msconfig show > FILE` writes a file that can be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class _Reading:
             self.mta_known = self.mta_known or kind == "option_file" or any(canonical(one.name) in MTA for one in found)
         self.hand = True
         self._take(own)
+        self._beside()
         bare = MailServer(self.settings, self.channels, self.headers, mta_priority, self.mta_known, self.replaced, files=tuple(self.read))
         self._told(contradictions(bare))
         order = {name: number for number, name in enumerate(self.read)}
@@ -145,7 +147,22 @@ class _Reading:
         self.sources[name] = physical(text)
         if name not in self.read:
             self.read.append(name)
+        if text.lstrip("\ufeff \t\r\n").startswith("<?xml"):
+            self.problems.append(Problem("C115", "this is the unified configuration itself, in XML", Place(name, 1, 1), "", (_SHOW,)))
+            return None
         return name, text
+
+    def _beside(self) -> None:
+        """Says when these are probably not the files that the server goes by: beside a unified configuration it reads none of them."""
+        if "configutil" in self.files or any(Path(file).name == UNIFIED for file in self.read):
+            return
+        for file in self.read:
+            beside = Path(file).parent / UNIFIED
+            if beside.is_file():
+                message = f"a server that has this unified configuration goes by it, and not by '{Path(file).name}' beside it"
+                notes = (_SHOW, "name that as 'configutil' in 'mailserver', and none of the others")
+                self.warnings.append(Problem("C156", message, Place(str(beside), 0, 0), "", notes, warning=True))
+                return
 
     def _channels(self, file: str, text: str) -> None:
         found = Channels(file, text, self._included)

@@ -25,6 +25,8 @@ FILES = {"option_file": "IMTA_OPTION_FILE", "channels": "IMTA_CONFIG_FILE", "dis
 """What of our `mailserver:` section is named by which setting of the tailor file."""
 USUAL = {"option_file": "option.dat", "channels": "imta.cnf", "dispatcher": "dispatcher.cnf"}
 """The names they have in IMTA_TABLE where the tailor file names none."""
+UNIFIED = "config.xml"
+"""The unified configuration, in place of all of them."""
 
 _PREFIX = re.compile(r"(IMTA_\w+):(.*)", re.IGNORECASE | re.DOTALL)
 _DEPTH = 8

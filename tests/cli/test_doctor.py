@@ -145,6 +145,26 @@ def test_nothing_to_look_at(arguments: list[str], code: int, tmp_path: Path) -> 
     assert "error[" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_a_unified_configuration_is_not_passed_over(server: Path, tmp_path: Path) -> None:
+    """It is not read: that is said, and how its settings come here, whether there is anything else to look at or not. Once they are there it is of no
+    interest, and nothing asks for files that such a server does not have."""
+    (tmp_path / "alone").mkdir()
+    for place in (tmp_path / "alone", server / "config"):
+        (place / "config.xml").write_text('<?xml version="1.0"?><confgroups/>')
+    alone = shipper("doctor", "alone", cwd=tmp_path)
+    assert alone.returncode == 66 and "msconfig show > msconfig.txt" in alone.stderr and "config.xml" in alone.stderr
+    for name in ("option.dat", "imta.cnf", "configutil.txt"):
+        both = shipper("doctor", server, cwd=tmp_path)
+        if name != "configutil.txt":
+            assert "config.xml" not in both.stdout + both.stderr
+        (server / "config" / name).rename(tmp_path / name)
+    none = shipper("doctor", server, "--json", cwd=tmp_path)
+    assert none.stdout.count("has a unified configuration") == 1 and "config.xml" not in none.stderr
+    assert "was not found" not in none.stdout and "No option.dat" not in none.stdout
+    shown = shipper("doctor", server, "--configutil", tmp_path / "configutil.txt", cwd=tmp_path)
+    assert "has a unified" not in shown.stdout and "No option.dat" not in shown.stdout
+
+
 def test_run_by_root_it_names_the_owner_of_the_logs(server: Path, tmp_path: Path) -> None:
     """Whom the service is to become; the directory of the records is theirs."""
     if os.geteuid() != 0:
