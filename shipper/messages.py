@@ -11,16 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
+from shipper.compiled import BARE, MessagesRun, Packed, Twin
 from shipper.compiled import PROFILES as TWINS
-from shipper.compiled import MessagesRun, Packed, Twin
 from shipper.formats import Log, mta_text, service
 from shipper.formats.syslog import DAYS_AHEAD
-from shipper.profiles import PROFILES
+from shipper.payloads import Spell, Writers
 from shipper.reader import RawPolicy, Reader
 from shipper.record import Connection, Mta, Record, Service, Store, Syslog
-from shipper.straight import Straight, decoded
+from shipper.straight import Straight, decoded, lines_of
 
 FEW = 4
 """Messages that the twin is given after it stopped at the first."""
@@ -35,24 +35,17 @@ _ID = 16
 _FORMATS = (mta_text.FORMAT, service.FORMAT)
 
 
-class _Done(NamedTuple):
-    """A run of the twin: its first message, how many, the hour it was told, and their ids."""
-
-    place: int
-    messages: int
-    hour: tuple[str, str, str] | None
-    ids: bytes
-
-
 class Messages:
     """Messages of one input. `module`: see `passage.Options.twin`; `profile` and `observed`: what the twin writes."""
 
     def __init__(self, log: Log, *, raw: RawPolicy = "errors", module: Any = None, profile: str = "native", observed: int = 0) -> None:
-        profile = profile if profile in TWINS else "native"  # outputs of other kinds need the records
+        profile = profile if profile in TWINS or profile == BARE else "native"  # outputs of other kinds need the records
         self._module = module
         self._again = partial(_twin, module, log, raw, "native", observed)
         self._twin = _twin(module, log, raw, profile, observed)
-        self._profile = PROFILES[profile]
+        self._profile = lines_of(profile)
+        if self._twin is not None:
+            self._writers = Writers(module, self._twin, zone_source=log.clock.source, file="", host=log.host)
         self._hour: tuple[str, str, str] | None = None  # that the twin was told last
         self._reader = Reader(log, raw=raw, ids=self._twin)
         self._clock = log.clock
@@ -116,9 +109,9 @@ class Messages:
         packed = self._packed(messages, peers)
         apart: dict[int, Record] = {}
         kinds: set[type[Record]] = set()
-        runs: list[_Done] = []
-        count, native = 0, self._profile.name == "native"
-        if not native:
+        spells: list[tuple[int, Spell]] = []
+        count, limit = 0, _limit(received)
+        if self._profile.name == "ecs":
             self._twin.see(observed)
         for part in self.read(packed, received, peers, wrong, colonless_tag=colonless_tag):
             if isinstance(part, list):
@@ -127,17 +120,14 @@ class Messages:
                 count += len(part)
             else:
                 kinds.update([kind for kind, some in zip(_KINDS, part.kinds, strict=True) if some])
-                if not native:
-                    runs.append(_Done(count, part.messages, self._hour, self._twin.ids()))
+                spells.append((count, Spell(part.messages, self._writers, packed, count, self._hour, limit, self._twin.ids())))
                 count += part.messages
         octets = self.written()
         if not kinds:
             return [*apart.values()]
-        if native:
-            made = partial(decoded, octets, apart)
-        else:
-            made = partial(_again, self._again, packed, _limit(received), runs, apart)
-        return Straight(self._profile.name, octets, count, frozenset(kinds), apart, observed, made)
+        native = self._profile.name == "native"
+        made = partial(decoded, octets, apart) if native else partial(_again, self._again, count, [spell for _, spell in spells], apart)
+        return Straight(self._profile.name, octets, count, frozenset(kinds), apart, observed, made, spells)
 
     def _packed(self, messages: Some, peers: list[str]) -> Packed:
         """As the twin has them."""
@@ -176,22 +166,17 @@ def _limit(received: date) -> date:
         return date.max
 
 
-def _again(
-    native: Callable[[], Twin | None],
-    messages: Packed,
-    limit: date,
-    runs: Sequence[_Done],
-    apart: Mapping[int, Record],
-) -> list[Record]:
+def _again(native: Callable[[], Twin | None], count: int, spells: Sequence[Spell], apart: Mapping[int, Record]) -> list[Record]:
     """The records of messages whose lines are of another profile: the twin reads them once more."""
     twin = native()
     assert twin is not None, "there was one for the lines"
-    lines = [b""] * len(messages)
-    for run in runs:
-        twin.run_messages(messages, run.place, run.place + run.messages, run.hour, limit)
-        lines[run.place : run.place + run.messages] = twin.written().split(b"\n")[: run.messages]
+    lines = [b""] * count
+    for spell in spells:
+        end = spell.start + spell.lines
+        twin.run_messages(spell.messages, spell.start, end, spell.hour, spell.limit)
+        lines[spell.start : end] = twin.written().split(b"\n")[: spell.lines]
     records = decoded(b"\n".join(lines) + b"\n", apart)
-    for run in runs:
-        for number in range(run.messages):
-            records[run.place + number].id = run.ids[number * _ID : (number + 1) * _ID].hex()
+    for spell in spells:
+        for number in range(spell.lines):
+            records[spell.start + number].id = spell.ids[number * _ID : (number + 1) * _ID].hex()
     return records

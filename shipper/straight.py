@@ -28,6 +28,13 @@ from shipper.record import KINDS, AnyRecord, Record, Text
 
 _BARE = Profile(BARE, "ids", lambda records, _: b"".join([record.id.encode() + b"\n" for record in records]))
 """Where nobody wants lines: the twin then reads them and writes none."""
+
+
+def lines_of(profile: str) -> Profile:
+    """The profile of this name, or `BARE`."""
+    return _BARE if profile == BARE else PROFILES[profile]
+
+
 _decoder = msgspec.json.Decoder(AnyRecord)
 _KIND = {kind.kind: kind for kind in KINDS}
 _ID = 16
@@ -188,7 +195,7 @@ class StraightReader:
         }  # fmt: skip
         self._module = module
         self._again = partial(Twin, module, profile="native", **told)
-        self._profile = _BARE if profile == BARE else PROFILES[profile]
+        self._profile = lines_of(profile)
         self._twin = _Noting(module, profile=profile, **told)
         self._writers = Writers(module, self._twin, zone_source=log.clock.source, file=file, host=log.host)
         self.reader = Reader(log, file=file, raw=raw, ids=self._twin)

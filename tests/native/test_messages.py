@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import random
+from collections.abc import Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -15,11 +16,13 @@ import pytest
 from shipper import compiled
 from shipper.formats import Log
 from shipper.messages import Messages
-from shipper.profiles import PROFILES
+from shipper.profiles import PROFILES, otlp, rfc5424
 from shipper.reader import RawPolicy, Reader
+from shipper.record import Record
 from shipper.stamps import Clock
-from shipper.straight import Straight, apart, rendered
+from shipper.straight import Straight, apart, payloads, rendered
 from tests.native.differ import OBSERVED, Seeds, mutated, seeds
+from tests.native.test_payloads import PRIORITIES, STYLES
 
 MODULE, WHY = compiled.find()
 pytestmark = pytest.mark.skipif(MODULE is None, reason=f"no compiled twin: {WHY}")
@@ -240,3 +243,33 @@ def test_records_are_those_of_python_when_somebody_looks(tmp_path: Path) -> None
             assert rendered(found, PROFILES[profile], OBSERVED) == PROFILES[profile].render(wanted, OBSERVED)
             assert [record for record in apart(found) if record.error] == [record for record in wanted if record.error]
             assert list(found) == wanted
+
+
+@pytest.mark.parametrize("profile", [*sorted(compiled.PROFILES), compiled.BARE])
+def test_payloads_are_those_of_python(profile: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """OTLP and syslog of each form, whole and cut, of messages with all kinds of headers and bodies, with priorities for some."""
+    pool, left = seeds(tmp_path), 0
+    count = max(4, request.config.getoption("--fuzz-lines") // 24_000)
+    for number in range(count):
+        rng = random.Random(f"{profile} {number}")
+        zone, host = ZoneInfo(rng.choice(("UTC", "Europe/Berlin", "Asia/Kathmandu"))), rng.choice(("", "mx.example.com"))
+        raw: RawPolicy = rng.choice(("always", "errors", "never"))
+        plain = Reader(Log(clock=Clock(zone), host=host), raw=raw)
+        twin = Messages(Log(clock=Clock(zone), host=host), raw=raw, module=MODULE, profile=profile)
+        messages, peers, wrong = batches(rng, pool, 800)
+        wanted = plain.read_messages(messages, RECEIVED, peers, wrong)
+        found = twin.straight(messages, RECEIVED, peers, wrong)
+        given = [rng.choice(PRIORITIES) for _ in wanted]
+
+        def python(some: Sequence[Record], _: Any) -> list[bytes]:
+            nonlocal left
+            left += len(some)
+            return otlp.payloads(some, OBSERVED)
+
+        for mine, its in zip(otlp.payloads(wanted, OBSERVED), payloads(found, None, python, OBSERVED), strict=True):
+            assert mine == its
+        for style in STYLES:
+            made = payloads(found, style, lambda some, its, style=style: rfc5424.render(some, OBSERVED, style, its), OBSERVED, given)
+            assert made == rfc5424.render(wanted, OBSERVED, style, given)
+        left -= len([*apart(found)])
+    assert not left, "the twin makes those of all messages that it has read"
