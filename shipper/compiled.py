@@ -29,7 +29,7 @@ from shipper.profiles.base import INBOUND, PROTOCOLS
 from shipper.reader import RawPolicy
 from shipper.record import Connection, Mta, Record, Service, Store, Syslog
 
-INTERFACE = 19
+INTERFACE = 21
 """Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
 PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
@@ -115,6 +115,14 @@ class Packed(Protocol):
         ...
 
 
+class Payloads(NamedTuple):
+    """Payloads, one behind the other; where each ends, as `lines.Packed` has it; the numbers of those that Python has to render, which are empty."""
+
+    octets: bytes
+    table: bytes
+    left: list[int]
+
+
 class Twin:
     """The twin at work on one log. It is what gives ids there, too, as it has the count of identical lines. `fields`: see `formats.base.Log`."""
 
@@ -184,12 +192,13 @@ class Twin:
         ids: bytes,
         observed: int,
         priorities: Sequence[int | None] | None = None,
-    ) -> list[bytes | None]:
+        made: Sequence[tuple[int, bytes]] = (),
+    ) -> Payloads:
         """What `writer` (`payloads.otlp_writer`, `payloads.syslog_writer`) makes of the lines of a run, which began at octet `start`: a payload of
-        each, None of one that Python has to render. `hour`: None of service logs; `ids`: of these lines; `observed`: when they were read, in
-        nanoseconds since 1970; `priorities`: see `rfc5424.render`."""
-        found: list[bytes | None] = self._twin.payloads(writer, data, start, offset, hour, ids, observed, priorities)
-        return found
+        each. `hour`: None of service logs; `ids`: of these lines; `observed`: when they were read, in
+        nanoseconds since 1970; `priorities`: see `rfc5424.render`; `made`: payloads that Python has made already, with the numbers of their
+        lines, which grow."""
+        return Payloads(*self._twin.payloads(writer, data, start, offset, hour, ids, observed, priorities, list(made)))
 
     def message_payloads(
         self,
@@ -201,11 +210,11 @@ class Twin:
         ids: bytes,
         observed: int,
         priorities: Sequence[int | None] | None = None,
-    ) -> list[bytes | None]:
+        made: Sequence[tuple[int, bytes]] = (),
+    ) -> Payloads:
         """The same of syslog messages, which a run took with this `hour` and this `limit`."""
         day = (limit.year, limit.month, limit.day)
-        found: list[bytes | None] = self._twin.message_payloads(writer, messages, start, hour, day, ids, observed, priorities)
-        return found
+        return Payloads(*self._twin.message_payloads(writer, messages, start, hour, day, ids, observed, priorities, list(made)))
 
     def run_messages(
         self,

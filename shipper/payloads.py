@@ -14,7 +14,7 @@ from string import ascii_uppercase
 from typing import Any, NamedTuple
 
 from shipper import events
-from shipper.compiled import Packed, Twin, service_cases
+from shipper.compiled import Packed, Payloads, Twin, service_cases
 from shipper.profiles import otel, otlp
 from shipper.profiles.base import INBOUND, event_of
 from shipper.profiles.rfc5424 import ORIGIN, PARAMETERS, Style, element_id, head
@@ -84,10 +84,12 @@ class Stretch(NamedTuple):
     hour: tuple[str, str, str] | None
     ids: bytes
 
-    def payloads(self, style: Style | None, observed: int, priorities: Sequence[int | None] | None) -> list[bytes | None]:
-        """A payload of each line, None of one that Python has to render."""
+    def payloads(
+        self, style: Style | None, observed: int, priorities: Sequence[int | None] | None, made: Sequence[tuple[int, bytes]]
+    ) -> Payloads:
+        """A payload of each line."""
         twin, writer = self.writers.twin, self.writers.of(style)
-        return twin.payloads(writer, self.data, self.start, self.offset, self.hour, self.ids, observed, priorities)
+        return twin.payloads(writer, self.data, self.start, self.offset, self.hour, self.ids, observed, priorities, made)
 
 
 class Spell(NamedTuple):
@@ -101,10 +103,12 @@ class Spell(NamedTuple):
     limit: date
     ids: bytes
 
-    def payloads(self, style: Style | None, observed: int, priorities: Sequence[int | None] | None) -> list[bytes | None]:
+    def payloads(
+        self, style: Style | None, observed: int, priorities: Sequence[int | None] | None, made: Sequence[tuple[int, bytes]]
+    ) -> Payloads:
         """See `Stretch`."""
         twin, writer = self.writers.twin, self.writers.of(style)
-        return twin.message_payloads(writer, self.messages, self.start, self.hour, self.limit, self.ids, observed, priorities)
+        return twin.message_payloads(writer, self.messages, self.start, self.hour, self.limit, self.ids, observed, priorities, made)
 
 
 def otlp_writer(module: Any, *, zone_source: str, file: str) -> Any:

@@ -9,8 +9,10 @@ What the twin leaves to Python stands `apart`: its records are there from the be
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, overload
 
 import msgspec
@@ -20,6 +22,7 @@ from shipper.compiled import KINDS as TWINS
 from shipper.formats import Log
 from shipper.framing import Block
 from shipper.fused import Fused
+from shipper.lines import Packed, packed, together
 from shipper.payloads import Spell, Stretch, Writers
 from shipper.profiles import PROFILES, Profile
 from shipper.profiles.rfc5424 import Style
@@ -97,28 +100,46 @@ class Straight(Sequence[Record]):
         some._within = (self, numbers)
         return some
 
-    def payloads(self, style: Style | None, python: Payloads, observed: int, priorities: Priorities = None) -> list[bytes]:
+    def payloads(self, style: Style | None, python: Payloads, observed: int, priorities: Priorities = None) -> Sequence[bytes]:
         """A payload for each: a syslog message in a style, or (None) OTLP. `python` makes those that the twin does not."""
-        if self._within is not None:
-            whole, numbers = self._within
-            of_all: list[int | None] | None = None
-            if priorities is not None:
-                of_all = [None] * len(whole)
-                for number, priority in zip(numbers, priorities, strict=True):
-                    of_all[number] = priority
-            found = whole.payloads(style, python, observed, of_all)
-            return [found[number] for number in numbers]
-        made: list[bytes | None] = [None] * self._count
-        for place, stretch in self.stretches:
+        if self._within is None:
+            return self._payloads(style, python, observed, priorities)
+        whole, numbers = self._within
+        of_all: list[int | None] | None = None
+        if priorities is not None:
+            of_all = [None] * len(whole)
+            for number, priority in zip(numbers, priorities, strict=True):
+                of_all[number] = priority
+        found = whole.payloads(style, python, observed, of_all)
+        return [found[number] for number in numbers]
+
+    def _payloads(self, style: Style | None, python: Payloads, observed: int, priorities: Priorities) -> Sequence[bytes]:
+        def rendered(numbers: Sequence[int]) -> list[bytes]:
+            records = [self.apart.get(number) or self[number] for number in numbers]
+            return python(records, priorities and [priorities[number] for number in numbers]) if records else []
+
+        ends = [0, *(place + stretch.lines for place, stretch in self.stretches)]
+        begins = [*(place for place, _ in self.stretches), self._count]
+        first = sorted({*self.apart, *chain.from_iterable(map(range, ends, begins))})
+        made = dict(zip(first, rendered(first), strict=True))
+        parts: list[Packed] = []
+        left: list[int] = []
+        for (place, stretch), before in zip(self.stretches, ends, strict=False):
             end = place + stretch.lines
-            made[place:end] = stretch.payloads(style, observed, priorities and priorities[place:end])
-        rest = [number for number, payload in enumerate(made) if payload is None]
-        if rest:
-            records = [self.apart.get(number) or self[number] for number in rest]
-            given = priorities and [priorities[number] for number in rest]
-            for number, payload in zip(rest, python(records, given), strict=True):
-                made[number] = payload
-        return made  # type: ignore[return-value]  # there is no None left
+            inside = first[bisect_left(first, place) : bisect_left(first, end)]
+            found = stretch.payloads(
+                style, observed, priorities and priorities[place:end], [(number - place, made[number]) for number in inside]
+            )  # fmt: skip
+            parts += (packed([made[number] for number in range(before, place)]), Packed(found.octets, stretch.lines, found.table))
+            left += [place + number for number in found.left]
+        parts.append(packed([made[number] for number in range(ends[-1], self._count)]))
+        whole = together([part for part in parts if part])
+        if not left:
+            return whole
+        given = list(whole)
+        for number, payload in zip(left, rendered(left), strict=True):
+            given[number] = payload
+        return given
 
 
 def joined(several: Sequence[Sequence[Record]]) -> Sequence[Record]:
@@ -154,7 +175,9 @@ def rendered(records: Sequence[Record], profile: Profile, observed: int) -> byte
     return profile.render(records, observed)
 
 
-def payloads(records: Sequence[Record], style: Style | None, python: Payloads, observed: int, priorities: Priorities = None) -> list[bytes]:
+def payloads(
+    records: Sequence[Record], style: Style | None, python: Payloads, observed: int, priorities: Priorities = None
+) -> Sequence[bytes]:
     """See `Straight.payloads`; `python` makes all of other records."""
     if isinstance(records, Straight):
         return records.payloads(style, python, observed, priorities)

@@ -31,7 +31,7 @@ use crate::run::{Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 19;
+const INTERFACE: u32 = 21;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -157,15 +157,15 @@ impl Writer {
 /// `sunmsg`.
 type MessagesTold = (Vec<String>, Vec<String>, String, Vec<(String, String, bool)>, String);
 
-/// Payloads of lines; None for one that is left to Python.
-type Payloads<'py> = Vec<Option<Bound<'py, PyBytes>>>;
+/// Payloads one behind the other; where each ends; those that are left to Python, which are empty.
+type Payloads<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Vec<usize>);
+
+/// Payloads that Python has made, each with its number, which grow.
+type Made<'py> = Vec<(usize, Bound<'py, PyBytes>)>;
 
 /// What a run of messages gives: (messages; whether it stopped for another hour, and a stamp in that; the number of the format that took
 /// the last body, of none -1; of each kind how many records, `syslog` at the end; panics).
 type RanMessages = (usize, String, i8, [usize; 5], usize);
-
-/// Lines whose payloads are made together: they stay in the processor's cache.
-const TOGETHER: usize = 64;
 
 /// A run whose gaps Python is about to fill, and the octets it read.
 struct Open {
@@ -380,13 +380,13 @@ impl Twin {
         PyBytes::new(py, self.ids.as_flattened())
     }
 
-    /// Renders lines that a run has been through, with these ids, from octet `start` of `data` on: a payload of each, None where Python is to
-    /// make it. `hour`: None of service logs; `observed`: when they were read, in nanoseconds since 1970; `priorities`: of each line, None: as
+    /// Renders lines that a run has been through, with these ids, from octet `start` of `data` on: a payload of each but those that are left to
+    /// Python. `hour`: None of service logs; `observed`: when they were read, in nanoseconds since 1970; `priorities`: of each line, None: as
     /// the record has it.
     #[allow(clippy::too_many_arguments)]
-    #[pyo3(signature = (writer, data, start, offset, hour, ids, observed, priorities=None))]
+    #[pyo3(signature = (writer, data, start, offset, hour, ids, observed, priorities, made))]
     fn payloads<'py>(
-        &self,
+        &mut self,
         py: Python<'py>,
         writer: Bound<'py, Writer>,
         data: Bound<'py, PyBytes>,
@@ -396,17 +396,18 @@ impl Twin {
         ids: &[u8],
         observed: u64,
         priorities: Option<Vec<Option<u64>>>,
+        made: Made<'py>,
     ) -> PyResult<Payloads<'py>> {
         let hour = hour_of(hour)?;
         let source = payloads::Source::Lines { data: data.as_bytes(), next: start, offset, hour: hour.as_ref() };
-        self.rendered(py, source, &writer, ids, observed, priorities)
+        self.rendered(py, source, &writer, ids, observed, priorities, &made)
     }
 
     /// The same of syslog messages, from the one of this number on.
     #[allow(clippy::too_many_arguments)]
-    #[pyo3(signature = (writer, messages, start, hour, limit, ids, observed, priorities=None))]
+    #[pyo3(signature = (writer, messages, start, hour, limit, ids, observed, priorities, made))]
     fn message_payloads<'py>(
-        &self,
+        &mut self,
         py: Python<'py>,
         writer: Bound<'py, Writer>,
         messages: Bound<'py, Messages>,
@@ -416,10 +417,11 @@ impl Twin {
         ids: &[u8],
         observed: u64,
         priorities: Option<Vec<Option<u64>>>,
+        made: Made<'py>,
     ) -> PyResult<Payloads<'py>> {
         let hour = hour_of(hour)?;
         let source = payloads::Source::Messages { messages: messages.get(), next: start, clock: Clock { hour: hour.as_ref(), limit } };
-        self.rendered(py, source, &writer, ids, observed, priorities)
+        self.rendered(py, source, &writer, ids, observed, priorities, &made)
     }
 
     /// From now on ECS documents say that they were read then. `created`: that member of their `event`, as JSON.
@@ -439,30 +441,30 @@ impl Twin {
 
 impl Twin {
     /// The payloads of a source.
+    #[allow(clippy::too_many_arguments)]
     fn rendered<'py>(
-        &self,
+        &mut self,
         py: Python<'py>,
         mut source: payloads::Source,
         writer: &Bound<'py, Writer>,
         ids: &[u8],
         observed: u64,
         priorities: Option<Vec<Option<u64>>>,
+        made: &Made<'py>,
     ) -> PyResult<Payloads<'py>> {
         let (frame, writer) = (&self.frame, &writer.get().0);
         let ids: Vec<[u8; 16]> = ids.chunks(16).filter_map(|id| id.try_into().ok()).collect();
         if priorities.as_ref().is_some_and(|priorities| priorities.len() != ids.len()) {
             return Err(PyValueError::new_err("not as many as lines"));
         }
-        let mut out = Vec::new();
-        let mut found = Vec::with_capacity(ids.len());
-        for (number, part) in ids.chunks(TOGETHER).enumerate() {
-            let priorities = priorities.as_ref().map(|all| &all[number * TOGETHER..][..part.len()]);
-            out.clear();
-            let ends = py.detach(|| caught(|| source.rendered(&mut out, writer, frame, part, observed, priorities)))?;
-            let mut begin = 0;
-            found.extend(ends.into_iter().map(|end| end.map(|end| PyBytes::new(py, &out[std::mem::replace(&mut begin, end)..end]))));
-        }
-        Ok(found)
+        let made: Vec<(usize, &[u8])> = made.iter().map(|(number, payload)| (*number, payload.as_bytes())).collect();
+        let mut out = std::mem::take(&mut self.buffer);
+        out.clear();
+        let priorities = priorities.as_deref();
+        let (ends, left) = py.detach(|| caught(|| source.rendered(&mut out, writer, frame, &ids, observed, priorities, &made)))?;
+        let payloads = PyBytes::new(py, &out);
+        self.buffer = out;
+        Ok((payloads, PyBytes::new(py, &ends), left))
     }
 }
 
@@ -537,12 +539,22 @@ fn line_ends(octets: &[u8]) -> usize {
     memchr::memchr_iter(b'\n', octets).count()
 }
 
-/// An `ExportLogsServiceRequest` of OTLP payloads, None where one of them is no payload; `scope`: the beginning of each `ScopeLogs`.
+/// An `ExportLogsServiceRequest` of OTLP payloads, which stand one behind the other in `octets`, and end where `ends` says, in numbers of four
+/// octets; None where one of them is no payload. `scope`: the beginning of each `ScopeLogs`.
 #[pyfunction]
-fn otlp_request<'py>(py: Python<'py>, payloads: Vec<Bound<'py, PyBytes>>, scope: &[u8]) -> PyResult<Option<Bound<'py, PyBytes>>> {
-    let payloads: Vec<&[u8]> = payloads.iter().map(|payload| payload.as_bytes()).collect();
-    let Some(request) = caught(|| otlp::Request::new(&payloads, scope))? else { return Ok(None) };
-    PyBytes::new_with(py, request.size, |place| caught(|| request.write(place))).map(Some)
+fn otlp_request<'py>(py: Python<'py>, octets: &[u8], ends: &[u8], scope: &[u8]) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let request = py.detach(|| {
+        caught(|| {
+            let (mut payloads, mut start) = (Vec::with_capacity(ends.len() / 4), 0);
+            for end in spool::numbers(ends) {
+                payloads.push(octets.get(start..end as usize)?);
+                start = end as usize;
+            }
+            otlp::Request::new(&payloads, scope)
+        })
+    })?;
+    let Some(request) = request else { return Ok(None) };
+    PyBytes::new_with(py, request.size, |place| py.detach(|| caught(|| request.write(place)))).map(Some)
 }
 
 #[pymodule]

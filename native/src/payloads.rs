@@ -57,8 +57,10 @@ pub enum Source<'a> {
 }
 
 impl Source<'_> {
-    /// Puts the payloads of the next ones, which have these ids, into `out`, one after the other. Returns where each ends; None for one that is left
-    /// to Python. `priorities`: of each for syslog, or none: as the record has it.
+    /// Puts the payloads of the next ones, which have these ids, into `out`, one after the other. Returns where each ends, as numbers of four octets,
+    /// and which are left to Python: of these nothing is there. `priorities`: of each for syslog, or none: as the record has it; `made`: payloads
+    /// that Python has made before, each with its number, which grow.
+    #[allow(clippy::too_many_arguments)]
     pub fn rendered(
         &mut self,
         out: &mut Vec<u8>,
@@ -67,21 +69,37 @@ impl Source<'_> {
         ids: &[[u8; 16]],
         observed: u64,
         priorities: Option<&[Option<u64>]>,
-    ) -> Vec<Option<usize>> {
-        let mut ends = Vec::with_capacity(ids.len());
+        made: &[(usize, &[u8])],
+    ) -> (Vec<u8>, Vec<usize>) {
+        let (mut ends, mut left) = (Vec::with_capacity(4 * ids.len()), Vec::new());
+        let mut made = made.iter().peekable();
         for (number, id) in ids.iter().enumerate() {
-            let written = out.len();
-            let priority = priorities.and_then(|all| all.get(number).copied().flatten());
-            let given = Given { id, observed, priority };
-            let done = catch_unwind(AssertUnwindSafe(|| self.render(out, writer, frame, &given)));
-            if done.ok().flatten().is_none() {
-                out.truncate(written);
-                ends.push(None);
+            if let Some((_, payload)) = made.next_if(|(place, _)| *place == number) {
+                self.pass();
+                out.extend_from_slice(payload);
             } else {
-                ends.push(Some(out.len()));
+                let written = out.len();
+                let priority = priorities.and_then(|all| all.get(number).copied().flatten());
+                let given = Given { id, observed, priority };
+                let done = catch_unwind(AssertUnwindSafe(|| self.render(out, writer, frame, &given)));
+                if done.ok().flatten().is_none() {
+                    out.truncate(written);
+                    left.push(number);
+                }
             }
+            ends.extend_from_slice(&u32::try_from(out.len()).unwrap_or(u32::MAX).to_le_bytes());
         }
-        ends
+        (ends, left)
+    }
+
+    /// Passes over the next one.
+    fn pass(&mut self) {
+        match self {
+            Source::Lines { data, next, .. } => {
+                *next += data.get(*next..).map_or(0, |rest| memchr(b'\n', rest).unwrap_or(rest.len()) + 1);
+            }
+            Source::Messages { next, .. } => *next += 1,
+        }
     }
 
     /// Puts the payload of the next line or message into `out`; None, and anything in `out`, where that is left to Python.

@@ -25,12 +25,17 @@ pub fn crc32(py: Python<'_>, octets: Cow<'_, [u8]>, start: u32) -> u32 {
 pub fn sealed<'py>(py: Python<'py>, octets: &[u8], ends: Option<&[u8]>, seed: u32) -> PyResult<Bound<'py, PyBytes>> {
     let table = py.detach(|| {
         let ends = match ends {
-            Some(table) => table.chunks_exact(4).map(|end| end.try_into().map(u32::from_le_bytes).unwrap_or(u32::MAX)).collect(),
+            Some(table) => numbers(table).collect(),
             None => memchr_iter(b'\n', octets).map(|place| u32::try_from(place + 1).unwrap_or(u32::MAX)).collect(),
         };
         checked(octets, ends, seed)
     });
     table.map(|table| PyBytes::new(py, &table)).ok_or_else(|| PyValueError::new_err("payloads that end elsewhere"))
+}
+
+/// Numbers of four octets.
+pub fn numbers(table: &[u8]) -> impl Iterator<Item = u32> + '_ {
+    table.chunks_exact(4).map(|number| number.try_into().map_or(u32::MAX, u32::from_le_bytes))
 }
 
 /// None where these are not the ends of payloads.

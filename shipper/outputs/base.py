@@ -136,6 +136,6 @@ class Output(Protocol):
 class Prioritized(Output, Protocol):
     """An output whose payloads carry a syslog priority."""
 
-    def render(self, records: Sequence[Record], arrival: Arrival, priorities: Sequence[int | None] | None = None) -> list[bytes]:
+    def render(self, records: Sequence[Record], arrival: Arrival, priorities: Sequence[int | None] | None = None) -> Sequence[bytes]:
         """`priorities`: what the mail server's settings say that each has, facility × 8 + severity; None: as the record has it."""
         ...

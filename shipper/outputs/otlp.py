@@ -115,7 +115,7 @@ class Otlp:
         """What is sent of these payloads, in protobuf."""
         return otlp.request(payloads, self._twin)
 
-    def render(self, records: Sequence[Record], arrival: Arrival) -> list[bytes]:
+    def render(self, records: Sequence[Record], arrival: Arrival) -> Sequence[bytes]:
         """One payload for each record (`profiles.otlp`), whatever the protocol."""
         return payloads(records, None, lambda some, _: otlp.payloads(some, arrival.observed), arrival.observed)
 

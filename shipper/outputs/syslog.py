@@ -112,7 +112,7 @@ class Syslog:
         most = section.max_size or (_DATAGRAM if section.protocol == "udp" else 8192)
         self._style = Style(section.format, section.facility, section.hostname, section.enterprise, most, section.protocol == "unix")
 
-    def render(self, records: Sequence[Record], arrival: Arrival, priorities: Sequence[int | None] | None = None) -> list[bytes]:
+    def render(self, records: Sequence[Record], arrival: Arrival, priorities: Sequence[int | None] | None = None) -> Sequence[bytes]:
         """One message for each record, without its frame; see `Prioritized`."""
         observed, style = arrival.observed, self._style
         return payloads(records, style, lambda some, given: render(some, observed, style, given), observed, priorities)

@@ -19,6 +19,7 @@ from shipper import compiled, payloads
 from shipper.formats import Log
 from shipper.framing import Block
 from shipper.fused import Fused
+from shipper.lines import Packed
 from shipper.profiles import native, otlp, rfc5424
 from shipper.profiles.rfc5424 import Style
 from shipper.reader import Reader
@@ -56,6 +57,15 @@ class Told(NamedTuple):
 
 
 _USUAL = Told()
+
+
+def listed(made: compiled.Payloads) -> list[bytes | None]:
+    """A payload of each, None of one that Python has to render."""
+    found: list[bytes | None] = [*Packed(made.octets, len(made.table) // 4, made.table)]
+    for number in made.left:
+        assert not found[number]
+        found[number] = None
+    return found
 
 
 class Watched(compiled.Twin):
@@ -99,7 +109,7 @@ class Watched(compiled.Twin):
         priorities = [self._priorities.get(at) for at in offsets]
         ids = self.ids()
         assert len(ids) == 16 * run.lines
-        made = [self.payloads(writer, data, start, offset, hour, ids, OBSERVED, priorities) for writer in self.writers]
+        made = [listed(self.payloads(writer, data, start, offset, hour, ids, OBSERVED, priorities)) for writer in self.writers]
         for number, at in enumerate(offsets):
             self.found[at] = [found[number] for found in made]
 
@@ -228,7 +238,9 @@ def test_an_id_for_each_line_or_none(tmp_path: Path) -> None:
     hour = ("19-Jan-1998 19:", "1998-01-19T19:", "+00:00")
     with pytest.raises(ValueError, match="lines"):
         twin.payloads(twin.writers[0], b"", 0, 0, hour, bytes(16), OBSERVED, [None, None])
-    assert twin.payloads(twin.writers[0], b"a text", 0, 0, hour, bytes(48), OBSERVED) == [None, None, None]
+    assert listed(twin.payloads(twin.writers[0], b"a text", 0, 0, hour, bytes(48), OBSERVED)) == [None, None, None]
+    told_before = twin.payloads(twin.writers[0], b"a text", 0, 0, hour, bytes(48), OBSERVED, made=[(0, b"one"), (2, b"three")])
+    assert listed(told_before) == [b"one", None, b"three"]
 
 
 @pytest.mark.parametrize("profile", ["native", "ecs", compiled.BARE])
