@@ -29,7 +29,7 @@ from shipper.profiles.base import INBOUND, PROTOCOLS
 from shipper.reader import RawPolicy
 from shipper.record import Connection, Mta, Record, Service, Store, Syslog
 
-INTERFACE = 21
+INTERFACE = 22
 """Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
 PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
@@ -124,7 +124,8 @@ class Payloads(NamedTuple):
 
 
 class Twin:
-    """The twin at work on one log. It is what gives ids there, too, as it has the count of identical lines. `fields`: see `formats.base.Log`."""
+    """The twin at work on one log. It is what gives ids there, too, as it has the count of identical lines. `fields`: see `formats.base.Log`;
+    `each`: whether it is asked for each line."""
 
     def __init__(
         self,
@@ -137,6 +138,7 @@ class Twin:
         profile: str,
         observed: int,
         fields: tuple[str, ...] | None = None,
+        each: bool = False,
     ) -> None:
         told = [events.code_event(letter) for letter in ascii_uppercase]
         documents = [[tuple(ecs.fixed(kind, event.name, event.severity, True, observed)) for event in told] for kind in (Mta, Connection)]
@@ -154,15 +156,16 @@ class Twin:
             seconds_kept=SECONDS_KEPT,
             lines_kept=LINES_KEPT,
             bare=profile == BARE,
+            each=each,
             ecs=(*documents, "".join(INBOUND), ecs.fixed_tail(True)) if profile == "ecs" else None,
             service=_service(profile, observed),
             syslog=_syslog(profile, observed),
         )
 
-    def run(self, data: bytes, start: int, offset: int, hour: tuple[str, str, str]) -> Run:
+    def run(self, data: bytes, start: int, offset: int, hour: tuple[str, str, str], quiet: bool = False) -> Run:
         """Renders lines of MTA text from octet `start` of `data` on, as far as their stamps are of this hour (`Clock.hour`). `offset`: of `data`
-        in the log."""
-        return Run(*self._twin.run(data, start, offset, hour))
+        in the log; `quiet`: lines are read for what they leave behind, and an empty one is put in the place of each."""
+        return Run(*self._twin.run(data, start, offset, hour, quiet))
 
     def run_service(self, data: bytes, start: int, offset: int) -> Run:
         """The same for lines of a service log, as far as their stamps are usual ones of one zone."""
@@ -176,6 +179,11 @@ class Twin:
         """The seconds (ISO 8601, without an offset) of the lines that the last run rendered, in their order; one may come again."""
         seconds: list[str] = self._twin.seconds()
         return seconds
+
+    def each(self) -> tuple[bytes, list[str]]:
+        """Of each line of the last run the number of its kind in `KINDS` and its time; 255 and "" of a gap."""
+        kinds, times = self._twin.each()
+        return kinds, times
 
     def ids(self) -> bytes:
         """The ids of all lines of the last run, sixteen octets each; of one with gaps when these have theirs."""

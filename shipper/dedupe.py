@@ -13,8 +13,6 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
-from shipper.record import Record
-
 ID_SIZE = 16
 IN_MEMORY = 200_000
 """Ids held in memory, about 100 octets each."""
@@ -30,22 +28,21 @@ class Keys(NamedTuple):
 
 
 class Minutes:
-    """Makes the keys of one log's records; called with all of them, in order."""
+    """Makes the keys of one log's records; called for all of them, in order."""
 
     __slots__ = ("second",)
 
     def __init__(self) -> None:
         self.second = ""
 
-    def keys(self, records: Sequence[Record]) -> Keys:
-        """The keys of these records."""
+    def keys(self, times: Sequence[str], ids: bytes) -> Keys:
+        """The keys of records with these times and ids."""
         runs: list[tuple[int, int]] = []
         untimed: list[int] = []
         seconds: list[str] = []
         second = self.second
         begin = 0
-        for number, record in enumerate(records):
-            time = record.time
+        for number, time in enumerate(times):
             if not time:
                 untimed.append(number)
                 seconds.append(second)
@@ -55,10 +52,9 @@ class Minutes:
                         runs.append((_minute(second), number - begin))
                     begin = number
                 second = time[:19]
-        if len(records) > begin:
-            runs.append((_minute(second), len(records) - begin))
+        if len(times) > begin:
+            runs.append((_minute(second), len(times) - begin))
         self.second = second
-        ids = bytes.fromhex("".join([record.id for record in records]))
         if untimed:
             mutable = bytearray(ids)
             for number, before in zip(untimed, seconds, strict=True):

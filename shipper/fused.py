@@ -25,7 +25,10 @@ MOST = 4096
 
 Rendered = Callable[[Sequence[Record], Sequence[int]], bytes]
 """(records, their numbers in the block) -> lines of output."""
-Counted = Callable[[Run], None]
+Counted = Callable[[Run, int], None]
+"""(run, number of its first line in the block)"""
+Hour = tuple[str, str, str]
+"""See `Clock.hour`."""
 
 
 class Fused:
@@ -37,16 +40,17 @@ class Fused:
         self._clock = clock
         self._stretch = 1  # lines that Python reads when the twin stops
 
-    def render(self, block: Block, rendered: Rendered, counted: Counted) -> bytes:
-        """The output of a block of plain octets. `counted` is told of each run of the twin, `rendered` renders what Python has read."""
+    def render(self, block: Block, rendered: Rendered, counted: Counted, unwanted: Callable[[Hour], bool] = lambda _: False) -> bytes:
+        """The output of a block of plain octets. `counted` is told of each run of the twin, `rendered` renders what Python has read. Of an hour that
+        is `unwanted` the twin gives empty lines."""
         data, size = block.data, len(block.data)
         pieces: list[bytes] = []
         position = number = 0
         while position <= size:
-            run = self._run(data, position, block.offset)
+            run = self._run(data, position, block.offset, unwanted)
             if run is not None:
                 pieces.append(self._whole(block, run, number, rendered))
-                counted(run)
+                counted(run, number)
                 position = run.next
                 number += run.lines
                 if run.lines >= LONG:
@@ -70,17 +74,17 @@ class Fused:
             seen.extend(records)
             return b"\n" * len(records)
 
-        self.render(block, read, lambda run: seen.extend(Record(time=second) for second in self._twin.seconds()))
+        self.render(block, read, lambda *_: seen.extend(Record(time=second) for second in self._twin.seconds()), lambda _: True)
         return seen
 
-    def _run(self, data: bytes, position: int, offset: int) -> Run | None:
+    def _run(self, data: bytes, position: int, offset: int, unwanted: Callable[[Hour], bool]) -> Run | None:
         """A run of the twin, where the line before says that this is for it."""
         latest = self._reader.latest
         if latest is service.FORMAT:
             return self._twin.run_service(data, position, offset)
         if latest is mta_text.FORMAT:
             hour = self._clock.hour(data[position : position + 32].decode("latin-1"))
-            return None if hour is None else self._twin.run(data, position, offset, hour)
+            return None if hour is None else self._twin.run(data, position, offset, hour, unwanted(hour))
         return None
 
     def _whole(self, block: Block, run: Run, number: int, rendered: Rendered) -> bytes:

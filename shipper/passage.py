@@ -8,19 +8,19 @@ alike. Bytes in, bytes out: no file, no process, no clock.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from shipper import compiled
-from shipper.dedupe import Keys, Minutes
+from shipper.dedupe import ID_SIZE, Keys, Minutes
 from shipper.errors import Failure
 from shipper.formats import Format, Log, mta_text, service
 from shipper.formats.names import service_of
 from shipper.framing import MAX_LINE, Block
-from shipper.fused import Fused
+from shipper.fused import Fused, Hour
 from shipper.profiles import Profile
 from shipper.reader import RawPolicy, Reader
 from shipper.record import KINDS, Record, Unparsed
@@ -113,6 +113,20 @@ class Piece(NamedTuple):
 
 _KIND = {kind: number for number, kind in enumerate(KINDS)}
 _ERROR = 0x80
+_OF_TWIN = bytes([next((_KIND[kind] for kind in KINDS if kind.kind == name), 0) for name in compiled.KINDS]).ljust(256, b"\0")
+_HOUR = 3600 * 1_000_000_000
+
+
+@dataclass(slots=True)
+class _Known:
+    """The lines of output of a block, and of each its time, its id, and its `_code`; `records`: those that Python has read, by the number of their
+    line."""
+
+    lines: bytes
+    times: list[str]
+    ids: bytearray
+    kinds: bytearray
+    records: dict[int, Record]
 
 
 class Passage:
@@ -125,6 +139,7 @@ class Passage:
         )  # fmt: skip
         twin = _twin(options, log, file)
         self._reader = Reader(log, file=file, raw=options.raw, only=options.only, ids=twin)
+        self._twin = twin
         self._fused = Fused(twin, self._reader, log.clock) if twin else None
         self._minutes = Minutes()
         self._inside = True  # whether the last record with a time was; those without one go with it
@@ -133,20 +148,29 @@ class Passage:
     def show(self, block: Block) -> list[Record]:
         """Reads lines that are rendered elsewhere, for what they leave behind. Where the twin does that, of its lines there is a record for each
         second, with no more than that."""
+        seen: list[Record]
         if self._fused and not block.cut and not block.encoding:
-            return self._fused.show(block)
-        records = self._reader.read(block)
+            if not _chooses(self._options):
+                return self._fused.show(block)
+            known = self._known(block, self._fused, lambda _: True)
+            times, ids = known.times, bytes(known.ids)
+            seen = [*known.records.values(), *(Record(time=second) for second in {time[:19] for time in times if time})]
+        else:
+            seen = self._reader.read(block)
+            times, ids = _times(seen), _ids(seen)
         if self._options.dedupe:
-            self._minutes.keys(records)
+            self._minutes.keys(times, ids)
         if self._windowed():
-            self._choose(records, _span(records))
-        return records
+            self._choose(times, _span(times))
+        return seen
 
     def render(self, block: Block) -> Piece:
         """The output of a block, and all of it in the tally."""
         options, tally = self._options, self.tally
         if self._fused and not block.cut and not block.encoding:
             tally.octets += len(block.data) + 1
+            if _chooses(options):
+                return self._chosen(self._known(block, self._fused, self._unwanted))
             before = tally.written
             lines = self._fused.render(block, self._rendered, self._counted)
             tally.lines += tally.written - before
@@ -156,14 +180,15 @@ class Passage:
         if len(records) != count:
             raise Failure("X402", f"{count} lines gave {len(records)} records, at octet {block.offset:,}")
         tally.octets += len(block.data) + block.cut + 1
-        span = _span(records)
-        keys = self._minutes.keys(records) if options.dedupe else None
+        times = _times(records)
+        span = _span(times)
+        keys = self._minutes.keys(times, _ids(records)) if options.dedupe else None
         numbers: Sequence[int] = range(count)
         if self._windowed():
-            numbers = self._choose(records, span)
+            numbers = self._choose(times, span)
             if len(numbers) != count:
                 records = [records[number] for number in numbers]
-                span = _span(records)
+                span = _span(_times(records))
                 keys = keys and _chosen(keys, numbers)
         self._count(records, numbers, span)
         tally.lines += count
@@ -173,7 +198,63 @@ class Passage:
         lines = options.profile.render(records, options.observed)
         if keys is None:
             return Piece(lines)
-        return Piece(lines, keys, bytes([_KIND[type(record)] | (_ERROR if record.error else 0) for record in records]))
+        return Piece(lines, keys, bytes([_code(record) for record in records]))
+
+    def _known(self, block: Block, fused: Fused, unwanted: Callable[[Hour], bool]) -> _Known:
+        """All lines of a block through the twin, and what is known of each."""
+        count = compiled.line_ends(self._options.twin, block.data) + 1
+        known = _Known(b"", [""] * count, bytearray(ID_SIZE * count), bytearray(count), {})
+        assert self._twin is not None
+        twin = self._twin
+
+        def rendered(records: Sequence[Record], numbers: Sequence[int]) -> bytes:
+            known.records.update(zip(numbers, records, strict=True))
+            return self._options.profile.render(records, self._options.observed)
+
+        def counted(run: compiled.Run, number: int) -> None:
+            end = number + run.lines
+            kinds, known.times[number:end] = twin.each()
+            known.kinds[number:end] = kinds.translate(_OF_TWIN)
+            known.ids[ID_SIZE * number : ID_SIZE * end] = twin.ids()
+            self.tally.given_up += run.panics
+
+        known.lines = fused.render(block, rendered, counted, unwanted)
+        for number, record in known.records.items():
+            known.times[number] = record.time
+            known.kinds[number] = _code(record)
+            known.ids[ID_SIZE * number : ID_SIZE * (number + 1)] = bytes.fromhex(record.id)
+        return known
+
+    def _chosen(self, known: _Known) -> Piece:
+        """Those of a block that are wanted, and all of it in the tally."""
+        tally, times, lines = self.tally, known.times, known.lines
+        count = len(times)
+        span = _span(times)
+        keys = self._minutes.keys(times, bytes(known.ids)) if self._options.dedupe else None
+        numbers: Sequence[int] = range(count)
+        kinds = bytes(known.kinds)
+        records = known.records
+        if self._windowed():
+            numbers = self._choose(times, span)
+            if len(numbers) != count:
+                all_lines = lines.split(b"\n")
+                lines = b"".join([all_lines[number] + b"\n" for number in numbers])
+                kinds = bytes([kinds[number] for number in numbers])
+                span = _span([times[number] for number in numbers])
+                keys = keys and _chosen(keys, numbers)
+                inside = frozenset(numbers)
+                records = {number: record for number, record in records.items() if number in inside}
+        self._count([*records.values()], [*records], span)
+        of_twin = Counter(kinds)
+        of_twin.subtract(_code(record) for record in records.values())
+        for code, number in of_twin.items():
+            if number:
+                tally.kinds[KINDS[code].kind] += number
+        tally.compiled += len(numbers) - len(records)
+        tally.written += len(numbers) - len(records)
+        tally.lines += count
+        tally.outside += count - len(numbers)
+        return Piece(lines) if keys is None else Piece(lines, keys, kinds)
 
     def take_tally(self) -> Tally:
         """What was rendered since this was last called."""
@@ -190,10 +271,10 @@ class Passage:
 
     def _rendered(self, records: Sequence[Record], numbers: Sequence[int]) -> bytes:
         """Lines of output of what Python has read for the twin."""
-        self._count(records, numbers, _span(records))
+        self._count(records, numbers, _span(_times(records)))
         return self._options.profile.render(records, self._options.observed)
 
-    def _counted(self, run: compiled.Run) -> None:
+    def _counted(self, run: compiled.Run, _: int) -> None:
         """What the twin has rendered, in the tally."""
         tally, rendered = self.tally, sum(run.kinds)
         if rendered:
@@ -208,6 +289,12 @@ class Passage:
 
     def _windowed(self) -> bool:
         return self._options.since is not None or self._options.until is not None
+
+    def _unwanted(self, hour: Hour) -> bool:
+        """Whether nothing of an hour is inside --since and --until."""
+        since, until = self._options.since, self._options.until
+        begin = epoch_ns(f"{hour[1]}00:00{hour[2]}")
+        return begin is not None and ((since is not None and begin + _HOUR <= since) or (until is not None and until <= begin))
 
     def _count(self, records: Sequence[Record], numbers: Sequence[int], span: tuple[Instant, Instant] | None) -> None:
         tally = self.tally
@@ -226,22 +313,22 @@ class Passage:
                     tally.examples.append(Example(tally.lines + number, offset, record.error))
             del tally.examples[EXAMPLES:]
 
-    def _choose(self, records: Sequence[Record], span: tuple[Instant, Instant] | None) -> Sequence[int]:
-        """The numbers of the records inside --since and --until; one without a time goes with the one before it."""
+    def _choose(self, times: Sequence[str], span: tuple[Instant, Instant] | None) -> Sequence[int]:
+        """The numbers of the records inside --since and --until, by their times; one without a time goes with the one before it."""
         since, until = self._options.since, self._options.until
         if span is None:
-            return range(len(records) if self._inside else 0)
+            return range(len(times) if self._inside else 0)
         first, last = span[0][0], span[1][0]
         whole = (since is None or since <= first) and (until is None or last < until)
         none = (since is not None and last < since) or (until is not None and until <= first)
-        if (whole or none) and (records[0].time or self._inside == whole):
+        if (whole or none) and (times[0] or self._inside == whole):
             self._inside = whole
-            return range(len(records) if whole else 0)
+            return range(len(times) if whole else 0)
         numbers = []
         inside = self._inside
-        for number, record in enumerate(records):
-            if record.time:
-                at = epoch_ns(record.time)
+        for number, time in enumerate(times):
+            if time:
+                at = epoch_ns(time)
                 inside = at is None or ((since is None or since <= at) and (until is None or at < until))
             if inside:
                 numbers.append(number)
@@ -251,9 +338,9 @@ class Passage:
 
 def _twin(options: Options, log: Log, file: str) -> compiled.Twin | None:
     """The compiled twin for a log, where there is one for what is wanted."""
-    if options.twin is None or options.profile.name not in compiled.PROFILES or options.since is not None or options.until is not None:
+    if options.twin is None or options.profile.name not in compiled.PROFILES:
         return None
-    if options.dedupe or options.only not in (None, mta_text.FORMAT, service.FORMAT):
+    if options.only not in (None, mta_text.FORMAT, service.FORMAT):
         return None
     try:
         return compiled.Twin(
@@ -265,6 +352,7 @@ def _twin(options: Options, log: Log, file: str) -> compiled.Twin | None:
             profile=options.profile.name,
             observed=options.observed,
             fields=options.fields,
+            each=_chooses(options),
         )
     except UnicodeEncodeError:  # half a character in the log's name
         return None
@@ -309,9 +397,27 @@ def _chosen(keys: Keys, numbers: Sequence[int]) -> Keys:
     return Keys(ids, [(minutes[number], 1) for number in numbers])
 
 
-def _span(records: Sequence[Record]) -> tuple[Instant, Instant] | None:
-    """The first and the last time of these records, None where none has one."""
-    times = [record.time for record in records if record.time]
+def _chooses(options: Options) -> bool:
+    """Whether not all records are written."""
+    return options.dedupe or options.since is not None or options.until is not None
+
+
+def _code(record: Record) -> int:
+    """What kind of record this is, and whether it has an error."""
+    return _KIND[type(record)] | (_ERROR if record.error else 0)
+
+
+def _times(records: Sequence[Record]) -> list[str]:
+    return [record.time for record in records]
+
+
+def _ids(records: Sequence[Record]) -> bytes:
+    return bytes.fromhex("".join([record.id for record in records]))
+
+
+def _span(of: Sequence[str]) -> tuple[Instant, Instant] | None:
+    """The first and the last of these times, None where there is none."""
+    times = [time for time in of if time]
     if not times:
         return None
     zones = {time[-6:] for time in times}

@@ -197,10 +197,10 @@ class _Noting(Twin):
         self.asked: list[tuple[int, Callable[[Twin], Run]]] = []
         self.latest: tuple[bytes, int, int, tuple[str, str, str] | None] = (b"", 0, 0, None)
 
-    def run(self, data: bytes, start: int, offset: int, hour: tuple[str, str, str]) -> Run:
+    def run(self, data: bytes, start: int, offset: int, hour: tuple[str, str, str], quiet: bool = False) -> Run:
         self.latest = (data, start, offset, hour)
         self.asked.append((start, lambda twin: twin.run(data, start, offset, hour)))
-        return super().run(data, start, offset, hour)
+        return super().run(data, start, offset, hour, quiet)
 
     def run_service(self, data: bytes, start: int, offset: int) -> Run:
         self.latest = (data, start, offset, None)
@@ -241,12 +241,11 @@ class StraightReader:
             apart.update(zip(numbers, records, strict=True))
             return self._profile.render(records, observed)
 
-        def counted(run: Run) -> None:
+        def counted(run: Run, place: int) -> None:
             kinds.update([kind for kind, count in zip(TWINS, run.kinds, strict=True) if count])
             ids = self._twin.ids()
             if run.lines:
                 data, start, offset, hour = self._twin.latest
-                place = data.count(b"\n", 0, start)
                 stretches.append((place, Stretch(run.lines, self._writers, data, start, offset, hour, ids)))
             if not native:
                 runs.append((run.lines, ids))

@@ -31,7 +31,7 @@ use crate::run::{Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 21;
+const INTERFACE: u32 = 22;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -182,6 +182,7 @@ struct Twin {
     open: Option<Open>,
     buffer: Vec<u8>,
     seconds: Vec<[u8; 19]>,
+    each: Vec<(u8, String)>,
     ids: Vec<[u8; 16]>,
 }
 
@@ -190,7 +191,7 @@ impl Twin {
     /// `events`: for each letter of the alphabet the name and severity of its event; `messages`: the letters of transaction records; `bare`: whether
     /// nothing is written of a line of a log but its id; `ecs`: None for the native profile.
     #[new]
-    #[pyo3(signature = (*, events, messages, accounts, words, daemons, fields, zone_source, file, host, raw, seconds_kept, lines_kept, bare, ecs, service, syslog))]
+    #[pyo3(signature = (*, events, messages, accounts, words, daemons, fields, zone_source, file, host, raw, seconds_kept, lines_kept, bare, each, ecs, service, syslog))]
     #[allow(clippy::too_many_arguments)] // they are named
     fn new(
         events: Vec<(String, String)>,
@@ -206,6 +207,7 @@ impl Twin {
         seconds_kept: usize,
         lines_kept: usize,
         bare: bool,
+        each: bool,
         ecs: Option<EcsTold>,
         service: ServiceTold,
         syslog: MessagesTold,
@@ -251,6 +253,7 @@ impl Twin {
                 host: host.into_bytes(),
                 raw,
                 bare,
+                each,
                 ecs: ecs.map(|(messages, connections, inbound, tail)| Ecs {
                     messages: messages.into_iter().map(part).collect(),
                     connections: connections.into_iter().map(part).collect(),
@@ -269,11 +272,13 @@ impl Twin {
             open: None,
             buffer: Vec::new(),
             seconds: Vec::new(),
+            each: Vec::new(),
             ids: Vec::new(),
         })
     }
 
-    /// Reads lines of `data` from octet `start` on, as far as they are of MTA text and of this hour. `offset`: of `data` in the log.
+    /// Reads lines of `data` from octet `start` on, as far as they are of MTA text and of this hour. `offset`: of `data` in the log; `quiet`: an
+    /// empty line is written for each.
     fn run<'py>(
         &mut self,
         py: Python<'py>,
@@ -281,9 +286,10 @@ impl Twin {
         start: usize,
         offset: u64,
         hour: (&str, &str, &str),
+        quiet: bool,
     ) -> PyResult<Ran<'py>> {
         let hour = Hour { stamp: exactly(hour.0)?, iso: exactly(hour.1)?, offset: exactly(hour.2)? };
-        self.ran(py, data, start, |run, octets, frame| run.go(octets, start, offset, &hour, frame))
+        self.ran(py, data, start, |run, octets, frame| run.go(octets, start, offset, &hour, quiet, frame))
     }
 
     /// The same for lines of service logs.
@@ -373,6 +379,12 @@ impl Twin {
     /// The seconds of the lines that the last run rendered, in their order; one may come again.
     fn seconds(&self) -> Vec<String> {
         self.seconds.iter().map(|second| String::from_utf8_lossy(second).into_owned()).collect()
+    }
+
+    /// Of each line of the last run: the number of its kind, 255 of a gap; and its time, "" of a gap. Nothing where that was not asked for.
+    fn each<'py>(&self, py: Python<'py>) -> (Bound<'py, PyBytes>, Vec<&str>) {
+        let kinds: Vec<u8> = self.each.iter().map(|(kind, _)| *kind).collect();
+        (PyBytes::new(py, &kinds), self.each.iter().map(|(_, time)| time.as_str()).collect())
     }
 
     /// The ids of all lines of the last run, sixteen octets each; of one with gaps when these have theirs.
@@ -493,7 +505,7 @@ impl Twin {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
         let (frame, counts) = (&self.frame, &mut self.counts);
-        let run = py.detach(|| {
+        let mut run = py.detach(|| {
             caught(|| {
                 let mut run = Run::new(buffer);
                 go(&mut run, octets, frame);
@@ -510,6 +522,7 @@ impl Twin {
         let kinds = [mta, connections, services, stores];
         let ran = (out, gaps, run.stop == Stop::Hour, run.next, run.lines, kinds, run.panics, time(&run.first), time(&run.last));
         self.seconds.clone_from(&run.seconds);
+        self.each = std::mem::take(&mut run.each);
         if run.gaps.is_empty() {
             (self.buffer, self.ids) = (run.out, run.ids);
         } else {

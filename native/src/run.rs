@@ -24,6 +24,8 @@ pub struct Frame {
     pub raw: bool,
     /// Whether nothing is written of a record but its id.
     pub bare: bool,
+    /// Whether a run keeps what `Run::each` has.
+    pub each: bool,
     /// None for the native profile.
     pub ecs: Option<Ecs>,
     pub service: service::Told,
@@ -91,7 +93,15 @@ pub struct Run {
     pub ids: Vec<[u8; 16]>,
     waiting: Vec<Waiting>,
     pub seconds: Vec<[u8; 19]>,
+    /// Of each line the number of its kind and its time, where that is asked for; of a gap nothing.
+    pub each: Vec<(u8, String)>,
+    keeps_each: bool,
+    /// Whether lines are read for what they leave behind, and an empty line is written for each.
+    quiet: bool,
 }
+
+/// The kind of a line that is left to Python.
+const UNKNOWN: u8 = 255;
 
 const STAMP: usize = 20;
 
@@ -110,16 +120,21 @@ impl Run {
             ids: Vec::new(),
             waiting: Vec::new(),
             seconds: Vec::new(),
+            each: Vec::new(),
+            keeps_each: false,
+            quiet: false,
         }
     }
 
     /// Reads on from `start`. `offset`: of the first octet of `data`, in the log.
-    pub fn go(&mut self, data: &[u8], start: usize, offset: u64, hour: &Hour, frame: &Frame) {
+    pub fn go(&mut self, data: &[u8], start: usize, offset: u64, hour: &Hour, quiet: bool, frame: &Frame) {
+        (self.keeps_each, self.quiet) = (frame.each, quiet);
         self.guarded(data, start, |run, line, start| run.render(line, start, offset + start as u64, hour, frame));
     }
 
     /// The same for service logs, whose stamps name their zone; one zone a run.
     pub fn go_service(&mut self, data: &[u8], start: usize, offset: u64, frame: &Frame) {
+        self.keeps_each = frame.each;
         self.guarded(data, start, |run, line, start| run.render_service(line, start, offset + start as u64, frame));
     }
 
@@ -140,6 +155,10 @@ impl Run {
                 Ok(false) => {
                     self.out.truncate(written);
                     self.waiting.truncate(waiting);
+                    if self.keeps_each {
+                        self.each.truncate(waiting);
+                        self.each.push((UNKNOWN, String::new()));
+                    }
                     self.gaps.push(Gap { number: self.lines, start: begin, end, out: written });
                     self.waiting.push(Waiting { out: usize::MAX, start: 0, end: 0, second: 0, host: (0, 0) });
                 }
@@ -167,8 +186,12 @@ impl Run {
     /// Renders a line that begins there; false when only Python can.
     #[inline]
     pub fn take(&mut self, straight: &Straight, start: usize, frame: &Frame) -> bool {
-        let Some(out) = straight.render(&mut self.out, frame) else { return false };
+        let out = if self.quiet { Some(quiet(&mut self.out)) } else { straight.render(&mut self.out, frame) };
+        let Some(out) = out else { return false };
         self.kinds[straight.line.kind()] += 1;
+        if self.keeps_each {
+            self.each.push((straight.line.kind() as u8, String::from_utf8_lossy(straight.place.time).into_owned()));
+        }
         let at = |(begin, end): (usize, usize)| if end > 0 { (start + begin, start + end) } else { (0, 0) };
         let (begin, end) = at(straight.content);
         self.rendered(straight.place.time, Waiting { out, start: begin, end, second: 0, host: at(straight.host) });
@@ -227,6 +250,7 @@ impl Run {
             all.push(*id);
             match waiting[number].out {
                 usize::MAX => ids.push(*id),
+                NOWHERE => {}
                 at => json::hex_at(&mut out[at..at + 32], id),
             }
         });
@@ -250,6 +274,15 @@ impl Run {
         }
         put(&self.out[done..]);
     }
+}
+
+/// Where the id of a line belongs that is not written.
+const NOWHERE: usize = usize::MAX - 1;
+
+/// An empty line, in place of one that nobody wants.
+fn quiet(out: &mut Vec<u8>) -> usize {
+    out.push(b'\n');
+    NOWHERE
 }
 
 /// A line with room for an id. Returns where that belongs.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from shipper.framing import blocks
 from shipper.mailserver.optionfile import optional_fields, parse
 from shipper.passage import Options, Passage, Tally, portions
 from shipper.profiles import PROFILES
+from shipper.stamps import epoch_ns
 
 FORMATS = Path(__file__).resolve().parent.parent / "formats"
 GOLDEN = sorted(FORMATS.glob("*/*/input.log"))
@@ -70,8 +72,19 @@ def golden_options(case: Path) -> tuple[dict[str, Any], str]:
     return wanted, told.get("file", "")
 
 
-def converted(data: bytes, wanted: Options, file: str, sizes: Iterable[int] = (1 << 18,)) -> tuple[bytes, Tally, int]:
-    """(output, account, lines that the twin did) of octets read in chunks of these sizes, over and over."""
+class Made(NamedTuple):
+    """What came out: lines, and what they are known by where repeats are looked for; the account; how many lines the twin did."""
+
+    lines: bytes
+    tally: Tally
+    done: int
+    ids: bytes
+    minutes: list[int]
+    kinds: bytes
+
+
+def converted(data: bytes, wanted: Options, file: str, sizes: Iterable[int] = (1 << 18,)) -> Made:
+    """What comes out of octets that are read in chunks of these sizes, over and over."""
 
     def chunks() -> Iterator[bytes]:
         position = 0
@@ -81,24 +94,45 @@ def converted(data: bytes, wanted: Options, file: str, sizes: Iterable[int] = (1
                 position += size
 
     passage = Passage(wanted, file)
-    lines = b"".join(passage.render(block).lines for block in portions(blocks(chunks(), max_line=wanted.max_line)))
+    pieces = [passage.render(block) for block in portions(blocks(chunks(), max_line=wanted.max_line))]
     tally = passage.take_tally()
     done, tally.compiled = tally.compiled, 0
     assert not tally.given_up, "the twin panicked"
-    return lines, tally, done
+    keys = [piece.keys for piece in pieces if piece.keys]
+    return Made(
+        b"".join([piece.lines for piece in pieces]),
+        tally,
+        done,
+        b"".join([each.ids for each in keys]),
+        [minute for each in keys for minute, count in each.runs for _ in range(count)],
+        b"".join([piece.kinds for piece in pieces]),
+    )
 
 
 def differs(module: Any, data: bytes, file: str = "mail.log", sizes: Iterable[int] = (1 << 18,), **told: Any) -> str:
     """What is not the same with and without the twin, in words; "" when nothing is."""
-    ours, account, none = converted(data, options(**told), file)
-    theirs, other, _ = converted(data, options(module, **told), file, sizes)
-    assert none == 0
+    mine, its = converted(data, options(**told), file), converted(data, options(module, **told), file, sizes)
+    assert mine.done == 0
+    ours, theirs = mine.lines, its.lines
     if ours != theirs:
         pairs = enumerate(zip(ours.split(b"\n"), theirs.split(b"\n"), strict=False))
         number, (line, wrong) = next((number, pair) for number, pair in pairs if pair[0] != pair[1])
         lines = data.split(b"\n")
         return f"line {number + 1}: {lines[number]!r}\nPython {line!r}\n  twin {wrong!r}"
-    return "" if account == other else f"Python {account}\n  twin {other}"
+    if mine[3:] != its[3:]:
+        return "not known by the same ids, minutes and kinds"
+    return "" if mine.tally == its.tally else f"Python {mine.tally}\n  twin {its.tally}"
+
+
+def window(rng: random.Random, data: bytes, **told: Any) -> dict[str, int | None]:
+    """A time from which on and one until which records of a log are wanted, or one of them."""
+    times = re.findall(r'^{"kind":"[^"]*","time":"([^"]*)"', converted(data, options(**told), "").lines.decode(), re.MULTILINE)
+    instants = [at for time in rng.choices(times or [""], k=2) if (at := epoch_ns(time)) is not None]
+    if len(instants) < 2:
+        return {}
+    since, until = sorted(at + rng.choice((0, 0, 1, -1, 10**9)) for at in instants)
+    whole = rng.choice((1, 10**9, 3600 * 10**9))
+    return {"since": rng.choice((None, since // whole * whole)), "until": rng.choice((None, until // whole * whole))}
 
 
 def fields_of(directory: Path) -> tuple[str, ...]:
@@ -218,6 +252,7 @@ def told_of(rng: random.Random) -> dict[str, Any]:
         "host": rng.choice(("", "", "mta1.example.com")),
         "profile": rng.choice(sorted(compiled.PROFILES)),
         "fields": rng.choice(FIELDS),
+        "dedupe": not rng.randrange(4),
         "max_line": rng.choice((1024, 1 << 20)),
         "sizes": rng.choice(((1 << 18,), (1 << 18,), (4096, 700), (100_000, 1))),
     }
@@ -230,6 +265,8 @@ def fuzz(module: Any, pool: Seeds, lines: int, seed: int) -> Iterator[tuple[int,
         rng = random.Random(f"{seed} {number}")
         data = log_of(rng, pool, 4000)
         told = told_of(rng)
+        if not rng.randrange(3):
+            told |= window(rng, data, zone=told["zone"], fields=told["fields"])
         found = differs(module, data, **told)
         done += 4000
         number += 1

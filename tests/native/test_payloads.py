@@ -81,8 +81,8 @@ class Watched(compiled.Twin):
         self._priorities = priorities
         self._last: Any = None
 
-    def run(self, data: bytes, start: int, offset: int, hour: tuple[str, str, str]) -> compiled.Run:
-        return self._done(data, start, offset, hour, super().run(data, start, offset, hour))
+    def run(self, data: bytes, start: int, offset: int, hour: tuple[str, str, str], quiet: bool = False) -> compiled.Run:
+        return self._done(data, start, offset, hour, super().run(data, start, offset, hour, quiet))
 
     def run_service(self, data: bytes, start: int, offset: int) -> compiled.Run:
         return self._done(data, start, offset, None, super().run_service(data, start, offset))
@@ -132,7 +132,7 @@ def differs(data: bytes, told: Told = _USUAL, seed: int = 1) -> tuple[str, int, 
     log = told.log()
     twin = Watched(told, log.clock.source, priorities)
     reader = Reader(log, file=told.file, raw=told.raw, ids=twin)
-    Fused(twin, reader, log.clock).render(block, lambda records, _: native.render(records, OBSERVED), lambda _: None)
+    Fused(twin, reader, log.clock).render(block, lambda records, _: native.render(records, OBSERVED), lambda *_: None)
     made = 0
     for number, (line, at) in enumerate(zip(lines, offsets, strict=False)):
         for name, mine, its in zip(("otlp", *STYLES), ours, twin.found.get(at, ()), strict=False):
@@ -204,7 +204,7 @@ def test_a_request_of_its_payloads_is_read_by_opentelemetry(tmp_path: Path) -> N
     log = told.log()
     twin = Watched(told, log.clock.source, {})
     Fused(twin, Reader(log, file=told.file, ids=twin), log.clock).render(
-        Block(data, 0), lambda records, _: native.render(records, OBSERVED), lambda _: None
+        Block(data, 0), lambda records, _: native.render(records, OBSERVED), lambda *_: None
     )
     made = [found[0] for found in twin.found.values() if found[0] is not None]
     request = ExportLogsServiceRequest.FromString(otlp.request(made))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 from shipper import compiled
 from shipper.framing import Block
 from shipper.passage import Passage
-from tests.native.differ import GOLDEN, SETTINGS, ZONES, converted, differs, fields_of, fuzz, golden_options, options, seeds
+from shipper.stamps import epoch_ns
+from tests.native.differ import GOLDEN, SETTINGS, ZONES, converted, differs, fields_of, fuzz, golden_options, options, seeds, window
 
 MODULE, WHY = compiled.find()
 pytestmark = pytest.mark.skipif(MODULE is None, reason=f"no compiled twin: {WHY}")
@@ -46,6 +48,8 @@ def test_generated_logs_are_the_same(log_format: int, settings: str, tmp_path: P
         for profile in PROFILES:
             for fields in (None, fields_of(tmp_path)):
                 assert not differs(MODULE, path.read_bytes(), path.name, zone=zone, profile=profile, fields=fields), path
+        some = window(random.Random(log_format), path.read_bytes(), zone=zone)
+        assert not differs(MODULE, path.read_bytes(), path.name, (100_000,), zone=zone, dedupe=True, **some), path
 
 
 @pytest.mark.parametrize("log_format", [1, 2, 3])
@@ -56,7 +60,7 @@ def test_it_does_lines_whose_fields_are_told(log_format: int, settings: str, tmp
     command = [sys.executable, "-m", "shipper", "generate", "--lines", "2500", "--rate", "20000", "--quiet", "--out", str(tmp_path)]
     subprocess.run([*command, "--seed", str(log_format), "--log-format", str(log_format), *more], check=True)
     lines = [line for line in (tmp_path / "log" / "mail.log_current").read_bytes().rstrip(b"\n").split(b"\n") if line[24:25] != b">"]
-    _, tally, done = converted(b"\n".join(lines), options(MODULE, fields=fields_of(tmp_path)), "mail.log")
+    _, tally, done, *_ = converted(b"\n".join(lines), options(MODULE, fields=fields_of(tmp_path)), "mail.log")
     assert done > 0.96 * tally.lines
 
 
@@ -70,8 +74,17 @@ def test_damaged_lines_are_the_same(request: pytest.FixtureRequest, tmp_path: Pa
 def test_it_does_the_straight_lines_itself() -> None:
     """Else everything would be the same, and nothing faster."""
     data = b"\n".join(LINE % (number // 60, number % 60) for number in range(1000))
-    _, tally, done = converted(data, options(MODULE), "mail.log")
+    _, tally, done, *_ = converted(data, options(MODULE), "mail.log")
     assert done == tally.lines == 1000
+
+
+def test_it_does_those_between_two_times_and_those_that_did_not_come_before() -> None:
+    """With --since, --until and --dedupe."""
+    data = b"\n".join(LINE % (number // 60, number % 60) for number in range(1000))
+    since, until = (epoch_ns(f"1998-01-19T19:{minute:02d}:00+00:00") for minute in (5, 10))
+    made = converted(data, options(MODULE, since=since, until=until, dedupe=True), "mail.log", (10_000,))
+    assert made.done == made.tally.written == len(made.kinds) == made.lines.count(b"\n") == 300
+    assert made.tally.outside == 700
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -79,7 +92,7 @@ def test_service_logs_too(profile: str) -> None:
     """All but the first line, by which the format is found."""
     line = b"[30/Aug/2004:16:%02d:%02d -0700] vadar imapd[13027]: Account Notice: badlogin: [192.0.2.7:40718] plaintext user1 authentication failure"
     data = b"\n".join(line % (number // 60, number % 60) for number in range(1000))
-    _, tally, done = converted(data, options(MODULE, profile), "imap")
+    _, tally, done, *_ = converted(data, options(MODULE, profile), "imap")
     assert done == tally.lines - 1 == 999
 
 
