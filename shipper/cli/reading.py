@@ -51,8 +51,8 @@ def fields_of(names: str, option_file: str) -> tuple[str, ...] | None:
     except OSError as error:
         raise unopened(option_file, error) from None
     if problems:
-        place = f"{path_text(option_file)}:{problems[0].line}"
-        raise Failure("U110", f"this line of the option file cannot be read: {problems[0].reason}", place=place)
+        place = f"{path_text(option_file)}:{problems[0].place.line}"
+        raise Failure("U110", f"this line of the option file cannot be read: {problems[0].message}", place=place)
     return optionfile.optional_fields(options)
 
 

@@ -88,7 +88,7 @@ def settings_of(option_file: Path | None, options: str, log_format: int | None) 
         text += f"\nLOG_FORMAT={log_format}"
     named, problems = optionfile.parse(text)
     if problems:
-        raise Failure("U110", f"'{text.splitlines()[problems[0].line - 1]}': {problems[0].reason}")
+        raise Failure("U110", f"'{text.splitlines()[problems[0].place.line - 1]}': {problems[0].message}")
     try:
         return settings(named)
     except ValueError as error:

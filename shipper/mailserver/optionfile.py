@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from shipper.errors import Problem
 from shipper.formats.mta_text import OPTIONAL
@@ -51,15 +50,7 @@ _BITS = {"LOG_REASON": ("reason", 0), "LOG_DIAGNOSTICS": ("diagnostic", 1), "LOG
 FIELD_OPTIONS = (*_SWITCHES, *_BITS, "LOG_CONNECTION")
 """All options that decide on the fields of a text record."""
 
-
 _NUMBER = re.compile(r"([+-]?)([1-9][0-9]?%|0[xX]|)([0-9A-Za-z]{1,4000})")
-
-
-class Malformed(NamedTuple):
-    """A line that cannot be read: its number, from 1, and why."""
-
-    line: int
-    reason: str
 
 
 def read(file: str, text: str) -> tuple[list[Assignment], list[Problem]]:
@@ -86,16 +77,10 @@ def assignment(line: Line) -> Assignment | None:
     return Assignment(name, value.strip(), line.place(written.index(name), len(name)), line.place(start, max(1, len(value.strip()))))
 
 
-def parse(text: str) -> tuple[dict[str, str], list[Malformed]]:
+def parse(text: str) -> tuple[dict[str, str], list[Problem]]:
     """All options, names in upper case, and the lines that are none. The last setting of a name holds."""
     found, problems = read("", text)
-    return {option.name.upper(): option.value for option in found}, [Malformed(one.place.line, one.message) for one in problems]
-
-
-def render(options: Mapping[str, str]) -> str:
-    """Options as an option file. Reading it gives the same names, in capitals, and values, as long as a value has neither line ends nor
-    blanks around it, and does not end in a backslash."""
-    return "".join(f"{name}={value}\n" for name, value in options.items())
+    return {option.name.upper(): option.value for option in found}, problems
 
 
 def integer(value: str) -> int | None:
