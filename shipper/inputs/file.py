@@ -21,12 +21,12 @@ from pydantic import Field
 
 from shipper.batch import Arrival, Batch, Receipt
 from shipper.compiled import line_ends
-from shipper.config.units import Duration, Size, Texts
+from shipper.config.units import Duration, Texts
 from shipper.formats.debug import time_of_day
 from shipper.formats.names import debug_date, service_of
 from shipper.framing import MAX_LINE, Block
 from shipper.inputs.base import Deliver, Places, Reading
-from shipper.inputs.section import Common, unreadable, unreadable_file
+from shipper.inputs.section import Common, MaxLine, Poll, unreadable, unreadable_file
 from shipper.ledger import Ledger
 from shipper.reader import Reader
 from shipper.record import Record
@@ -67,9 +67,9 @@ class Section(Common):
         alias="from",
         description="At the very first start: files from their `beginning`, or only what comes after their `end`; `now` is the same.",
     )
-    poll: Duration = Field(0.5, gt=0, description="Seconds between two looks at what files there are.")
+    poll: Poll = 0.5
     idle_flush: Duration = Field(5.0, description="Seconds after which the last line of a rotated file is read without its line end.")
-    max_line: Size = Field(MAX_LINE, ge=1024, description="Octets of a line that are read; the rest is cut, and the record says so.")
+    max_line: MaxLine = MAX_LINE
     max_open: int | None = Field(None, ge=1, description="Files open at a time; else a quarter of what the system allows, 512 at most.")
     forget: Duration = Field(FORGET, description="Seconds after which a file that is gone is forgotten.")
 

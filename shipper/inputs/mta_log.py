@@ -12,11 +12,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from shipper.config.units import Duration, Size
 from shipper.framing import MAX_LINE
 from shipper.inputs.base import Reading
 from shipper.inputs.file import FileInput
-from shipper.inputs.section import Common, unreadable
+from shipper.inputs.section import Common, MaxLine, Poll, unreadable
 from shipper.tail import Follower, Start, listing
 from shipper.tail.family import Family, find, order
 from shipper.tail.follower import FORGET
@@ -34,8 +33,8 @@ class Section(Common):
         alias="from",
         description="At the very first start: all that is there, `mail.log` too; or only what comes after the `end`; `now` is the same.",
     )
-    poll: Duration = Field(0.5, gt=0, description="Seconds between two looks at what files there are.")
-    max_line: Size = Field(MAX_LINE, ge=1024, description="Octets of a line that are read; the rest is cut, and the record says so.")
+    poll: Poll = 0.5
+    max_line: MaxLine = MAX_LINE
 
     def patterns(self) -> list[str]:
         """The files that it reads, as globs."""

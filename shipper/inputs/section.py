@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shipper.config.units import Part, TimeZone
+from shipper.config.units import Duration, Part, Size, TimeZone
 from shipper.screen import escaped
 from shipper.tail import listing
 
@@ -25,6 +25,11 @@ class Common(Part):
         None,
         description="The optional fields that the MTA writes, in order; else those of mailserver's option file, or told by their shape.",
     )
+
+
+Poll = Annotated[Duration, Field(gt=0, description="Seconds between two looks at what files there are.")]
+MaxLine = Annotated[Size, Field(ge=1024, description="Octets of a line that are read; the rest is cut, and the record says so.")]
+"""Options that inputs of files have, and inputs of lines."""
 
 
 def unreadable(option: str, directory: str, patterns: Sequence[str], exclude: Sequence[str] = ()) -> Iterator[tuple[str, str]]:

@@ -18,11 +18,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from shipper.config.units import Duration, Size
 from shipper.framing import MAX_LINE
 from shipper.inputs.base import Reading
 from shipper.inputs.file import FileInput
-from shipper.inputs.section import Common, unreadable
+from shipper.inputs.section import Common, MaxLine, Poll, unreadable
 from shipper.screen import escaped
 from shipper.tail import Follower, Listing, Start, Tail, listing
 
@@ -41,8 +40,8 @@ class Section(Common):
         alias="from",
         description="At the very first start: all that is there, or only what comes after the `end`; `now` is the same.",
     )
-    poll: Duration = Field(0.5, gt=0, description="Seconds between two looks at what files there are.")
-    max_line: Size = Field(MAX_LINE, ge=1024, description="Octets of a line that are read; the rest is cut, and the record says so.")
+    poll: Poll = 0.5
+    max_line: MaxLine = MAX_LINE
 
     def patterns(self) -> list[str]:
         """The files that it reads, as globs."""

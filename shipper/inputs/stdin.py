@@ -14,10 +14,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from shipper.batch import Arrival, Batch, Receipt
-from shipper.config.units import Size
 from shipper.framing import MAX_LINE
 from shipper.inputs.base import LINGER_SECONDS, Deliver, Places, Reading
-from shipper.inputs.section import Common
+from shipper.inputs.section import Common, MaxLine
 from shipper.reader import Reader
 from shipper.record import Record
 from shipper.tail.slices import LINES, framed, line_ends
@@ -30,7 +29,7 @@ class Section(Common):
 
     type: Literal["stdin"]
     service: str = Field("", description="What the lines are of, where they do not say it: `imap`, `dispatcher`, ...")
-    max_line: Size = Field(MAX_LINE, ge=1024, description="Octets of a line that are read; the rest is cut, and the record says so.")
+    max_line: MaxLine = MAX_LINE
 
 
 def make(name: str, section: Section, reading: Reading) -> Stdin:
