@@ -135,28 +135,11 @@ def _receiver(written: str) -> str:
 
 def _reads(config: Path) -> Callable[[LogFile], bool]:
     """Whether an input of a configuration reads a log."""
-    from fnmatch import fnmatch
-
     from shipper.cli import configuration
-    from shipper.inputs.mta_log import STEMS
-    from shipper.inputs.service_log import sequence
+    from shipper.config.overlap import reads
 
-    sections = list(configuration.read(str(config)).inputs.values())
-
-    def reads(log: LogFile) -> bool:
-        path = os.path.realpath(log.path)
-        directory, name = os.path.split(path)
-        for section in sections:
-            inside = os.path.realpath(getattr(section, "directory", "")) == directory
-            if section.type == "mta_log" and inside and name.startswith(STEMS):
-                return True
-            if section.type == "service_log" and inside and os.path.basename(sequence(path)[0]) in section.services:
-                return True
-            if section.type == "file" and any(fnmatch(path, os.path.abspath(pattern)) for pattern in section.paths):
-                return not any(fnmatch(path, pattern) or fnmatch(name, pattern) for pattern in section.exclude)
-        return False
-
-    return reads
+    inputs = [section for section in configuration.read(str(config)).inputs.values() if hasattr(section, "patterns")]
+    return lambda log: any(reads(section, Path(os.path.realpath(log.path))) for section in inputs)
 
 
 def _local_zone() -> str:

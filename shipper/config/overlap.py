@@ -35,9 +35,10 @@ def _overlap(config: Config, output: str, section: Any, input: str, source: Any,
         if not directory:
             continue
         path = Path(os.path.realpath(directory), family)
+        older = path.with_name(f"{family}.1.1000000000")
         if on_disk and any(_is_in(pattern, path.parent) for pattern in source.patterns()) and section.is_others(family, server):
             what = f"would never write to '{directory}/{family}': it is the mail server's own"
-        elif comes_back and _reads(source, path):
+        elif comes_back and (reads(source, path) or reads(source, older)):
             what = f"writes '{family}' into '{directory}'"
         else:
             continue
@@ -61,14 +62,11 @@ def _reaches(config: Config, input: str, output: str) -> bool:
     return any(output in router.reachable(record, input) for record in samples)
 
 
-def _reads(source: Any, path: Path) -> bool:
-    """Whether an input reads a family's current file, or those rolled over."""
-    for each in (path, path.with_name(f"{path.name}.1.1000000000")):
-        if any(fnmatch(str(each), one) or fnmatch(each.name, one) for one in getattr(source, "exclude", ())):
-            continue
-        if any(_fits(*_rest(pattern, each)) for pattern in source.patterns()):
-            return True
-    return False
+def reads(source: Any, path: Path) -> bool:
+    """Whether an input, by its section, reads the file of this path, if it is there."""
+    if any(fnmatch(str(path), one) or fnmatch(path.name, one) for one in getattr(source, "exclude", ())):
+        return False
+    return any(_fits(*_rest(pattern, path)) for pattern in source.patterns())
 
 
 def _is_in(pattern: str, directory: Path) -> bool:
