@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from shipper.formats.names import of_family
 from shipper.knowledge.files import SERVICES as SERVICE_FILES
 from shipper.mailserver.tailor import UNIFIED
 
@@ -40,7 +41,6 @@ are what its admin saved of these commands' output."""
 
 _OPTIONAL_LOGS = ("log", "data/log", "logs")
 _STEM = re.compile(r"(mail|connection)\.log(?:_current|_yesterday)?(?:[.-].*)?")
-_SERVICE = re.compile(r"([A-Za-z][A-Za-z0-9_-]{0,63})(?:\.([0-9]{1,18})\.([0-9]{1,18}))?(?:\.(?:gz|bz2|xz|zst))?")
 _DEBUG = re.compile(r"([A-Za-z0-9_]{1,64})\.log(?:-\S{1,60})?")
 _SERVICES = frozenset((*SERVICE_FILES, "ImapProxy", "PopProxy", "AService", "SubmitProxy")) - {"watcher"}
 _STAMP = re.compile(rb"\[?(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-]\d{4})\]?")
@@ -115,9 +115,9 @@ def classed(name: str) -> tuple[str, str, int | None]:
     """`imap.63.915107696` -> (`service`, `imap`, 63); `mail.log_current` -> (`mta`, `mail`, None)."""
     if stem := _STEM.fullmatch(name):
         return "mta", stem[1], None
-    service = _SERVICE.fullmatch(name)
-    if service and service[1] in _SERVICES:
-        return "service", service[1], int(service[2]) if service[2] else None
+    file = of_family(name)
+    if file and file.family in _SERVICES:
+        return "service", file.family, file.rolled[0] if file.rolled else None
     if debug := _DEBUG.fullmatch(name):
         return "debug", debug[1], None
     return "other", "", None

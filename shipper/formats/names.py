@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, tzinfo
+from typing import NamedTuple
 
 SERVICES = frozenset("imap pop http admin default imta msgtrace mmp watcher".split())
 """Logs whose file is named after the service alone."""
@@ -20,6 +21,27 @@ _PROXY = re.compile(r"(?:Imap|Pop|Smtp|Submit)Proxy|AService")
 _MTA = {"mail": "mta", "connection": "connection"}
 _COMPONENTS = frozenset("dispatcher job_controller return post cleanup".split())
 _COMPONENT = re.compile(r"[\w.-]{1,64}_(?:master|slave|server|client)", re.ASCII)
+
+FAMILY = r"[A-Za-z][A-Za-z0-9_-]{0,63}|(?:mail|connection)\.log"
+"""The current file of a service's log, and of what the output `log_files` writes for the MTA."""
+_OF_FAMILY = re.compile(rf"({FAMILY})(?:\.([0-9]{{1,18}})\.([0-9]{{1,18}}))?(\.(?:gz|bz2|xz|zst))?")
+
+
+class OfFamily(NamedTuple):
+    """A file of a service's log. `rolled`: (sequence, when it was begun in seconds since 1970); None of the current one."""
+
+    family: str
+    rolled: tuple[int, int] | None
+    packed: bool
+
+
+def of_family(name: str) -> OfFamily | None:
+    """`imap.63.915107696.gz` -> (`imap`, (63, 915107696), True); `imap` -> (`imap`, None, False); None for a name that is no such."""
+    shape = _OF_FAMILY.fullmatch(name)
+    if shape is None:
+        return None
+    family, sequence, begun, ending = shape.groups()
+    return OfFamily(family, (int(sequence), int(begun)) if sequence else None, bool(ending))
 
 
 def service_of(file_name: str) -> str:

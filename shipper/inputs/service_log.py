@@ -12,12 +12,12 @@ the last that was seen and those that are there; it is counted, with the size of
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 
+from shipper.formats.names import of_family
 from shipper.framing import MAX_LINE
 from shipper.inputs.base import Reading
 from shipper.inputs.file import FileInput
@@ -25,7 +25,6 @@ from shipper.inputs.section import Common, MaxLine, Poll, unreadable
 from shipper.screen import escaped
 from shipper.tail import Follower, Listing, Start, Tail, listing
 
-_NAME = re.compile(r"([A-Za-z][A-Za-z0-9_-]{0,63}|(?:mail|connection)\.log)(?:\.([0-9]{1,18})\.([0-9]{1,18}))?(?:\.gz)?")
 SERVICES = ("imap", "pop", "http", "admin", "default", "imta", "msgtrace", "ImapProxy", "PopProxy", "AService", "SubmitProxy")
 
 
@@ -67,10 +66,8 @@ def patterns(directory: str, services: Iterable[str]) -> list[str]:
 def sequence(path: str) -> tuple[str, int | None]:
     """`…/imap.63.915107696` -> (`…/imap`, 63); (`…/imap`, None) of the current file."""
     directory, name = os.path.split(path)
-    shape = _NAME.fullmatch(name)
-    if shape is None:
-        return path, None
-    return os.path.join(directory, shape[1]), int(shape[2]) if shape[2] else None
+    file = of_family(name)
+    return (path, None) if file is None else (os.path.join(directory, file.family), file.rolled[0] if file.rolled else None)
 
 
 def order(tails: Iterable[Tail]) -> list[Tail]:

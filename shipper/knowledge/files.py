@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+from shipper.formats.names import of_family
 from shipper.knowledge.base import CERTAIN, LIKELY, Meaning, Subject
 
 _ROLLOVER = (
@@ -69,7 +70,8 @@ PROGRAMS = {
     "cgi_store": "a program of the Administration Server",
     "cgi_service": "a program of the Administration Server",
 }
-_ROLLED = re.compile(r"([A-Za-z_-]+)\.([0-9]{1,12})\.([0-9]{8,11})(?:\.(gz|bz2|xz|zst))?")
+_SECONDS = range(10**7, 10**11)
+"""What stands behind two dots is a time: later than some months after 1970."""
 _DEBUG_LOG = re.compile(r"([A-Za-z0-9_-]+)\.log-(\S{1,60})")
 _QUEUE_FILE = re.compile(r"Z([A-Z])([0-9A-Za-z]{8,40})\.([0-9A-Z]{2,5})(?:_[A-Za-z0-9]+)?")
 _PREFIX = re.compile(r"Z[A-Z]")
@@ -96,9 +98,9 @@ def meanings(word: str) -> list[Meaning]:
     name = word.strip().rstrip("/").rpartition("/")[2]
     lower = name.lower()
     found: list[Meaning] = []
-    rolled = _ROLLED.fullmatch(name)
-    if rolled and name.isascii():
-        found.append(_rolled(rolled[1], int(rolled[2]), int(rolled[3]), name))
+    file = of_family(name)
+    if file and file.rolled and file.rolled[1] in _SECONDS:
+        found.append(_rolled(file.family, *file.rolled, name))
     base = re.sub(r"\.(gz|bz2|xz|zst)$", "", lower)
     if base in MTA_FILES:
         found.append(

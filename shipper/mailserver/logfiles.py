@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from shipper.formats.names import service_of
+from shipper.formats.names import FAMILY, of_family, service_of
 from shipper.mailserver.options import LOGFILE
 from shipper.mailserver.settings import MailServer
 from shipper.record import Connection, Debug, Header, Mta, Record, Service, Store
@@ -33,8 +33,7 @@ OF_MTA = (MAIL, CONNECTION)
 OPTIONS = ("maxlogfilesize", "maxlogfiles", "maxlogsize", "minfreediskspace", "rollovertime", "expirytime")
 
 _OTHER = re.compile(r"[^A-Za-z0-9_-]")
-_FAMILY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}|mail\.log|connection\.log")
-_ROLLED = re.compile(r"(.+)\.([0-9]{1,15})\.([0-9]{1,18})", re.DOTALL)
+_FAMILY = re.compile(FAMILY)
 
 
 class Limits(NamedTuple):
@@ -64,8 +63,8 @@ class LogFile(NamedTuple):
 
 def rolled(name: str, size: int = 0) -> LogFile | None:
     """`imap.63.915107696` -> its parts; None for a name that is no such."""
-    shape = _ROLLED.fullmatch(name)
-    return LogFile(shape[1], int(shape[2]), int(shape[3]), size) if shape and is_family(shape[1]) else None
+    file = of_family(name)
+    return LogFile(file.family, *file.rolled, size) if file and file.rolled and not file.packed else None
 
 
 def is_family(name: str) -> bool:

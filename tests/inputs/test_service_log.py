@@ -107,6 +107,7 @@ def test_names() -> None:
     """What a file's name says, and what is none of these."""
     assert sequence("/l/imap.63.915107696") == ("/l/imap", 63)
     assert sequence("/l/imap.63.915107696.gz") == ("/l/imap", 63)
+    assert sequence("/l/imap.63.915107696.xz") == ("/l/imap", 63)
     assert sequence("/l/imap") == ("/l/imap", None)
     assert sequence("/l/imap.63") == ("/l/imap.63", None)
     assert sequence("/l/mail.log.63.915107696") == ("/l/mail.log", 63)
