@@ -192,12 +192,14 @@ class Router:
 
     def _of_kind(self, kind: type[Record], input: str) -> _Outcome | None:
         """Where every record of this kind goes, as it is; None when it depends."""
+        depends = issubclass(kind, Service) and bool(self._server.services)
         for fits, rule, _ in self._plan(kind, input):
             if fits is not None or rule.keep is not None or rule.change is not None:
                 return None
             if rule.ends:
-                return self._decide(kind(), input)[0]
-        return None if issubclass(kind, Service) else self._settled(kind())
+                return None if depends and not self._syslog.isdisjoint(rule.to) else self._decide(kind(), input)[0]
+        settled = self._settled(kind())
+        return None if depends or settled.dropped else settled
 
     def _whole(self, records: Sequence[Record], outcome: _Outcome) -> Routed:
         """A batch with one outcome."""

@@ -123,12 +123,14 @@ def routers() -> Iterator[tuple[str, Router]]:
     takers = (Taker("files", "files", "settings"), Taker("syslog", "syslog", "settings"), Taker("all"))
     own: dict[str, dict[str, int | str]] = {
         "none": {}, "apart": {"LOG_CONNECTIONS_SYSLOG": -20}, "syslog": {"LOG_MESSAGES_SYSLOG": -22}, "level": {"logfile.imap.loglevel": "Error"},
+        "facility": {"logfile.imap.syslogfacility": "local3"},
     }  # fmt: skip
     for name, settings in own.items():
         server = MailServer.of(settings)
         rules = {
             "none": [],
             "a kind is dropped": [Rule({"kind": frozenset(["connection"])})],
+            "services": [Rule({"kind": frozenset(["service", "store"])}, ("syslog", "all"))],
             "a field": [Rule({"code": frozenset(["E", "D"])}, ("all",))],
             "the input": [Rule({"input": frozenset(["in"])}, ("all", "syslog"))],
             "a sample": [Rule({"kind": frozenset(["mta"])}, ("all",), keep=lambda record: record.id[0] < "8")],
@@ -143,7 +145,8 @@ def test_it_goes_where_its_records_go(name: str, router: Router, pool: Seeds) ->
     """Shares, priorities and what is dropped are those of the list, and so are their lines; no matter which can be told by the kinds alone."""
     rng = random.Random(name)
     straight = [line for line in pool.mta if line[20:21] == b"."][:400]
-    for data in (log_of(rng, pool, 800), b"\n".join(pool.mta[:800]), b"\n".join(straight)):
+    services = b"\n".join(pool.service[:400])
+    for data in (log_of(rng, pool, 800), b"\n".join(pool.mta[:800]), b"\n".join(straight), services):
         for found, wanted in both(data, "native"):
             shares, dropped = router.route(found, "in")
             others, elsewhere = router.route(wanted, "in")
