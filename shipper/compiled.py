@@ -114,6 +114,14 @@ class Packed(Protocol):
         """Messages, without the end that is their framing's, and their senders."""
         ...
 
+    def senders(self) -> list[str]:
+        """All of these."""
+        ...
+
+    def hold(self, piece: bytes) -> bool:
+        """Whether this stands in one of the messages."""
+        ...
+
 
 class Payloads(NamedTuple):
     """Payloads, one behind the other; where each ends, as `lines.Packed` has it; the numbers of those that Python has to render, which are empty."""

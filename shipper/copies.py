@@ -22,6 +22,7 @@ from operator import attrgetter
 
 from shipper.batch import Receipt
 from shipper.record import KINDS, Connection, Header, Mta, Record, Service, Store, Syslog
+from shipper.straight import Straight
 
 KEPT = 100_000
 KEPT_SECONDS = 300.0
@@ -33,6 +34,7 @@ _TWICE = (Mta, Connection, Header, Service, Store)
 """Kinds that the mail server itself both writes and sends."""
 _NOT_IN_THE_LINE = ("id", "host", "source", "syslog", "raw", "extra", "error", "attributes", "time_zone_source")
 _OURS = re.compile(r'\[origin software="shipper"[^\]]*\]\[[^\] ]+@[0-9]+ uid="([^"]+)"')
+_MARK = b"[origin software="
 _PASSES = 20
 _PASSING_SECONDS = 5.0
 """How often, and how long, what may be a loop of messages without a mark is let through."""
@@ -81,6 +83,9 @@ class Copies:
         `relays`: the addresses that our syslog outputs send to, so that there can be loops; None: we have no such output."""
         if self._now() - self._since > KEPT_SECONDS or len(self._lines[0]) > KEPT or len(self._ids[0]) > KEPT:
             self._turn()
+        if relays is not None and by_syslog and not both and isinstance(records, Straight) and not self._doubtful(records, relays):
+            self._ids[0].update(records.ids())
+            return Checked(records, {}, [])
         passed: list[Record] = []
         left_out: dict[str, int] = {}
         waiting: dict[int, Receipt] = {}
@@ -98,6 +103,14 @@ class Copies:
                 self._ids[0].add(record.id)
             passed.append(record)
         return Checked(passed if left_out else records, left_out, list(waiting.values()))
+
+    def _doubtful(self, records: Straight, relays: Collection[str]) -> bool:
+        """Whether one of these may be of a loop. Those that the twin has read have no structured data."""
+        packs = records.packs()
+        return (
+            any(pack.hold(_MARK) or not set(relays).isdisjoint(pack.senders()) for pack in packs)
+            or any(self._came_back(record, relays) for record in records.apart.values())
+        )  # fmt: skip
 
     def _copy_of(self, record: Record, receipt: Receipt, by_syslog: bool) -> Receipt | None:
         """The receipt of the record that this one is a copy of; None: it is none."""
@@ -153,5 +166,5 @@ def _uid(structured: dict[str, object] | None) -> str:
 
 def _uid_inside(message: str) -> str:
     """The same where a relay has put a header of its own before the message that a shipper sent."""
-    found = _OURS.search(message) if "[origin software=" in message else None
+    found = _OURS.search(message) if _MARK.decode() in message else None
     return found[1] if found else ""

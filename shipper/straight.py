@@ -19,6 +19,7 @@ import msgspec
 
 from shipper.compiled import BARE, Run, Twin, line_ends
 from shipper.compiled import KINDS as TWINS
+from shipper.compiled import Packed as Pack
 from shipper.formats import Log
 from shipper.framing import Block
 from shipper.fused import Fused
@@ -99,6 +100,24 @@ class Straight(Sequence[Record]):
         )  # fmt: skip
         some._within = (self, numbers)
         return some
+
+    def ids(self) -> list[str]:
+        """Their ids, without a look at the records."""
+        if self._within is not None:
+            whole, numbers = self._within
+            known = whole.ids()
+            return [known[number] for number in numbers]
+        found = [""] * self._count
+        for place, stretch in self.stretches:
+            digits = stretch.ids.hex()
+            found[place : place + stretch.lines] = [digits[at : at + 2 * _ID] for at in range(0, len(digits), 2 * _ID)]
+        for place, record in self.apart.items():
+            found[place] = record.id
+        return found
+
+    def packs(self) -> list[Pack]:
+        """What those of them came in that came by syslog, and that the twin has read."""
+        return list({id(spell.messages): spell.messages for _, spell in self.stretches if isinstance(spell, Spell)}.values())
 
     def payloads(self, style: Style | None, python: Payloads, observed: int, priorities: Priorities = None) -> Sequence[bytes]:
         """A payload for each: a syslog message in a style, or (None) OTLP. `python` makes those that the twin does not."""

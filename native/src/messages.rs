@@ -77,6 +77,16 @@ impl Messages {
             PyList::new(py, places.iter().map(|&(_, _, peer)| &names[peer]))?,
         ))
     }
+
+    /// The names of their senders.
+    fn senders(&self) -> Vec<String> {
+        self.peers.iter().map(|peer| String::from_utf8_lossy(peer).into_owned()).collect()
+    }
+
+    /// Whether this stands in one of them.
+    fn hold(&self, piece: &[u8]) -> bool {
+        memchr::memmem::find(&self.text, piece).is_some()
+    }
 }
 
 impl Messages {

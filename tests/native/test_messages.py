@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shipper import compiled
+from shipper.batch import Receipt
+from shipper.copies import Copies
 from shipper.formats import Log
 from shipper.messages import Messages
 from shipper.profiles import PROFILES, otlp, rfc5424
@@ -273,3 +275,35 @@ def test_payloads_are_those_of_python(profile: str, request: pytest.FixtureReque
             assert made == rfc5424.render(wanted, OBSERVED, style, given)
         left -= len([*apart(found)])
     assert not left, "the twin makes those of all messages that it has read"
+
+
+@pytest.mark.parametrize("relays", [frozenset[str](), frozenset(["192.0.2.1"])])
+def test_loops_are_stopped_as_of_records(relays: frozenset[str], tmp_path: Path) -> None:
+    """Our own messages that come back, with structured data and inside of a text, and what comes from a relay; and nobody looks at a record where
+    there is nothing of that."""
+    pool, rng = seeds(tmp_path), random.Random(1)
+    plain, twin = Reader(Log(clock=Clock(ZoneInfo("UTC")))), Messages(Log(clock=Clock(ZoneInfo("UTC"))), module=MODULE, profile="native")
+    now = [0.0]
+    copies = [Copies(lambda: now[0]) for _ in range(2)]
+    uid, stopped, unseen = "0" * 32, 0, 0
+    for number in range(16):
+        messages, peers, wrong = batches(rng, pool, 200)
+        messages += [b"<22>Oct 30 12:00:00 mail imta[411]: said again"] * (2 if number % 2 else 40)
+        peers += ["192.0.2.1" if number % 4 == 2 else "192.0.2.2"] * (len(messages) - len(peers))
+        if number % 4 == 3:
+            messages[3] = b'<22>Oct 30 12:00:00 mail imta: <22>1 - [origin software="shipper"][mta@32473 uid="%b"] x' % uid.encode()
+            messages[9] = b'<22>1 - mail imta 4 - [origin software="shipper"][mta@32473 uid="%b"] x' % uid.encode()
+        elif number % 4 == 0:
+            peers = ["192.0.2.3"] * len(messages)
+        wanted = plain.read_messages(messages, RECEIVED, peers, wrong)
+        found = twin.straight(messages, RECEIVED, peers, wrong)
+        now[0] += 2
+        ours, its = (
+            each.check(records, Receipt(lambda: None), by_syslog=True, both=False, relays=relays)
+            for each, records in zip(copies, (wanted, found), strict=True)
+        )
+        unseen += isinstance(found, Straight) and found._records is None
+        assert list(ours.records) == list(its.records) and ours.left_out == its.left_out
+        uid = wanted[-1].id
+        stopped += sum(ours.left_out.values())
+    assert stopped > 5 and unseen > 3
