@@ -4,6 +4,7 @@
 
 mod drain;
 mod ecs;
+mod framer;
 mod header;
 mod identity;
 mod json;
@@ -22,7 +23,7 @@ use std::panic::{catch_unwind, set_hook, AssertUnwindSafe};
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyList};
 
 use crate::ecs::Ecs;
 use crate::identity::Counts;
@@ -31,7 +32,7 @@ use crate::run::{Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 23;
+const INTERFACE: u32 = 24;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -552,6 +553,13 @@ fn line_ends(octets: &[u8]) -> usize {
     memchr::memchr_iter(b'\n', octets).count()
 }
 
+/// Messages of a connection, as far as nothing is wrong with them, and where they end. `count`: see `framer::framed`.
+#[pyfunction]
+fn framed<'py>(py: Python<'py>, octets: &[u8], limit: usize, count: usize) -> PyResult<(Bound<'py, PyList>, usize)> {
+    let (found, at) = caught(|| framer::framed(octets, limit, count))?;
+    Ok((PyList::new(py, found.into_iter().map(|(begin, end)| PyBytes::new(py, &octets[begin..end])))?, at))
+}
+
 /// An `ExportLogsServiceRequest` of OTLP payloads, which stand one behind the other in `octets`, and end where `ends` says, in numbers of four
 /// octets; None where one of them is no payload. `scope`: the beginning of each `ScopeLogs`.
 #[pyfunction]
@@ -576,6 +584,7 @@ fn shipper_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     module.add("INTERFACE", INTERFACE)?;
     module.add_function(wrap_pyfunction!(line_ends, module)?)?;
+    module.add_function(wrap_pyfunction!(framed, module)?)?;
     module.add_function(wrap_pyfunction!(otlp_request, module)?)?;
     module.add_function(wrap_pyfunction!(spool::crc32, module)?)?;
     module.add_function(wrap_pyfunction!(spool::sealed, module)?)?;

@@ -30,7 +30,7 @@ from shipper.inputs.section import Common
 from shipper.inputs.syslog.address import Address, bind, parse, remove_stale
 from shipper.inputs.syslog.counts import Counts
 from shipper.inputs.syslog.datagrams import Datagrams, Drained, unread
-from shipper.inputs.syslog.inbox import Inbox, Taken
+from shipper.inputs.syslog.inbox import MANY, Inbox, Taken
 from shipper.inputs.syslog.senders import Senders
 from shipper.inputs.syslog.streams import Connections, Limits, Listener
 from shipper.inputs.syslog.tls import Certificates, Tls
@@ -109,7 +109,8 @@ class Syslog:
                 min(section.max_connections_per_address, most // 2),
                 section.idle_timeout,
                 section.handshake_timeout,
-            )
+            ),
+            self._twin,
         )
 
     def bind(self, before: Syslog | None = None) -> None:
@@ -161,7 +162,7 @@ class Syslog:
         """See `Input.run`. Binds, if nobody did. The sockets stay open until `close`."""
         if not self._sockets:
             self.bind()
-        inbox = Inbox()
+        inbox = Inbox() if self._twin is None else Inbox(MANY)
         self._open(inbox)
         background = [asyncio.create_task(self._look()), asyncio.create_task(_then(stop, inbox))]
         try:

@@ -22,12 +22,10 @@ from loguru import logger
 from shipper.compiled import Packed
 from shipper.inputs.syslog.address import Address, bound, buffer, kernel
 from shipper.inputs.syslog.counts import Counts
-from shipper.inputs.syslog.inbox import Inbox, Taken
+from shipper.inputs.syslog.inbox import MANY, Inbox, Taken
 from shipper.inputs.syslog.senders import Senders
 
 AT_ONCE = 256
-_BATCH = 4096
-"""Messages that the twin packs into a batch."""
 _REST_SECONDS = 0.002
 _LONG_REST_SECONDS = 0.005
 _MUCH = 2 << 20
@@ -204,7 +202,7 @@ class Drained(Datagrams):
             size=self._size,
             at_once=AT_ONCE,
             limit=self._max,
-            most=_BATCH,
+            most=MANY,
             rest=_LONG_REST_SECONDS if not self._local and buffer(self._sock) >= _MUCH else _REST_SECONDS,
             local=self._local,
             name=_name,

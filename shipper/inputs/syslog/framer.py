@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MAX_COUNT = 1 << 20
 """Octet counts up to this are believed whatever `max_message` is."""
@@ -33,18 +33,34 @@ class Framed(NamedTuple):
 
 
 class Framer:
-    """One connection. `broken`: why it is not read on, or `""`; it is to be closed then."""
+    """One connection. `broken`: why it is not read on, or `""`; it is to be closed then. `twin`: the module that `compiled.find` found, or None."""
 
-    __slots__ = ("_count", "_held", "_limit", "_no_count", "_searched", "_skipped", "broken")
+    __slots__ = ("_count", "_held", "_limit", "_no_count", "_searched", "_skipped", "_twin", "broken")
 
-    def __init__(self, max_message: int) -> None:
+    def __init__(self, max_message: int, twin: Any = None) -> None:
         self.broken = ""
+        self._twin = twin
         self._limit = max_message
         self._held = bytearray()  # from the beginning of a message on, without what was skipped
         self._count = 0  # octets of the counted message that has begun; -1: it ends with LF; 0: none has begun
         self._searched = 0  # where in `held` the search for its end goes on
         self._skipped = 0  # octets left out of it
         self._no_count = ""  # why what it begins with is no octet count
+
+    def straight(self, octets: bytes) -> tuple[list[bytes], bytes]:
+        """The next piece -> the messages that end in it, as far as nothing is wrong with one, and what is left for `feed`; without the twin that is
+        all."""
+        held, count = self._held, max(0, self._count)
+        ends = len(held) + len(octets) >= count if self._count >= 0 else b"\n" in octets
+        if self._twin is None or self._skipped or not ends:  # only where one ends, so that time stays linear
+            return [], octets
+        whole = bytes(held + octets) if held else octets
+        messages, end = self._twin.framed(whole, self._limit, count)
+        if not end:
+            return [], octets
+        held.clear()
+        self._count = self._searched = 0
+        return messages, whole[end:]
 
     def feed(self, octets: bytes) -> list[Framed]:
         """The next piece -> the messages that end in it, in order."""

@@ -14,8 +14,10 @@ from typing import NamedTuple
 from shipper.compiled import Packed
 from shipper.inputs.base import LINGER_RECORDS, LINGER_SECONDS
 
-_BATCH = 2 * LINGER_RECORDS
-"""What is read at once can be more than was asked for: a connection gives as many messages as 64 KiB hold."""
+MANY = 4096
+"""Messages of a batch where the compiled twin reads them."""
+_OCTETS = 512 << 10
+"""Octets of messages beyond which no more are read."""
 
 
 class Taken(NamedTuple):
@@ -28,10 +30,12 @@ class Taken(NamedTuple):
 
 
 class Inbox:
-    """`ready` is set when there is a batch to take: when it is full, or the first message has waited long enough. `drained`: are asked for what the
-    twin has read, in batches."""
+    """`ready` is set when there is a batch to take: when it is full, or the first message has waited long enough. `most`: messages of a batch;
+    `drained`: are asked for what the twin has read, in batches."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = LINGER_RECORDS) -> None:
+        self._most = most
+        self._octets = 0
         self.ready = asyncio.Event()
         self.messages: list[bytes] = []
         self.peers: list[str] = []
@@ -44,7 +48,7 @@ class Inbox:
     @property
     def room(self) -> int:
         """How many messages should be read now."""
-        return LINGER_RECORDS - len(self.messages) if self._open else 0
+        return self._most - len(self.messages) if self._open and self._octets < _OCTETS else 0
 
     def add(self, message: bytes, peer: str, error: str = "") -> None:
         """One message. What a socket gave at once is taken even where it is more than there was room for."""
@@ -52,10 +56,17 @@ class Inbox:
             self.wrong[len(self.messages)] = error
         self.messages.append(message)
         self.peers.append(peer)
+        self._octets += len(message)
+
+    def extend(self, messages: list[bytes], peer: str) -> None:
+        """Some of one sender, with which nothing is wrong."""
+        self.messages += messages
+        self.peers += [peer] * len(messages)
+        self._octets += sum(map(len, messages))
 
     def added(self, *, whole: bool = False, some: bool = False) -> None:
         """After some were added. Of what is not here: whether a whole batch waits, or some."""
-        if whole or len(self.messages) >= LINGER_RECORDS:
+        if whole or len(self.messages) >= self._most or self._octets >= _OCTETS:
             self.ready.set()
         elif self._linger is None and (some or self.messages):
             self._linger = asyncio.get_running_loop().call_later(LINGER_SECONDS, self.ready.set)
@@ -67,10 +78,11 @@ class Inbox:
     def take(self) -> deque[Taken]:
         """All there is, in batches. There is no room until `reopen`."""
         messages, peers, wrong = self.messages, self.peers, self.wrong
-        self.messages, self.peers, self.wrong = [], [], {}
+        self.messages, self.peers, self.wrong, self._octets = [], [], {}, 0
         taken: deque[Taken] = deque()
-        for start in range(0, len(messages), _BATCH):
-            end = start + _BATCH
+        most = 2 * self._most  # what is read at once can be more than was asked for: a connection gives as many messages as 64 KiB hold
+        for start in range(0, len(messages), most):
+            end = start + most
             said = {number - start: error for number, error in wrong.items() if start <= number < end}
             taken.append(Taken(messages[start:end], peers[start:end], said))
         for drained in self.drained:

@@ -15,6 +15,7 @@ import socket
 import ssl
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from loguru import logger
 
@@ -46,10 +47,11 @@ class Limits:
 
 
 class Connections:
-    """Those that are open, of all listeners of an input."""
+    """Those that are open, of all listeners of an input. `twin`: the module that `compiled.find` found, or None."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, twin: Any = None) -> None:
         self.limits = limits
+        self.twin = twin
         self.open: set[Connection] = set()
         self.by_address: Counter[str] = Counter()
 
@@ -189,7 +191,7 @@ class Connection:
         self.peer = peer
         self._sock = sock
         self._fd = sock.fileno()
-        self._framer = Framer(listener.connections.limits.max_message)
+        self._framer = Framer(listener.connections.limits.max_message, listener.connections.twin)
         self._loop = asyncio.get_running_loop()
         self._seen = self._loop.time()
         self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
@@ -277,12 +279,17 @@ class Connection:
             self.close()
             return 0
         self._seen = self._loop.time()
+        size = len(octets)
+        messages, octets = self._framer.straight(octets)
+        if messages:
+            self.listener.inbox.extend(messages, self.peer)
+            self.listener.inbox.added()
         self._take(self._framer.feed(octets))
         if self._framer.broken:
             self.listener.counts.broken += 1
             self.listener.senders.refused(self.peer, self._framer.broken)
             self.close()
-        return len(octets)
+        return size
 
     def _take(self, messages: list[Framed]) -> None:
         inbox, counts, peer = self.listener.inbox, self.listener.counts, self.peer
