@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from loguru import logger
 
 from shipper.expiry import Expiry, Own, ends, not_after
-from tests.test_service import free_port, running
+from tests.service import free_port, running
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_service import TELEMETRY, Running, append, free_port, numbers, running, shipper
+from tests.service import TELEMETRY, Running, append, free_port, numbers, running, shipper
 
 GOLDEN = Path(__file__).parent / "state"
 

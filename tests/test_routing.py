@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_service import append, line, running, shipper
+from tests.service import append, line, running, shipper
 
 IMAP = "[02/Mar/2026:10:00:0{} +0000] mail imapd[17]: Account {}: login [192.0.2.7:1340] amy plain\n"
 CONNECTION = "02-Mar-2026 10:00:00.00 tcp_local    +            O TCP|192.0.2.1|25|192.0.2.9|4711 SMTP\n"

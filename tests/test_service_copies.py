@@ -7,7 +7,7 @@ import socket
 import time
 from pathlib import Path
 
-from tests.test_service import free_port, running, shipper
+from tests.service import free_port, running, shipper
 
 LINE = "22-Nov-2026 10:00:{second:02d}.{part:02d} tcp_local    ims-ms       D 1 a@example.com rfc822;b{number}@example.org b{number}@ims-ms-daemon\n"
 TELEMETRY = "telemetry: {http: off}\n"

@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from tests.test_service import append, numbers, running, shipper
+from tests.service import append, numbers, running, shipper
 
 
 def test_hup_reads_the_option_file_again(tmp_path: Path) -> None:

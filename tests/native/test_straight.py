@@ -29,7 +29,7 @@ from shipper.router import Router, Rule, Taker
 from shipper.stamps import Clock
 from shipper.straight import Straight, StraightReader, apart, joined, rendered
 from tests.native.differ import FIELDS, GOLDEN, ZONES, Seeds, golden_options, log_of, seeds
-from tests.test_service import TELEMETRY, Running
+from tests.service import TELEMETRY, Running
 
 MODULE, WHY = compiled.find()
 BULK = elasticsearch.make("bulk", elasticsearch.Section(type="elasticsearch", url="http://localhost:9200"))

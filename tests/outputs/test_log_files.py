@@ -38,7 +38,7 @@ from shipper.outputs.log_files import LogFiles, Section, make
 from shipper.outputs.sequences import Sequences
 from shipper.record import Connection, Debug, Header, Mta, Record, Service, Source, Store, Syslog, Text, Unparsed
 from tests.inputs.places import Places
-from tests.test_service import Running, running
+from tests.service import Running, running
 
 START = 1_700_000_000
 DAY = 86400

@@ -44,12 +44,6 @@ def installed(name: str, proof: str, script: str) -> Path:
     return place
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
 class Program:
     """A receiver as a process of ours. `ready` is a URL that answers 200 when it is, or a local port that takes connections then. `file`: the
     lines that it writes; a kill may cut the last one, and what it writes when it is started again must not stand behind that half."""

@@ -17,7 +17,8 @@ from shipper.deadletter import Letter, letters, waiting_files
 from shipper.outputs.elasticsearch import Elasticsearch, Section, make
 from shipper.profiles.ecs_mapping import requests
 from shipper.record import AnyRecord, Record
-from tests.receivers.running import RECORDS, SECONDS, Program, cut_in_the_middle, deliver, free_port, installed, running
+from tests.receivers.running import RECORDS, SECONDS, Program, cut_in_the_middle, deliver, installed, running
+from tests.service import free_port
 
 pytestmark = pytest.mark.timeout(SECONDS)
 

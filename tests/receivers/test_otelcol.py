@@ -23,12 +23,12 @@ from tests.receivers.running import (
     Program,
     cut_in_the_middle,
     deliver,
-    free_port,
     installed,
     records,
     running,
     uid,
 )
+from tests.service import free_port
 
 pytestmark = pytest.mark.timeout(SECONDS)
 

@@ -14,7 +14,7 @@ from tests.receivers.running import RECORDS, SECONDS, Program, installed
 from tests.receivers.syslogd.daemons import Certificates, Rsyslog
 from tests.receivers.test_opensearch import Node
 from tests.receivers.test_otelcol import Collector
-from tests.test_service import Running, append, running, shipper
+from tests.service import Running, append, running, shipper
 
 pytestmark = pytest.mark.timeout(SECONDS)
 

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import trustme
 
-from tests.receivers.running import CACHE, Program, free_port, installed
+from tests.receivers.running import CACHE, Program, installed
+from tests.service import free_port
 
 PEERS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "shipper" / "peers" / "root"
 INSTALL = "tests/receivers/syslogd/install.sh"
