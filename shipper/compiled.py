@@ -1,9 +1,9 @@
 """The compiled twin of the straight case: whether it is here, and what it is told.
 
-Python is the definition of what is read and written: `formats/mta_straight.py` and what that uses. `native/` is the same in Rust, for lines of MTA
-text to native and ECS JSON: octets of a log in, lines of output out, without a Python object for a line and without the interpreter's lock. It never
-decides anything on its own. What it does not know it leaves to Python line by line (`fused`), and names and events it is told from here.
-`tests/native/` holds it to the Python, octet for octet.
+Python is the definition of what is read and written: `formats/mta_straight.py` and what that uses. `native/` is the same in Rust, for lines of the
+MTA and of services to native and ECS JSON: octets of a log in, lines of output out, without a Python object for a line and without the
+interpreter's lock. It never decides anything on its own. What it does not know it leaves to Python line by line (`fused`), and names and events it
+is told from here. `tests/native/` holds it to the Python, octet for octet.
 
 To change how a line is read: change the Python first; the tests of `tests/native/` then fail; then change the twin.
 
@@ -21,7 +21,7 @@ from string import ascii_uppercase
 from typing import Any, NamedTuple, Protocol
 
 from shipper import __version__, events
-from shipper.formats import mta_fields, mta_text, service
+from shipper.formats import mta_attributes, mta_fields, mta_text, service
 from shipper.formats.names import PREFIXES, SERVICE_OF
 from shipper.identity import LINES_KEPT, SECONDS_KEPT, content_of
 from shipper.profiles import ecs
@@ -29,7 +29,7 @@ from shipper.profiles.base import INBOUND, PROTOCOLS
 from shipper.reader import RawPolicy
 from shipper.record import Connection, Mta, Record, Service, Store, Syslog
 
-INTERFACE = 24
+INTERFACE = 25
 """Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
 PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
@@ -157,6 +157,12 @@ class Twin:
             words=sorted(mta_fields.WORDS),
             daemons=sorted(mta_text.DAEMONS),
             fields=None if fields is None else [name for name in mta_text.OPTIONAL if name in fields],
+            attributes=(
+                list(_ATTRIBUTES),
+                sorted(mta_attributes.KNOWN["en"]),
+                sorted(mta_attributes.KNOWN["co"]),
+                "".join(events.CONNECTION_EVENTS),
+            ),
             zone_source=zone_source,
             file=file,
             host=host,
@@ -171,8 +177,9 @@ class Twin:
         )
 
     def run(self, data: bytes, start: int, offset: int, hour: tuple[str, str, str], quiet: bool = False) -> Run:
-        """Renders lines of MTA text from octet `start` of `data` on, as far as their stamps are of this hour (`Clock.hour`). `offset`: of `data`
-        in the log; `quiet`: lines are read for what they leave behind, and an empty one is put in the place of each."""
+        """Renders lines of the MTA from octet `start` of `data` on, as far as their stamps are of this hour: (how lines begin, the hour as ISO 8601,
+        its offset). Lines of text begin with the hour (`Clock.hour`), of XML with `<`, of JSON with `{`. `offset`: of `data` in the log;
+        `quiet`: lines are read for what they leave behind, and an empty one is put in the place of each."""
         return Run(*self._twin.run(data, start, offset, hour, quiet))
 
     def run_service(self, data: bytes, start: int, offset: int) -> Run:
@@ -269,6 +276,12 @@ class Twin:
         """See `identity.Ids`."""
         yield self._twin.state()
 
+
+_ATTRIBUTES = (
+    "ts", "no", "pi", "sc", "dc", "dr", "ac", "sz", "so", "od", "de", "rf", "fi", "ei", "mi", "us", "ss", "se", "pr", "in", "ia", "fl", "re", "di",
+    "rm", "tr", "ap", "qt",
+)  # fmt: skip
+"""In the order of `native/src/attributes.rs`."""
 
 _SERVICE_EVENTS = (
     (Service, "login"),

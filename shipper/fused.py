@@ -1,8 +1,9 @@
 """Blocks of one log through the compiled twin, with Python at the lines that it does not know.
 
-- The twin is asked where the line before was MTA text, and the stamp of the next is in an hour that has one offset from UTC; or where it was a
+- The twin is asked where the line before was the MTA's, and the stamp of the next is in an hour that has one offset from UTC; or where it was a
   service log's. It stops where that ends, and leaves gaps for lines that are not straight: these are read together, and put where they
   belong.
+- In XML and JSON the stamp can be anywhere in a line, so the hour is that of the line before, and Python reads the first of each hour.
 - Where it stops Python reads some lines: one at first, more where the twin gives little in between, so that a log that is not for it costs
   no more than without it.
 """
@@ -12,12 +13,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from shipper.compiled import Run, Twin
-from shipper.formats import mta_text, service
+from shipper.formats import mta_json, mta_text, mta_xml, service
 from shipper.framing import Block
 from shipper.reader import Reader
 from shipper.record import Record
 from shipper.stamps import Clock
 
+BEGINS = {mta_xml.FORMAT: "<", mta_json.FORMAT: "{"}
+"""How lines of the MTA begin that are no text."""
+FORMATS = (mta_text.FORMAT, service.FORMAT, *BEGINS)
+"""What the twin reads."""
 LONG = 64
 """A run of so many lines was worth it."""
 MOST = 4096
@@ -28,7 +33,7 @@ Rendered = Callable[[Sequence[Record], Sequence[int]], bytes]
 Counted = Callable[[Run, int], None]
 """(run, number of its first line in the block)"""
 Hour = tuple[str, str, str]
-"""See `Clock.hour`."""
+"""Of lines of the MTA, see `Twin.run`."""
 
 
 class Fused:
@@ -82,10 +87,12 @@ class Fused:
         latest = self._reader.latest
         if latest is service.FORMAT:
             return self._twin.run_service(data, position, offset)
+        hour: Hour | None = None
         if latest is mta_text.FORMAT:
             hour = self._clock.hour(data[position : position + 32].decode("latin-1"))
-            return None if hour is None else self._twin.run(data, position, offset, hour, unwanted(hour))
-        return None
+        elif (begin := BEGINS.get(latest)) and (iso := self._clock.latest_iso_hour()):
+            hour = (begin, *iso)
+        return None if hour is None else self._twin.run(data, position, offset, hour, unwanted(hour))
 
     def _whole(self, block: Block, run: Run, number: int, rendered: Rendered) -> bytes:
         """The output of a run, its gaps filled."""

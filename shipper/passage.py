@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 from shipper import compiled
 from shipper.dedupe import ID_SIZE, Keys, Minutes
 from shipper.errors import Failure
-from shipper.formats import Format, Log, mta_text, service
+from shipper.formats import Format, Log
 from shipper.formats.names import service_of
 from shipper.framing import MAX_LINE, Block
-from shipper.fused import Fused, Hour
+from shipper.fused import FORMATS, Fused, Hour
 from shipper.profiles import Profile
 from shipper.reader import RawPolicy, Reader
 from shipper.record import KINDS, Record, Unparsed
@@ -340,7 +340,7 @@ def _twin(options: Options, log: Log, file: str) -> compiled.Twin | None:
     """The compiled twin for a log, where there is one for what is wanted."""
     if options.twin is None or options.profile.name not in compiled.PROFILES:
         return None
-    if options.only not in (None, mta_text.FORMAT, service.FORMAT):
+    if options.only not in (None, *FORMATS):
         return None
     try:
         return compiled.Twin(

@@ -120,6 +120,10 @@ class Clock:
         """The hour of the stamp before, as `hour` gives it; None where that is not known, or has more than one offset."""
         return (self._hour, self._hour_iso, self._offset) if len(self._hour) == 15 and len(self._offset) == 6 else None
 
+    def latest_iso_hour(self) -> tuple[str, str] | None:
+        """The same in ISO 8601, after any stamp that this was enough for: (`1998-01-19T19:`, offset)."""
+        return (self._hour_iso, self._offset) if self._hour_iso and len(self._offset) == 6 else None
+
     def _uniform(self, year: str, month: int, day: str, clock: str) -> bool:
         """Whether the whole hour of this time has one offset: then its other stamps need no calendar."""
         if self._fixed:

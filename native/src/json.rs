@@ -22,6 +22,11 @@ pub fn is_plain(text: &[u8]) -> bool {
     text.iter().fold(true, |plain, &octet| plain & ((octet.wrapping_sub(0x20) < 0x60) & (octet != b'"') & (octet != b'\\')))
 }
 
+/// The same of a line whose texts stand between quotation marks.
+pub fn is_plain_quoted(line: &[u8]) -> bool {
+    line.iter().fold(true, |plain, &octet| plain & ((octet.wrapping_sub(0x20) < 0x60) & (octet != b'\\')))
+}
+
 /// The inside of a string; `plain` when the caller knows it to be.
 #[inline]
 pub fn text(out: &mut Vec<u8>, text: &[u8], plain: bool) {

@@ -2,6 +2,7 @@
 //!
 //! Python is the definition of what is read and written; `shipper/compiled.py` imports this crate and has the rules of their dealings.
 
+mod attributes;
 mod drain;
 mod ecs;
 mod framer;
@@ -11,6 +12,7 @@ mod json;
 mod messages;
 mod mta;
 mod native;
+mod object;
 mod otlp;
 mod payloads;
 mod rfc5424;
@@ -18,6 +20,7 @@ mod run;
 mod service;
 mod spool;
 mod tables;
+mod xml;
 
 use std::panic::{catch_unwind, set_hook, AssertUnwindSafe};
 
@@ -28,11 +31,11 @@ use pyo3::types::{PyBytes, PyList};
 use crate::ecs::Ecs;
 use crate::identity::Counts;
 use crate::messages::{Body, Clock, Left, Messages};
-use crate::run::{Frame, Hour, Run, Stop};
+use crate::run::{Form, Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 24;
+const INTERFACE: u32 = 25;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -57,6 +60,9 @@ type ServiceTold = (
     Vec<(String, String)>,
 );
 
+/// Of attributes in XML and JSON: their names; those of messages, of connections; the letters of connection records.
+type AttributesTold = (Vec<String>, Vec<String>, Vec<String>, String);
+
 /// Of OTLP, for each letter: (severity and name, as fields; what is done; whether that failed; whether its connection came in).
 type OtlpEvents = Vec<(Vec<u8>, String, bool, bool)>;
 
@@ -68,7 +74,8 @@ type SyslogEvents = Vec<(u64, String, String, String)>;
 type OtlpCases = (Vec<(Vec<u8>, bool)>, Vec<Vec<u8>>);
 type SyslogCases = (Vec<(String, String)>, String);
 
-/// Of an hour, see `Hour`.
+/// Of an hour that lines are in: how they begin, the hour as ISO 8601, its offset. Lines of MTA text begin with the hour up to its colon, of XML with `<`,
+/// of JSON with `{`.
 type HourTold<'a> = Option<(&'a str, &'a str, &'a str)>;
 
 /// What renders lines for an output whose records are not lines.
@@ -192,7 +199,7 @@ impl Twin {
     /// `events`: for each letter of the alphabet the name and severity of its event; `messages`: the letters of transaction records; `bare`: whether
     /// nothing is written of a line of a log but its id; `ecs`: None for the native profile.
     #[new]
-    #[pyo3(signature = (*, events, messages, accounts, words, daemons, fields, zone_source, file, host, raw, seconds_kept, lines_kept, bare, each, ecs, service, syslog))]
+    #[pyo3(signature = (*, events, messages, accounts, words, daemons, fields, attributes, zone_source, file, host, raw, seconds_kept, lines_kept, bare, each, ecs, service, syslog))]
     #[allow(clippy::too_many_arguments)] // they are named
     fn new(
         events: Vec<(String, String)>,
@@ -201,6 +208,7 @@ impl Twin {
         words: Vec<String>,
         daemons: Vec<String>,
         fields: Option<Vec<String>>,
+        attributes: AttributesTold,
         zone_source: &str,
         file: &str,
         host: String,
@@ -245,10 +253,14 @@ impl Twin {
             json::escaped(&mut out, text.as_bytes());
             out
         };
+        let Some(attributes) = attributes::Told::new(&attributes.0, &attributes.1, &attributes.2, &attributes.3) else {
+            return Err(PyValueError::new_err("attributes of another form"));
+        };
         let events = events.iter().map(|(name, severity)| Event { name: quoted(name), severity: quoted(severity) }).collect();
         Ok(Twin {
             frame: Frame {
                 tables: Tables::new(events, messages, accounts, words, daemons, fields),
+                attributes,
                 zone_source: quoted(zone_source),
                 file: quoted(file),
                 host: host.into_bytes(),
@@ -278,7 +290,7 @@ impl Twin {
         })
     }
 
-    /// Reads lines of `data` from octet `start` on, as far as they are of MTA text and of this hour. `offset`: of `data` in the log; `quiet`: an
+    /// Reads lines of `data` from octet `start` on, as far as they are the MTA's and of this hour. `offset`: of `data` in the log; `quiet`: an
     /// empty line is written for each.
     fn run<'py>(
         &mut self,
@@ -286,10 +298,10 @@ impl Twin {
         data: Bound<'py, PyBytes>,
         start: usize,
         offset: u64,
-        hour: (&str, &str, &str),
+        hour: HourTold,
         quiet: bool,
     ) -> PyResult<Ran<'py>> {
-        let hour = Hour { stamp: exactly(hour.0)?, iso: exactly(hour.1)?, offset: exactly(hour.2)? };
+        let Some(hour) = hour_of(hour)? else { return Err(PyValueError::new_err("no hour")) };
         self.ran(py, data, start, |run, octets, frame| run.go(octets, start, offset, &hour, quiet, frame))
     }
 
@@ -539,8 +551,13 @@ fn caught<T>(work: impl FnOnce() -> T) -> PyResult<T> {
 }
 
 fn hour_of(told: HourTold) -> PyResult<Option<Hour>> {
-    let Some((stamp, iso, offset)) = told else { return Ok(None) };
-    Ok(Some(Hour { stamp: exactly(stamp)?, iso: exactly(iso)?, offset: exactly(offset)? }))
+    let Some((begin, iso, offset)) = told else { return Ok(None) };
+    let (form, stamp) = match begin {
+        "<" => (Form::Xml, [0; 15]),
+        "{" => (Form::Json, [0; 15]),
+        _ => (Form::Text, exactly(begin)?),
+    };
+    Ok(Some(Hour { form, stamp, iso: exactly(iso)?, offset: exactly(offset)? }))
 }
 
 fn exactly<const SIZE: usize>(text: &str) -> PyResult<[u8; SIZE]> {

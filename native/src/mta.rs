@@ -489,7 +489,7 @@ fn left<'a>(rest: &'a [u8], dequeues: bool, record: &mut Message<'a>) -> Option<
 }
 
 /// `[HOST ]dns;HOST (TCP|…|…|…|…) (banner) smtp;250 2.1.5 …`, each part optional: `fields.diagnostic`.
-fn diagnostic<'a>(text: &'a [u8], record: &mut Message<'a>) -> Option<()> {
+pub fn diagnostic<'a>(text: &'a [u8], record: &mut Message<'a>) -> Option<()> {
     let mut rest = text;
     if !text.starts_with(b"dns;") {
         if let Some((name, after)) = word(text) {
@@ -551,7 +551,7 @@ fn system_end(rest: &[u8], plain: bool, tables: &Tables) -> Option<usize> {
 }
 
 /// `helo-name (dns-name [ip])`, or a part of it: `fields.source_system`.
-fn source_system<'a>(text: &'a [u8], wire: &mut Wire<'a>) {
+pub fn source_system<'a>(text: &'a [u8], wire: &mut Wire<'a>) {
     let Some(open) = memchr(b'(', text).filter(|_| text.ends_with(b")")) else {
         wire.remote_name = trimmed(trimmed_start(text));
         return;
@@ -578,7 +578,7 @@ fn without_version(ip: &[u8]) -> &[u8] {
 }
 
 /// `SMTP/initial-host/dns-host/TLS-128-RC4`, or a part of it: `fields.application`. None for another protocol.
-fn application<'a>(text: &'a [u8], wire: &mut Wire<'a>) -> Option<()> {
+pub fn application<'a>(text: &'a [u8], wire: &mut Wire<'a>) -> Option<()> {
     wire.application = text;
     let mut parts = text.split(|&octet| octet == b'/');
     if !matches!(parts.next(), Some(b"SMTP" | b"LMTP")) {
@@ -594,7 +594,7 @@ fn application<'a>(text: &'a [u8], wire: &mut Wire<'a>) -> Option<()> {
 }
 
 /// `/imta/queue/l/ZZ01IWFY9ELGWM00094D.00`: `fields.queue_file`.
-fn queue_file<'a>(file: &'a [u8], record: &mut Message<'a>) {
+pub fn queue_file<'a>(file: &'a [u8], record: &mut Message<'a>) {
     let name = &file[memchr::memrchr(b'/', file).map_or(0, |slash| slash + 1)..];
     record.queue_file = file;
     record.queue_id = name;
@@ -620,7 +620,7 @@ fn message_id_end(text: &[u8]) -> usize {
 }
 
 /// `<id>` or `<new>,<original>`: `fields.message_id`.
-fn message_id<'a>(text: &'a [u8], record: &mut Message<'a>) {
+pub fn message_id<'a>(text: &'a [u8], record: &mut Message<'a>) {
     let [b'<', inner @ .., b'>'] = text else {
         record.message_id = text;
         return;
@@ -632,7 +632,7 @@ fn message_id<'a>(text: &'a [u8], record: &mut Message<'a>) {
 }
 
 /// The executing account, or behind an asterisk who has authenticated: `fields.username`.
-fn username<'a>(user: &'a [u8], wire: &mut Wire<'a>) {
+pub fn username<'a>(user: &'a [u8], wire: &mut Wire<'a>) {
     wire.authenticated = user[0] == b'*';
     wire.username = user.strip_prefix(b"*").unwrap_or(user);
 }
@@ -719,7 +719,7 @@ fn text_item(text: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-fn address(text: &[u8]) -> &[u8] {
+pub fn address(text: &[u8]) -> &[u8] {
     if text == b"<>" {
         b""
     } else {
@@ -783,7 +783,7 @@ fn channels<'a>(rest: &'a [u8], wire: &mut Wire<'a>, told: Option<&Told>) -> Opt
 }
 
 /// Takes `pid.thread.sequence` or `pid.sequence`, in hexadecimal, if it is that.
-fn process(name: &[u8], wire: &mut Wire) -> bool {
+pub fn process(name: &[u8], wire: &mut Wire) -> bool {
     let mut parts = name.split(|&octet| octet == b'.').map(hexadecimal);
     match [parts.next(), parts.next(), parts.next(), parts.next()] {
         [Some(Some(pid)), Some(Some(sequence)), None, None] => (wire.pid, wire.sequence) = (Some(pid), Some(sequence)),
@@ -863,12 +863,12 @@ fn code<'a>(rest: &'a [u8], wire: &mut Wire<'a>) -> Option<&'a [u8]> {
     Some(after)
 }
 
-fn is_code(text: &[u8]) -> bool {
+pub fn is_code(text: &[u8]) -> bool {
     (1..=8).contains(&text.len()) && text.iter().all(u8::is_ascii_uppercase)
 }
 
 /// `TCP|local ip|local port|remote ip|remote port`, none of which may have a blank.
-fn ports<'a>(text: &'a [u8], wire: &mut Wire<'a>) -> Option<()> {
+pub fn ports<'a>(text: &'a [u8], wire: &mut Wire<'a>) -> Option<()> {
     let mut parts = text.strip_prefix(b"TCP|")?.split(|&octet| octet == b'|');
     wire.local_ip = parts.next()?;
     wire.local_port = Some(digits(parts.next()?, 5)?);
@@ -927,7 +927,7 @@ fn delivery<'a>(status: &'a [u8], record: &mut Message<'a>) -> Option<()> {
 }
 
 /// `smtp;250 2.1.5 Ok` or any other text: `fields.status`.
-fn reply<'a>(text: &'a [u8], wire: &mut Wire<'a>) -> Option<()> {
+pub fn reply<'a>(text: &'a [u8], wire: &mut Wire<'a>) -> Option<()> {
     wire.diagnostic = text;
     let reply = match text {
         [b's' | b'l', b'm', b't', b'p', b';', rest @ ..] => trimmed_start(rest),

@@ -50,7 +50,7 @@ impl Writer {
 
 /// What to read again.
 pub enum Source<'a> {
-    /// Lines of MTA text, or (without an hour) of a service log; `next`: where the next one begins; `offset`: of `data` in the log.
+    /// Lines of the MTA, or (without an hour) of a service log; `next`: where the next one begins; `offset`: of `data` in the log.
     Lines { data: &'a [u8], next: usize, offset: u64, hour: Option<&'a Hour> },
     /// Messages that came by syslog, from the one of this number on.
     Messages { messages: &'a Messages, next: usize, clock: Clock<'a> },

@@ -13,11 +13,13 @@ use crate::ecs::Ecs;
 use crate::header::Header;
 use crate::identity::Counts;
 use crate::tables::Tables;
-use crate::{ecs, json, messages, mta, native, service};
+use crate::xml::Element;
+use crate::{attributes, ecs, json, messages, mta, native, object, service, xml};
 
 /// What is the same for all lines of a log. The texts are inside of JSON strings, but for `host`.
 pub struct Frame {
     pub tables: Tables,
+    pub attributes: attributes::Told,
     pub zone_source: Vec<u8>,
     pub file: Vec<u8>,
     pub host: Vec<u8>,
@@ -42,8 +44,18 @@ pub struct Place<'a> {
     pub header: Option<&'a Header<'a>>,
 }
 
-/// An hour that has one offset from UTC: its stamps up to the hour's colon, the same in ISO 8601, and the offset.
+/// How lines of the MTA are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Text,
+    Xml,
+    Json,
+}
+
+/// An hour that has one offset from UTC: its stamps in MTA text up to the hour's colon, the same in ISO 8601, and the offset. `form`: of the lines
+/// that may be straight.
 pub struct Hour {
+    pub form: Form,
     pub stamp: [u8; 15],
     pub iso: [u8; 14],
     pub offset: [u8; 6],
@@ -344,9 +356,24 @@ impl Straight<'_> {
     }
 }
 
-/// Reads one line of MTA text, and gives it to `then`. None when it is not straight.
+/// Reads one line of the MTA, and gives it to `then`. None when it is not straight.
+#[inline]
 pub fn straight<T>(raw: &[u8], offset: u64, hour: &Hour, frame: &Frame, then: impl FnOnce(&Straight) -> T) -> Result<Option<T>, Stop> {
     let line = without_cr(raw);
+    match hour.form {
+        Form::Text => of_text(raw, line, offset, hour, frame, then),
+        Form::Xml | Form::Json => of_attributes(raw, line, offset, hour, frame, then),
+    }
+}
+
+fn of_text<T>(
+    raw: &[u8],
+    line: &[u8],
+    offset: u64,
+    hour: &Hour,
+    frame: &Frame,
+    then: impl FnOnce(&Straight) -> T,
+) -> Result<Option<T>, Stop> {
     let mut time = [0; 48];
     let (size, rest) = stamp(line, hour, &mut time)?;
     let plain = json::is_plain(raw);
@@ -387,6 +414,51 @@ pub fn of_mta<'a, T>(
     }
 }
 
+fn of_attributes<T>(
+    raw: &[u8],
+    line: &[u8],
+    offset: u64,
+    hour: &Hour,
+    frame: &Frame,
+    then: impl FnOnce(&Straight) -> T,
+) -> Result<Option<T>, Stop> {
+    let (json, told) = (hour.form == Form::Json, &frame.attributes);
+    let begun = if json { object::begun(line) } else { xml::begun(line) };
+    let (element, at) = begun.ok_or(Stop::Foreign)?;
+    let mut time = [0; 48];
+    let (size, end) = iso_stamp(&line[at..], hour, &mut time)?;
+    let mut plain = json::is_plain_quoted(raw);
+    let is_text = plain || (std::str::from_utf8(raw).is_ok() && !(json && raw.iter().any(|octet| *octet < b' ')));
+    let escapes = memchr(if json { b'\\' } else { b'&' }, line).is_some();
+    let mut room = if escapes { vec![0; line.len()] } else { Vec::new() };
+    let rest = &line[at + end..];
+    let given = match hour.form {
+        _ if !is_text => None,
+        Form::Json => object::attributes(rest, element != Element::Any, &mut room, told, &mut plain),
+        _ => xml::attributes(rest, &mut room, told, &mut plain),
+    };
+    let done = given.and_then(|given| {
+        let place = Place { time: &time[..size], offset, raw, plain, header: None };
+        let then = |found, wire: &mta::Wire| {
+            // A name that was decoded does not stand in the line.
+            let host = (wire.host.as_ptr() as usize).wrapping_sub(line.as_ptr() as usize);
+            let host = if wire.host.is_empty() { (0, 0) } else { (host, host.checked_add(wire.host.len())?) };
+            (host.1 <= line.len()).then(|| then(&Straight { line: found, place, content: (0, line.len()), host }))
+        };
+        if element == Element::Connection || (element == Element::Any && given.connect(told)) {
+            let record = attributes::connection(&given, told)?;
+            then(Line::Connection(&record), &record.wire)
+        } else {
+            let record = attributes::message(&given, told)?;
+            then(Line::Message(&record), &record.wire)
+        }
+    });
+    if done.is_none() && json && !object::is_certain(line, element) {
+        return Err(Stop::Foreign);
+    }
+    Ok(done)
+}
+
 /// The same as `straight` of a line of a service log; one in another `zone` is for another run.
 pub fn straight_service<T>(
     raw: &[u8],
@@ -413,6 +485,31 @@ pub fn straight_service<T>(
     }))
 }
 
+/// `2014-06-02T22:02:13.94"`: the size of the time with its offset, which is put into `time`, and where the line goes on after the quotation mark.
+fn iso_stamp(text: &[u8], hour: &Hour, time: &mut Time) -> Result<(usize, usize), Stop> {
+    let known = text.get(..19).ok_or(Stop::Foreign)?;
+    if known[..14] != hour.iso {
+        return Err(Stop::Hour);
+    }
+    if !is_sixty(known[14], known[15]) || known[16] != b':' || !is_sixty(known[17], known[18]) {
+        return Err(Stop::Foreign);
+    }
+    let mut end = known.len();
+    if text.get(end) == Some(&b'.') {
+        end += 1 + text[end + 1..].iter().take(10).take_while(|octet| octet.is_ascii_digit()).count();
+    }
+    if !(end == 19 || (21..=29).contains(&end)) || text.get(end) != Some(&b'"') {
+        return Err(Stop::Foreign);
+    }
+    time[..end].copy_from_slice(&text[..end]);
+    time[end..end + 6].copy_from_slice(&hour.offset);
+    Ok((end + 6, end + 1))
+}
+
+fn is_sixty(tens: u8, ones: u8) -> bool {
+    (b'0'..=b'5').contains(&tens) && ones.is_ascii_digit()
+}
+
 fn without_cr(raw: &[u8]) -> &[u8] {
     match raw {
         [.., b'\r'] => &raw[..raw.iter().rposition(|&octet| octet != b'\r').map_or(0, |last| last + 1)],
@@ -429,8 +526,7 @@ pub fn stamp(line: &[u8], hour: &Hour, time: &mut Time) -> Result<(usize, usize)
     if known[..15] != hour.stamp {
         return Err(Stop::Hour);
     }
-    let sixty = |tens: u8, ones: u8| (b'0'..=b'5').contains(&tens) && ones.is_ascii_digit();
-    if !sixty(known[15], known[16]) || known[17] != b':' || !sixty(known[18], known[19]) {
+    if !is_sixty(known[15], known[16]) || known[17] != b':' || !is_sixty(known[18], known[19]) {
         return Err(Stop::Foreign);
     }
     let mut end = STAMP;
@@ -477,7 +573,7 @@ mod tests {
 
     #[test]
     fn a_stamp_of_another_hour_stops() {
-        let hour = Hour { stamp: *b"19-Jan-1998 19:", iso: *b"1998-01-19T19:", offset: *b"-05:00" };
+        let hour = Hour { form: Form::Text, stamp: *b"19-Jan-1998 19:", iso: *b"1998-01-19T19:", offset: *b"-05:00" };
         let mut time = [0; 48];
         let (size, rest) = stamp(b"19-Jan-1998 19:16:57.64 l", &hour, &mut time).unwrap();
         assert_eq!((&time[..size], rest), (&b"1998-01-19T19:16:57.64-05:00"[..], 24));

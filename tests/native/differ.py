@@ -24,7 +24,7 @@ from shipper.framing import blocks
 from shipper.mailserver.optionfile import optional_fields, parse
 from shipper.passage import Options, Passage, Tally, portions
 from shipper.profiles import PROFILES
-from shipper.stamps import epoch_ns
+from shipper.stamps import MONTHS, epoch_ns
 
 FORMATS = Path(__file__).resolve().parent.parent / "formats"
 GOLDEN = sorted(FORMATS.glob("*/*/input.log"))
@@ -141,50 +141,71 @@ def fields_of(directory: Path) -> tuple[str, ...]:
     return optional_fields(parse(path.read_text())[0])
 
 
-class Seeds(NamedTuple):
-    """Lines to begin with: of generated logs of the MTA, and of the services; of the fixtures of both; of all fixtures."""
+FORMS = {"mta_text": 3, "service": 3, "mta_xml": 2, "mta_json": 2}
+"""The formats that the twin reads, and how often a damaged log is of one."""
 
-    mta: list[bytes]
-    service: list[bytes]
-    mta_fixtures: list[bytes]
-    service_fixtures: list[bytes]
+
+class Seeds(NamedTuple):
+    """Lines to begin with, by their format: of generated logs, and of the fixtures; of all fixtures."""
+
+    generated: dict[str, list[bytes]]
+    fixtures: dict[str, list[bytes]]
     others: list[bytes]
 
-    def any(self, rng: random.Random, odd: int, service: bool) -> bytes:
+    @property
+    def mta(self) -> list[bytes]:
+        return self.generated["mta_text"]
+
+    @property
+    def service(self) -> list[bytes]:
+        return self.generated["service"]
+
+    def any(self, rng: random.Random, odd: int, form: str) -> bytes:
         """A line; of all fixtures once in `odd` times."""
         if not rng.randrange(odd):
             return rng.choice(self.others)
-        if rng.randrange(6):
-            return rng.choice(self.service if service else self.mta)
-        return rng.choice(self.service_fixtures if service else self.mta_fixtures)
+        # A line of XML or JSON with no time at its beginning ends a run, and most of the fixtures are such.
+        fixture = not rng.randrange(6 if form in ("mta_text", "service") else 150)
+        return rng.choice((self.fixtures if fixture else self.generated)[form])
 
 
 def seeds(directory: Path) -> Seeds:
     """The lines, some of which are generated in an empty directory."""
-    mta: list[bytes] = []
-    services: list[bytes] = []
-    for number, settings in enumerate((*SETTINGS, *(f"LOG_FORMAT=3,{SETTINGS[number]}" for number in (1, 3)))):
+    generated: dict[str, list[bytes]] = {form: [] for form in FORMS}
+    servers = [(settings, "mta_text") for settings in (*SETTINGS, *(f"LOG_FORMAT=3,{SETTINGS[number]}" for number in (1, 3)))]
+    servers += [(f"LOG_FORMAT={log_format},{SETTINGS[number]}", form) for log_format, form in _LOG_FORMATS for number in (0, 1, 3)]
+    for number, (settings, form) in enumerate(servers):
         out = directory / str(number)
-        more = ["--options", settings] if settings else []
+        more = ["--options", settings.rstrip(",")] if settings else []
         command = [sys.executable, "-m", "shipper", "generate", "--lines", "3000", "--rate", "20000", "--quiet", "--out", str(out)]
         subprocess.run([*command, "--seed", str(number), *more], check=True)
-        mta += (out / "log" / "mail.log_current").read_bytes().split(b"\n") * (1 if settings else 8)
-        for name in ("imap", "pop", "http", "admin", "default", "imta"):
-            services += (out / "log" / name).read_bytes().split(b"\n")
+        generated[form] += (out / "log" / "mail.log_current").read_bytes().split(b"\n") * (1 if settings else 8)
+        if form == "mta_text":
+            for name in ("imap", "pop", "http", "admin", "default", "imta"):
+                generated["service"] += (out / "log" / name).read_bytes().split(b"\n")
     fixtures = {
         name: [line for path in GOLDEN if name in ("", path.parent.parent.name) for line in path.read_bytes().split(b"\n")]
-        for name in ("mta_text", "service", "")
+        for name in (*FORMS, "")
     }
-    return Seeds(*([line for line in lines if len(line) < 2000] for lines in (mta, services, *fixtures.values())))
+    for lines in (*generated.values(), *fixtures.values()):
+        lines[:] = [line for line in lines if len(line) < 2000]
+    return Seeds(generated, fixtures, fixtures[""])
 
 
+_LOG_FORMATS = ((4, "mta_xml"), (5, "mta_json"), (6, "mta_json"))
 _BITS = (
     b" ", b"  ", b"\r", b"\t", b'"', b"\\", b"<", b">", b"<>", b"(", b")", b"[", b"]", b"|", b";", b":", b",", b"/", b".", b"*", b"=", b"+", b"-",
     b"0", b"7", b"250", b" 250 2.1.5 ok", b"E", b"DS", b"B", b"\xc3\xa9", b"\xe2\x80\xa8", b"\xc2\x85", b"\xff", b"\x00", b"\x1f", b"\xef\xbb\xbf",
     b"rfc822;", b"dns;", b"smtp;", b"(TCP|", b" TCP|", b") smtp;", b") lmtp;", b"TLS", b"SMTP/", b"mailsrv", b" normal ", b"@", b"127.0.0.1",
     b"2001:db8::1", b"::ffff:192.0.2.1", b"01.2.3.4", b"login [", b"close [", b"badlogin: [", b"append:", b":<", b":user/", b"|a=b", b" (x)",
     b"2005/2/29 1:02:03 0:00:00", b" 1 2 3", b"192.0.2.1:143] ", b"[unauthenticated]", b"Account Disabled (off)", b"Plaintext", b"Error:",
+    b"&lt;", b"&amp;", b"&quot;", b"&#10;", b"&#xe9;", b"&#xD800;", b"&", b'/>', b'"/>', b' xx="1"', b' so=""', b' ts="1"', b' rm="mx.example.net"',
+    b' dr="+"', b' pi="1.2"', b'>', b"'", b'","', b'":"', b'":', b",", b"{", b"}", b'"ts":"1",', b'"dr":"+",', b'"so":"",', b'"xx":1,', b"null",
+    b"\\n", b"\\u00e9", b"\\ud83d", b"\\ud83d\\ude00", b"\\u0000", b"\\/", b'\\"', b"true", b"1.5",
 )  # fmt: skip
+
+
+KINDS = [form for form, share in FORMS.items() for _ in range(share)]
 
 
 def mutated(rng: random.Random, line: bytes, pool: Seeds) -> bytes:
@@ -203,7 +224,7 @@ def mutated(rng: random.Random, line: bytes, pool: Seeds) -> bytes:
         elif kind == 3:
             line = line[:to] + line[at:]
         elif kind == 4:
-            other = pool.any(rng, 5, rng.random() < 0.5)
+            other = pool.any(rng, 5, rng.choice(KINDS))
             cut = rng.randrange(len(other) + 1)
             line = line[:at] + other[cut : cut + rng.choice((1, 5, 20, 400))]
         elif kind == 5:
@@ -212,7 +233,7 @@ def mutated(rng: random.Random, line: bytes, pool: Seeds) -> bytes:
             line = b" ".join(words)
         elif kind == 6:
             words = line.split(b" ")
-            words.insert(rng.randrange(len(words) + 1), rng.choice(pool.any(rng, 5, rng.random() < 0.5).split(b" ")))
+            words.insert(rng.randrange(len(words) + 1), rng.choice(pool.any(rng, 5, rng.choice(KINDS)).split(b" ")))
             line = b" ".join(words)
         else:
             line = line[:at] + rng.choice(_BITS) + line[at if kind == 7 else to :]
@@ -222,15 +243,19 @@ def mutated(rng: random.Random, line: bytes, pool: Seeds) -> bytes:
 _DAYS = (b"27-Mar-2005", b"30-Oct-2005", b"30-oct-2005", b"03-Apr-2005", b"31-Dec-1999", b"30-Feb-2005", b"01-Jan-0001")
 
 
+_ISO = re.compile(rb'(?:<\w\w ts=|(?:{"\w\w":)?{"ts":)"')
+
+
 def log_of(rng: random.Random, pool: Seeds, lines: int) -> bytes:
     """A log of damaged lines whose stamps go on slowly, in some over an hour that comes twice, with repeats; other formats' lines in many or
     in few."""
     made: list[bytes] = []
     day, second, odd = rng.choice(_DAYS), rng.randrange(0, 90_000), rng.choice((20, 2000, 20_000))
-    leap, service, zone = rng.choice((0, 700, 3600)), rng.random() < 0.4, b"-0700"
+    leap, form, zone, calm = rng.choice((0, 700, 3600)), rng.choice(KINDS), b"-0700", rng.choice((1, 4, 16))
+    iso = b"%b-%02d-%b" % (day[7:], MONTHS[day[3:6].decode().lower()], day[:2])
     while len(made) < lines:
         second += rng.choice((0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0 if rng.randrange(50) else rng.choice((leap, -leap, -3))))
-        line = pool.any(rng, odd, service)
+        line = pool.any(rng, odd, form)
         if line[2:3] == b"-" and line[6:7] == b"-" and rng.randrange(1000):
             clock = b"%02d:%02d:%02d" % (second // 3600 % 24, second // 60 % 60, second % 60)
             line = day + b" " + clock + line[20:]
@@ -238,7 +263,10 @@ def log_of(rng: random.Random, pool: Seeds, lines: int) -> bytes:
             zone = zone if rng.randrange(500) else rng.choice((b"+0000", b"+0530", b"-0700", b"+2400"))
             clock = b"%02d:%02d:%02d" % (second // 3600 % 24, second // 60 % 60, second % 60)
             line = b"[" + day.replace(b"-", b"/") + b":" + clock + b" " + zone + line[27:]
-        line = mutated(rng, line, pool)
+        elif (found := _ISO.match(line)) and rng.randrange(500):
+            clock = b"%02d:%02d:%02d" % (second // 3600 % 24, second // 60 % 60, second % 60)
+            line = line[: found.end()] + iso + b"T" + clock + line[found.end() + 19 :]
+        line = line if rng.randrange(calm) else mutated(rng, line, pool)
         made += [line] * rng.choice((1, 1, 1, 1, 2, 3))
     return b"\n".join(made[:lines])
 

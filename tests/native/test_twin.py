@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from shipper import compiled
+from shipper.formats.mta_attributes import KNOWN
 from shipper.framing import Block
 from shipper.passage import Passage
 from shipper.stamps import epoch_ns
@@ -94,6 +96,40 @@ def test_service_logs_too(profile: str) -> None:
     data = b"\n".join(line % (number // 60, number % 60) for number in range(1000))
     _, tally, done, *_ = converted(data, options(MODULE, profile), "imap")
     assert done == tally.lines - 1 == 999
+
+
+XML = (
+    b'<en ts="2014-06-02T22:%02d:%02d.94" pi="72a9.3b4.2" sc="tcp_local" dc="ims-ms" ac="EE" sz="3" so="adam@example.org" '
+    b'od="rfc822;bob@example.com" de="bob@ims-ms-daemon" mi="&lt;n1@example.org&gt;" ss="mx.example.org (mx.example.org [198.51.100.9])" qt="0"/>'
+)
+NESTED = XML.replace(b"<en ", b'{"en":{"').replace(b'="', b'":"').replace(b'" ', b'","').replace(b"/>", b"}}")
+FLAT = NESTED.replace(b'{"en":', b"")[:-1]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("line", [XML, NESTED, FLAT], ids=["xml", "nested", "flat"])
+def test_xml_and_json_too(line: bytes, profile: str) -> None:
+    """All but the first line, by which the format and the hour are found."""
+    data = b"\n".join(line % (number // 60, number % 60) for number in range(1000))
+    _, tally, done, *_ = converted(data, options(MODULE, profile), "mail.log")
+    assert done == tally.lines - 1 == 999
+    assert tally.kinds == {"mta": 1000}
+
+
+@pytest.mark.parametrize("element", ["en", "co"])
+def test_every_attribute_is_known_to_it(element: str) -> None:
+    """A line that has them all is read by it, with a value for each that says so."""
+    values = {
+        "ts": "2014-06-02T22:02:10.94", "pi": "72a9.3b4.2", "dr": "+", "ac": "E" if element == "en" else "O", "sz": "3", "rf": "1", "qt": "2",
+        "ss": "mx.example.org (mx.example.org [198.51.100.9])", "tr": "TCP|192.0.2.25|25|198.51.100.9|59762", "ap": "SMTP/TLS-128-RC4",
+    }  # fmt: skip
+    names = ["ts", *sorted(KNOWN[element] - {"ts"})]
+    line = f"<{element} {' '.join(f'{name}={chr(34)}{values.get(name, name)}{chr(34)}' for name in names)}/>".encode()
+    lines, _, done, *_ = converted(b"\n".join([line] * 3), options(MODULE), "mail.log")
+    assert done == 2
+    assert not differs(MODULE, b"\n".join([line] * 3))
+    record = json.loads(lines.split(b"\n")[1])
+    assert all(name in record.values() for name in set(names) - set(values) - {"di", "so"} if name != "no")
 
 
 LINE = b"19-Jan-1998 19:%02d:%02d.64 2e2d.2.1 tcp_local    ims-ms       E 1 adam@example.com rfc822;bob@example.org bob@example.org"
