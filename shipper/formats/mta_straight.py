@@ -7,17 +7,21 @@ damaged lines by the thousand; for any doubt they return None, and the line goes
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from shipper import events
 from shipper.formats import mta_fields as fields
 from shipper.record import Connection, Mta
 
 _ACCOUNT = "|".join(sorted(fields.ACCOUNTS))
-_PROCESS = r"(?:([0-9a-f]{1,16})\.(?:([0-9a-f]{1,16})\.)?([0-9a-f]{1,16}) )?"
-_message = re.compile(
+_PROCESS = r"(?:(?:(?![0-9a-f.]+ )([!-~]++) (?=[^ ]{1,11} ))?([0-9a-f]{1,16})\.(?:([0-9a-f]{1,16})\.)?([0-9a-f]{1,16}) )?"
+_BEGIN = (
     _PROCESS + r"([^ ].{11}) (.{12}) ([ACDEF-Z][A-Z]{0,7}) ([0-9]{1,18}) "  # channels, code, size
     r"([^ \"]*) rfc822;([^ \"]*) ([^ \"]*)"  # addresses
-    r"(?: ([0-9]{1,18})(?= /))?"  # notary flags
+)
+_told = re.compile(rf"{_BEGIN}(?:(?!){10 * '()'})?(?: (.*[^ ]))?\Z").match  # the groups of the others, but for the last none of them
+_message = re.compile(
+    _BEGIN + r"(?: ([0-9]{1,18})(?= /))?"  # notary flags
     r"(?: (/(?:[^ :]*/)?(?:Z([A-Z]))?([^ :/]+)))?"  # queue file
     r"(?: <([^<> ]*)>(?:,<([^<> ]*)>)?)?"  # message ids
     rf"(?: +(\*[^ ]+|{_ACCOUNT})(?= |\Z))?"  # user name
@@ -38,13 +42,14 @@ _NOT_CHANNELS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ+-")
 _DELIVERIES = ("dns;", "smtp;", "(TCP|")
 
 
-def message(line: str, first: int, time: str, zone_source: str) -> Mta | None:
-    """The record of a line whose rest begins at `first`, after its time stamp; None when it is not straight."""
-    match = _message(line, first)
+def message(line: str, first: int, time: str, zone_source: str, by_name: Callable[[Mta, str], None] | None = None) -> Mta | None:
+    """The record of a line whose rest begins at `first`, after its time stamp; None when it is not straight. `by_name`: reads the optional fields
+    where it is known which they are."""
+    match = (_told if by_name else _message)(line, first)
     if match is None:
         return None
     (
-        pid, thread, sequence, source, destination, code, size, sender, original, recipient, notary, file, attempt, queue_id,
+        node, pid, thread, sequence, source, destination, code, size, sender, original, recipient, notary, file, attempt, queue_id,
         message_id, related, user, name, dns, ip, status,
     ) = match.groups()  # fmt: skip
     source = source.rstrip(" ")
@@ -55,10 +60,15 @@ def message(line: str, first: int, time: str, zone_source: str) -> Mta | None:
         return None
     if "<>" in (sender, original, recipient):  # empty, in LOG_FORMAT 2
         sender, original, recipient = ("" if address == "<>" else address for address in (sender, original, recipient))
-    if name and ip is None and ("." not in name or "@" in name or name[-1] == "."):  # one last word that may be a user's name
+    if (
+        name and ip is None and ("." not in name or "@" in name or name[-1] == "." or name[0] == "/")
+    ):  # one last word that may be a user's name
         return None
     action, modifiers, event = fields.code_parts(code)
-    if status and (" TCP|" in status or not (status.startswith(_DELIVERIES) or _is_text(status, action, user or ip))):
+    if by_name:
+        if destination.isupper():  # this could be the code, if what stands before is a channel
+            return None
+    elif status and (" TCP|" in status or not (status.startswith(_DELIVERIES) or _is_text(status, action, user or ip))):
         return None
     record = Mta(
         time=time,
@@ -83,6 +93,12 @@ def message(line: str, first: int, time: str, zone_source: str) -> Mta | None:
         record.sequence = int(sequence, 16)
         if thread:
             record.thread = int(thread, 16)
+        if node:
+            record.host = node
+    if by_name:
+        if status:
+            by_name(record, status)
+        return record
     if notary:
         record.notary_flags = int(notary)
     if file:
@@ -141,7 +157,7 @@ def connection(line: str, first: int, time: str, zone_source: str) -> Connection
     if match is None:
         return None
     (
-        pid, thread, sequence, source, sign, code, local_ip, local_port, remote_ip, remote_port, application, initial_host, dns_host,
+        node, pid, thread, sequence, source, sign, code, local_ip, local_port, remote_ip, remote_port, application, initial_host, dns_host,
         cipher, status,
     ) = match.groups()  # fmt: skip
     source = source.rstrip(" ")
@@ -170,6 +186,8 @@ def connection(line: str, first: int, time: str, zone_source: str) -> Connection
         record.sequence = int(sequence, 16)
         if thread:
             record.thread = int(thread, 16)
+        if node:
+            record.host = node
     if initial_host:
         record.initial_host = initial_host
         record.dns_host = dns_host

@@ -20,6 +20,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 
 from shipper import events
 from shipper.formats import mta_fields as fields
@@ -74,6 +75,8 @@ _UPPER = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> int:
     """Reads MTA text records; see `base`. Stops at the first line that does not begin with `dd-Mon-yyyy `."""
     stamp_of, zone_source, named = log.clock.mta, log.clock.source, log.fields
+    message = straight.message if named is None else partial(straight.message, by_name=partial(_by_name, named=named))
+    bare = named is not None and "process" not in named and "node" not in named
     append = out.append
     for index in range(start, len(lines)):
         line = lines[index]
@@ -93,12 +96,11 @@ def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> 
                 return index
             append(unparsed(stopped(1, "a date and time dd-Mon-yyyy hh:mm:ss.cc", line)))
             continue
-        if named is None:
-            connects = line.find(" TCP|", 45, 90) > 0  # behind its code; in a message it stands in parentheses, or far behind
-            read = straight.connection if connects else straight.message
-            append(read(line, end + 1, time, zone_source) or _record(line, end + 1, time, zone_source, None))
-        else:
-            append(_record(line, end + 1, time, zone_source, named))
+        connects = line.find(" TCP|", 45, 90) > 0  # behind its code; in a message it stands in parentheses, or far behind
+        record: Record | None = (straight.connection if connects else message)(line, end + 1, time, zone_source)
+        if record is None or (bare and record.pid is not None):  # a process that nobody has told of
+            record = _record(line, end + 1, time, zone_source, named)
+        append(record)
     return len(lines)
 
 
@@ -551,9 +553,7 @@ def _by_name(record: Mta, rest: str, named: tuple[str, ...]) -> None:
         if _is_number(word):
             record.queue_seconds = int(word)
             rest = before
-    for name in OPTIONAL[2:]:
-        if name not in named:
-            continue
+    for name in _behind(named):
         if name in ("reason", "diagnostic", "remote_mta", "transport"):
             break
         if not plain and fields.is_reply(rest.lstrip(" ")) and not _optional_follows(_word(rest)[1]):
@@ -575,6 +575,12 @@ def _by_name(record: Mta, rest: str, named: tuple[str, ...]) -> None:
     rest = rest.lstrip(" ")
     if rest:
         _tail(record, rest)
+
+
+@lru_cache(maxsize=16)
+def _behind(named: tuple[str, ...]) -> tuple[str, ...]:
+    """Those behind the recipient, in their order."""
+    return tuple(name for name in OPTIONAL[2:] if name in named)
 
 
 def _takes(record: Mta, name: str, word: str, plain: bool) -> bool:

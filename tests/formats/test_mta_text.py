@@ -53,6 +53,15 @@ def test_the_straight_expression_reads_what_the_long_way_reads(line: str) -> Non
     assert read(line) == mta_text._record(line, 24, stamp, "config", None)
 
 
+@given(mutated(), st.sets(st.sampled_from(mta_text.OPTIONAL)), st.booleans())
+def test_lines_whose_fields_are_told_are_read_alike_the_long_way(line: str, told: set[str], all_of_them: bool) -> None:
+    """The straight expression goes only as far as the recipient there, and a word before the channels is what it was told to be."""
+    named = mta_text.OPTIONAL if all_of_them else tuple(name for name in mta_text.OPTIONAL if name in told)
+    stamp = Log(Clock(ZoneInfo("UTC"))).clock.mta(line[:23])
+    if stamp and line[23:24] == " " and line[20:21] == ".":
+        assert read(line, named) == mta_text._record(line, 24, stamp, "config", named)
+
+
 @given(mutated() | st.text(max_size=200) | st.sampled_from(LINES).flatmap(lambda line: st.text().map(lambda text: line[:24] + text)))
 def test_any_line_is_one_record_or_not_ours(line: str) -> None:
     """Whatever a line holds, it is read without an exception, as one record, or left to another format."""
