@@ -76,9 +76,7 @@ def theirs(peer: Peer, kind: str, job: Job = "read") -> Contender:
 
     how = peer.how
     if job == "archive":
-        how = {"rsyslogd": "zcat into a file that imfile follows", "syslog-ng": "zcat piped into stdin()", "otelcol": "compression: gzip"}[
-            peer.program
-        ]
+        how = UNPACKS[peer.program]
     return Contender(peer.name, how, run, lambda output, lines: peer.read(kind, output, lines), peer.part)
 
 

@@ -31,6 +31,7 @@ from typing import Any
 
 from loguru import logger
 
+from shipper.durable import sync_names
 from shipper.errors import Failure
 from shipper.intents import Intents, done
 
@@ -227,11 +228,7 @@ class Checkpoints:
         except (FileNotFoundError, PermissionError):
             pass  # the first one; or a file system without hard links, where there is no previous copy
         os.replace(new, self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_names(self._path.parent)
         return time.monotonic() - begin
 
     def _read(self) -> None:

@@ -21,6 +21,8 @@ from pathlib import Path
 
 import msgspec
 
+from shipper.durable import sync_names
+
 FILE_OCTETS = 16 << 20
 
 _NAME = re.compile(r"(\d{8})\.jsonl(\.replaying|\.replayed)?")
@@ -68,7 +70,7 @@ class DeadLetters:
                     rest = rest[os.write(descriptor, rest) :]
                 os.fsync(descriptor)
                 if not start:
-                    _sync_directory(self._directory)
+                    sync_names(self._directory)
             except OSError:
                 os.ftruncate(descriptor, start)
                 raise
@@ -105,7 +107,7 @@ def claim(path: Path) -> Path:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         path.rename(claimed)
-        _sync_directory(path.parent)
+        sync_names(path.parent)
     finally:
         os.close(descriptor)
     return claimed
@@ -115,7 +117,7 @@ def finished(path: Path) -> Path:
     """Marks a claimed file as replayed: its new name. Raises OSError."""
     done = path.with_suffix(".replayed")
     path.rename(done)
-    _sync_directory(path.parent)
+    sync_names(path.parent)
     return done
 
 
@@ -170,11 +172,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 from shipper.batch import Flight
 from shipper.checksum import crc32
+from shipper.durable import sync_names
 
 _NAME = "intents."
 
@@ -163,7 +164,7 @@ class _Found:
                 self._open[key] = descriptor = _opened(stretch)
                 if descriptor >= 0:
                     os.fsync(descriptor)
-                    _sync_directory(Path(stretch.path).parent)
+                    sync_names(Path(stretch.path).parent)
             descriptor, crc, at, end = self._open[key], 0, stretch.start, stretch.start + stretch.octets
             while descriptor >= 0 and at < end and (octets := os.pread(descriptor, min(end - at, 1 << 20), at)):
                 crc, at = crc32(octets, crc), at + len(octets)
@@ -191,11 +192,3 @@ def _opened(stretch: Stretch) -> int:
             return descriptor
         os.close(descriptor)
     return -1
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

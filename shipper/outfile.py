@@ -15,7 +15,9 @@ import stat
 import tempfile
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
+from shipper.durable import sync_names
 from shipper.errors import Failure
 from shipper.sources import path_text
 
@@ -144,11 +146,7 @@ class FileOutput(Output):
             os.fsync(self._descriptor)
             os.close(self._descriptor)
             os.replace(self._temporary, self._target)
-            directory = os.open(os.path.dirname(self._target), os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            sync_names(Path(self._target).parent)
         except OSError as error:
             raise self._failed(error) from error
 

@@ -31,6 +31,7 @@ from typing import Any
 
 from shipper import segment as frames_of
 from shipper.checksum import crc32
+from shipper.durable import sync_names
 from shipper.intents import About, Stretch
 from shipper.segment import Damaged, Frame, Index
 
@@ -184,7 +185,7 @@ class Spool:
                 rest = rest[self._disk.write(self._descriptor, rest) :]
             self._disk.sync(self._descriptor)
             if not segment.size:
-                _sync_directory(self.directory, self._disk)
+                sync_names(self.directory, self._disk.sync)
         except OSError as error:
             self._abandon()
             raise _blocked(error) from error
@@ -521,7 +522,7 @@ class _Place:
             self._open()
             disk.sync(self._descriptor)
             if not self._directory_synced:
-                _sync_directory(self._path.parent, disk)
+                sync_names(self._path.parent, disk.sync)
                 self._directory_synced = True
             self._synced = written
         return written
@@ -542,14 +543,6 @@ def _opened(path: Path) -> int:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return -1
-
-
-def _sync_directory(directory: Path, disk: Disk) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        disk.sync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _blocked(error: OSError) -> SpoolBlocked:

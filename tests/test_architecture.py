@@ -18,7 +18,7 @@ PACKAGE = ROOT / "shipper"
 
 WAY = (
     ("record", "events", "errors", "screen"),
-    ("stamps", "window", "framing", "sources", "archives", "lines"),
+    ("stamps", "window", "framing", "sources", "archives", "lines", "durable"),
     ("identity", "dedupe"),
     ("formats",),
     ("mailserver",),

@@ -14,8 +14,6 @@ from shipper.screen import escaped
 
 if TYPE_CHECKING:
     from shipper.config.load import Loaded
-
-if TYPE_CHECKING:
     from shipper.config.sections import Config
 
 

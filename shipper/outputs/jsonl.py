@@ -27,6 +27,7 @@ from pydantic import Field
 from shipper.batch import Arrival
 from shipper.checksum import crc32
 from shipper.config.units import Duration, Size
+from shipper.durable import sync_names
 from shipper.intents import About, Stretch
 from shipper.lines import Packed, joined
 from shipper.outputs.base import Limits, Unavailable
@@ -128,7 +129,7 @@ class _FileSender:
             _lock(self._file, self._path)
             size = whole_lines(self._file, os.fstat(self._file).st_size)
             if status.st_size == 0:
-                _sync_directory(self._path)
+                sync_names(self._path.parent)
         except OSError as error:
             self._end()
             raise _unavailable(self._path, error) from error
@@ -245,14 +246,6 @@ def whole_lines(file: int, size: int) -> int:
     if end < size:
         os.ftruncate(file, end)
     return end
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _unavailable(path: Path, error: OSError) -> Unavailable:
