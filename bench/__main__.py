@@ -20,6 +20,8 @@ from bench.report import Row, megabytes, number, ratio
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 KINDS = {"mta": "MTA log", "service": "service log"}
+FORMATS = {4: "MTA log in XML", 5: "MTA log in JSON"}
+"""By LOG_FORMAT."""
 
 
 class Sizes(NamedTuple):
@@ -68,6 +70,7 @@ class Bench:
     def run(self, names: Sequence[str]) -> None:
         jobs: dict[str, Callable[[], None]] = {
             "convert": self.convert,
+            "formats": self.formats,
             "cores": self.cores,
             "archive": self.archive,
             "tail": self.tail,
@@ -98,6 +101,18 @@ class Bench:
             self._alone[kind] = rows
             caption = f"{KINDS[kind]} → JSON: {lines:,} lines of {log.stat().st_size / lines:.0f} bytes, one CPU."
             self.document.add(kind, caption, *_race(rows))
+
+    def formats(self) -> None:
+        """The MTA's other formats, which no peer has an expression for."""
+        lines = self.sizes.lines // 8
+        for log_format, title in FORMATS.items():
+            report.progress(f"generating {title}")
+            log = corpus.in_format(conversion.SHIPPER, self.scratch, log_format, lines)
+            octets = log.stat().st_size / lines
+            field, cpus = conversion.field("mta", ()), self._apart(self.one)
+            rows = conversion.race(title, field, log, lines, self.sizes.runs, cpus, self.scratch, self.give_up)
+            log.unlink()
+            self.document.add("formats", f"{title} → JSON: {lines:,} lines of {octets:.0f} bytes, one CPU.", *_race(rows))
 
     def cores(self) -> None:
         """The same on all CPUs."""
@@ -281,7 +296,7 @@ def _race(rows: Sequence[Row]) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     ]
 
 
-JOBS = ("convert", "cores", "archive", "tail", "otlp", "udp", "memory", "linear", "start", "idle")
+JOBS = ("convert", "formats", "cores", "archive", "tail", "otlp", "udp", "memory", "linear", "start", "idle")
 
 
 def main() -> None:

@@ -34,6 +34,17 @@ def generated(shipper: Sequence[str], scratch: Path, lines: int) -> dict[str, Pa
     return {kind: scratch / f"{kind}.log" for kind in parts}
 
 
+def in_format(shipper: Sequence[str], scratch: Path, log_format: int, lines: int) -> Path:
+    """A log of the MTA of `lines` lines in another LOG_FORMAT than text."""
+    size = ["--lines", str(round(1.6 * lines) + 1000), "--rate", "200000", "--users", "20000", "--domains", "2000", "--seed", "1"]
+    out = scratch / "server"
+    to_the_end([*shipper, "generate", *size, "--log-format", str(log_format), "--quiet", "--out", str(out)], cpus=os.sched_getaffinity(0))
+    log = scratch / f"format-{log_format}.log"
+    cut(out / "log" / "mail.log_current", log, lines)
+    shutil.rmtree(out)
+    return log
+
+
 def _rolled(logs: Path, service: str) -> list[Path]:
     """`imap.63.915107696`, `imap.64.…`, and `imap` at the end."""
     old = [path for path in logs.glob(f"{service}.*") if re.fullmatch(r"\.\d+\.\d+", path.name.removeprefix(service))]
