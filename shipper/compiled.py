@@ -29,7 +29,7 @@ from shipper.profiles.base import INBOUND, PROTOCOLS
 from shipper.reader import RawPolicy
 from shipper.record import Connection, Mta, Record, Service, Store, Syslog
 
-INTERFACE = 25
+INTERFACE = 26
 """Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
 PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
@@ -204,6 +204,14 @@ class Twin:
         """The ids of all lines of the last run, sixteen octets each; of one with gaps when these have theirs."""
         ids: bytes = self._twin.ids()
         return ids
+
+    def look_ahead(self, writer: Any, observed: int) -> None:
+        """Of the lines of runs from now on `writer` (`payloads.otlp_writer`) renders payloads at once. `observed`: when they were read."""
+        self._twin.look_ahead(writer, observed)
+
+    def ahead(self) -> Any:
+        """These payloads of the last run, for `payloads.Stretch`; when all its lines have ids."""
+        return self._twin.ahead()
 
     def payloads(
         self,

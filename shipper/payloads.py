@@ -74,7 +74,7 @@ class Writers:
 
 
 class Stretch(NamedTuple):
-    """So many lines; the rest is as for `Twin.payloads`."""
+    """So many lines; `ahead`: OTLP payloads that are there (`Twin.ahead`); the rest is as for `Twin.payloads`."""
 
     lines: int
     writers: Writers
@@ -83,11 +83,14 @@ class Stretch(NamedTuple):
     offset: int
     hour: tuple[str, str, str] | None
     ids: bytes
+    ahead: Any = None
 
     def payloads(
         self, style: Style | None, observed: int, priorities: Sequence[int | None] | None, made: Sequence[tuple[int, bytes]]
     ) -> Payloads:
         """A payload of each line."""
+        if style is None and self.ahead is not None and self.ahead.observed == observed:
+            return Payloads(*self.ahead.filled(list(made)))
         twin, writer = self.writers.twin, self.writers.of(style)
         return twin.payloads(writer, self.data, self.start, self.offset, self.hour, self.ids, observed, priorities, made)
 

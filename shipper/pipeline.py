@@ -278,7 +278,7 @@ class Pipeline:
         return deliver
 
     async def _pass_on(self, batch: Batch, name: str, count: InputCount, reading: _Reading) -> None:
-        records, arrival = batch.records, batch.arrival
+        records, arrival, passed = batch.records, batch.arrival, batch.receipt
         count.read += len(records)
         count.damaged += sum([1 for record in apart(records) if record.error])
         for tap in self._taps:
@@ -297,7 +297,7 @@ class Pipeline:
             flight.settle()
             reading.unsettled -= 1
             if not reading.places.retired:
-                batch.receipt.settle()
+                passed.settle()
             self._changed.set()
 
         receipt = Receipt(settled, flight)

@@ -260,6 +260,7 @@ class Service:
             fields=config.fields_of(section),
             twin=self._twin,
             profile=wanted_profile(config.outputs.values()),
+            otlp=any(section.type == "otlp" and not section.redact for section in config.outputs.values()),
         )
         module = import_module(f"shipper.inputs.{INPUTS[section.type]}")
         made: Input = module.make(name, section, reading)

@@ -228,16 +228,17 @@ class _Noting(Twin):
 
 
 class StraightReader:
-    """Reads one log like `Reader`, with the twin before it, which renders `profile`. Raises UnicodeEncodeError for half a character in the log's
-    name."""
+    """Reads one log like `Reader`, with the twin before it, which renders `profile`, and (`otlp`) payloads of OTLP. Raises UnicodeEncodeError for
+    half a character in the log's name."""
 
-    def __init__(self, module: Any, profile: str, log: Log, *, file: str, raw: RawPolicy) -> None:
+    def __init__(self, module: Any, profile: str, log: Log, *, file: str, raw: RawPolicy, otlp: bool = False) -> None:
         told: dict[str, Any] = {
             "zone_source": log.clock.source, "file": file, "host": log.host, "raw": raw, "observed": 0, "fields": log.fields,
         }  # fmt: skip
         self._module = module
         self._again = partial(Twin, module, profile="native", **told)
         self._profile = lines_of(profile)
+        self._otlp = otlp
         self._twin = _Noting(module, profile=profile, **told)
         self._writers = Writers(module, self._twin, zone_source=log.clock.source, file=file, host=log.host)
         self.reader = Reader(log, file=file, raw=raw, ids=self._twin)
@@ -255,6 +256,8 @@ class StraightReader:
         self._twin.begin()
         if self._profile.name == "ecs":
             self._twin.see(observed)
+        if self._otlp:
+            self._twin.look_ahead(self._writers.of(None), observed)
 
         def python(records: Sequence[Record], numbers: Sequence[int]) -> bytes:
             apart.update(zip(numbers, records, strict=True))
@@ -265,7 +268,7 @@ class StraightReader:
             ids = self._twin.ids()
             if run.lines:
                 data, start, offset, hour = self._twin.latest
-                stretches.append((place, Stretch(run.lines, self._writers, data, start, offset, hour, ids)))
+                stretches.append((place, Stretch(run.lines, self._writers, data, start, offset, hour, ids, self._twin.ahead())))
             if not native:
                 runs.append((run.lines, ids))
 

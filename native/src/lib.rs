@@ -2,6 +2,7 @@
 //!
 //! Python is the definition of what is read and written; `shipper/compiled.py` imports this crate and has the rules of their dealings.
 
+mod ahead;
 mod attributes;
 mod drain;
 mod ecs;
@@ -23,6 +24,7 @@ mod tables;
 mod xml;
 
 use std::panic::{catch_unwind, set_hook, AssertUnwindSafe};
+use std::sync::Arc;
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -35,7 +37,7 @@ use crate::run::{Form, Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 25;
+const INTERFACE: u32 = 26;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -108,7 +110,7 @@ impl Writer {
         let services = services.into_iter().map(|(fields, failed)| otlp::Case { fields, failed }).collect();
         let (resource, namespace) = resource;
         let told = otlp::Otlp { events, services, texts, resource, namespace, file, ..otlp::Otlp::default() };
-        Ok(Writer(payloads::Writer::Otlp(otlp::Otlp::new(told, &names, zone_source))))
+        Ok(Writer(payloads::Writer::Otlp(Arc::new(otlp::Otlp::new(told, &names, zone_source)))))
     }
 
     /// `head`: what stands before the structured data, and there of all messages: (host; quality of the log's zone, and of a time that names its own;
@@ -141,7 +143,7 @@ impl Writer {
                 action: action.into_bytes(),
             })
             .collect();
-        Ok(Writer(payloads::Writer::Syslog(rfc5424::Syslog {
+        Ok(Writer(payloads::Writer::Syslog(Box::new(rfc5424::Syslog {
             events,
             services: cases.0.into_iter().map(|(id, act)| rfc5424::Case { id: id.into_bytes(), act: act.into_bytes() }).collect(),
             text: cases.1.into_bytes(),
@@ -157,7 +159,7 @@ impl Writer {
             local: form.1,
             raw: form.2,
             months: months.into_iter().map(String::into_bytes).collect(),
-        })))
+        }))))
     }
 }
 
@@ -192,6 +194,7 @@ struct Twin {
     seconds: Vec<[u8; 19]>,
     each: Vec<(u8, String)>,
     ids: Vec<[u8; 16]>,
+    ahead: Option<ahead::Payloads>,
 }
 
 #[pymethods]
@@ -267,6 +270,7 @@ impl Twin {
                 raw,
                 bare,
                 each,
+                ahead: None,
                 ecs: ecs.map(|(messages, connections, inbound, tail)| Ecs {
                     messages: messages.into_iter().map(part).collect(),
                     connections: connections.into_iter().map(part).collect(),
@@ -287,6 +291,7 @@ impl Twin {
             seconds: Vec::new(),
             each: Vec::new(),
             ids: Vec::new(),
+            ahead: None,
         })
     }
 
@@ -364,6 +369,7 @@ impl Twin {
                 let (data, run) = (open.data.bind(py).as_bytes(), &mut open.run);
                 let ids = py.detach(|| caught(|| run.settle(data, &lines, counts, &frame.host)))?;
                 self.ids = std::mem::take(&mut run.ids);
+                self.ahead = run.ahead.take().zip(frame.ahead.as_ref()).map(|(taken, told)| taken.done(told.observed));
                 ids
             }
             _ => caught(|| {
@@ -449,6 +455,18 @@ impl Twin {
         self.rendered(py, source, &writer, ids, observed, priorities, &made)
     }
 
+    /// Of the lines of runs from now on `writer`, which is one of OTLP, renders payloads as well. `observed`: when they were read.
+    fn look_ahead(&mut self, writer: &Writer, observed: u64) -> PyResult<()> {
+        let payloads::Writer::Otlp(otlp) = &writer.0 else { return Err(PyValueError::new_err("not of OTLP")) };
+        self.frame.ahead = Some(ahead::Ahead { otlp: otlp.clone(), observed });
+        Ok(())
+    }
+
+    /// The payloads of the last run, once; of one with gaps when these have their ids.
+    fn ahead(&mut self) -> Option<ahead::Payloads> {
+        self.ahead.take()
+    }
+
     /// From now on ECS documents say that they were read then. `created`: that member of their `event`, as JSON.
     fn see(&mut self, created: &[u8]) -> PyResult<()> {
         let frame = &mut self.frame;
@@ -521,6 +539,7 @@ impl Twin {
         let mut run = py.detach(|| {
             caught(|| {
                 let mut run = Run::new(buffer);
+                run.ahead = frame.ahead.is_some().then(|| ahead::Taken::new(octets.len() - start));
                 go(&mut run, octets, frame);
                 if run.gaps.is_empty() {
                     run.settle(octets, &[], counts, &frame.host);
@@ -537,6 +556,7 @@ impl Twin {
         self.seconds.clone_from(&run.seconds);
         self.each = std::mem::take(&mut run.each);
         if run.gaps.is_empty() {
+            self.ahead = run.ahead.take().zip(frame.ahead.as_ref()).map(|(taken, told)| taken.done(told.observed));
             (self.buffer, self.ids) = (run.out, run.ids);
         } else {
             self.open = Some(Open { run, data: data.unbind(), settled: false });
@@ -606,6 +626,7 @@ fn shipper_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(spool::crc32, module)?)?;
     module.add_function(wrap_pyfunction!(spool::sealed, module)?)?;
     module.add_class::<Writer>()?;
+    module.add_class::<ahead::Payloads>()?;
     module.add_class::<Messages>()?;
     module.add_class::<drain::Drain>()?;
     module.add_class::<Twin>()

@@ -9,7 +9,7 @@ use crate::header::Header;
 use crate::messages::Text;
 use crate::mta::{Connection, Message, Wire};
 use crate::payloads;
-use crate::run::{self, Frame};
+use crate::run::{self, Frame, Line, Straight};
 use crate::service::Service;
 
 /// What an action decides in every record that has it.
@@ -159,6 +159,17 @@ const ROOM: usize = 64;
 pub const LONGEST: usize = ROOM - 8;
 
 impl Otlp {
+    /// The payload of a line or message, which has this id (32 digits). Returns where that stands.
+    pub fn write(&self, out: &mut Vec<u8>, straight: &Straight, frame: &Frame, observed: u64, id: &[u8]) -> usize {
+        let place = &straight.place;
+        match straight.line {
+            Line::Message(record) => message(out, record, frame, self, place, observed, id),
+            Line::Connection(record) => connection(out, record, frame, self, place, observed, id),
+            Line::Service(record) => service(out, record, frame, self, place, observed, id),
+            Line::Text(record) => text(out, record, frame, self, place, observed, id),
+        }
+    }
+
     /// `names`: of attributes, as many as `NAMES`.
     pub fn new(told: Otlp, names: &[String], zone_source: &str) -> Otlp {
         let keys = names.iter().map(|name| Key::new(name.as_bytes())).collect();
@@ -281,7 +292,7 @@ impl Key {
 }
 
 /// A transaction record, whose id is known.
-pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, told: &Otlp, place: &run::Place, observed: u64, id: &[u8]) {
+fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, told: &Otlp, place: &run::Place, observed: u64, id: &[u8]) -> usize {
     let wire = &record.wire;
     let event = &told.events[usize::from(wire.code[0] - b'A')];
     begun(out, None, wire.host(frame), told, place, observed);
@@ -296,7 +307,7 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, told: &Otlp, 
     told.text(out, Name::Priority, record.priority);
     told.text(out, Name::Sensitivity, record.sensitivity);
     out.extend_from_slice(&event.fields);
-    many(out, wire, told, id);
+    let at = many(out, wire, told, id);
     told.number(out, Name::SizeBlocks, record.size_blocks);
     told.text(out, Name::Sender, record.sender);
     told.text(out, Name::OriginalRecipient, record.original_recipient);
@@ -316,24 +327,26 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, told: &Otlp, 
     let inbound = if wire.direction.is_empty() { event.inbound } else { wire.direction == b"in" };
     ends(out, wire, inbound, told);
     said(out, wire, event, told);
+    at
 }
 
 /// A connection record, whose id is known.
-pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, told: &Otlp, place: &run::Place, observed: u64, id: &[u8]) {
+fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, told: &Otlp, place: &run::Place, observed: u64, id: &[u8]) -> usize {
     let wire = &record.wire;
     let event = &told.events[usize::from(wire.code[0] - b'A')];
     begun(out, None, wire.host(frame), told, place, observed);
     body(out, &payloads::connection_text(record, &event.action, frame, place));
     few(out, wire, told);
     out.extend_from_slice(&event.fields);
-    many(out, wire, told, id);
+    let at = many(out, wire, told, id);
     source(out, frame, told, place);
     ends(out, wire, wire.direction != b"out", told);
     said(out, wire, event, told);
+    at
 }
 
 /// A record of a service, whose id is known.
-pub fn service(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Otlp, place: &run::Place, observed: u64, id: &[u8]) {
+fn service(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Otlp, place: &run::Place, observed: u64, id: &[u8]) -> usize {
     let case = &told.services[record.case(&frame.service)];
     begun(out, Some(record.process), record.host, told, place, observed);
     body(out, &[record.message]);
@@ -347,6 +360,7 @@ pub fn service(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Otlp, 
     begin(out, 0x1a, record.level.len());
     out.extend_from_slice(record.level);
     told.text(out, Name::Id, id);
+    let at = out.len() - id.len();
     told.number(out, Name::Pid, Some(record.pid));
     told.text(out, Name::ClientAddress, record.client_ip);
     told.number(out, Name::ClientPort, record.client_port);
@@ -374,10 +388,11 @@ pub fn service(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Otlp, 
     if case.failed {
         told.text(out, Name::ErrorType, record.reason);
     }
+    at
 }
 
 /// A message whose body is text, whose id is known.
-pub fn text(out: &mut Vec<u8>, record: &Text, frame: &Frame, told: &Otlp, place: &run::Place, observed: u64, id: &[u8]) {
+fn text(out: &mut Vec<u8>, record: &Text, frame: &Frame, told: &Otlp, place: &run::Place, observed: u64, id: &[u8]) -> usize {
     let header = record.header;
     begun(out, Some(header.app), header.host, told, place, observed);
     body(out, &[record.message]);
@@ -385,9 +400,11 @@ pub fn text(out: &mut Vec<u8>, record: &Text, frame: &Frame, told: &Otlp, place:
     told.text(out, Name::Process, header.app);
     out.extend_from_slice(&told.texts[header.severity]);
     told.text(out, Name::Id, id);
+    let at = out.len() - id.len();
     told.number(out, Name::Pid, header.pid());
     source(out, frame, told, place);
     original(out, frame, told, place);
+    at
 }
 
 /// The resource behind its length, and the record's times. `name`: of the service, None of the MTA.
@@ -442,8 +459,9 @@ fn few(out: &mut Vec<u8>, wire: &Wire, told: &Otlp) {
 }
 
 /// The others.
-fn many(out: &mut Vec<u8>, wire: &Wire, told: &Otlp, id: &[u8]) {
+fn many(out: &mut Vec<u8>, wire: &Wire, told: &Otlp, id: &[u8]) -> usize {
     told.text(out, Name::Id, id);
+    let at = out.len() - id.len();
     told.number(out, Name::Pid, wire.pid);
     told.number(out, Name::Thread, wire.thread);
     told.number(out, Name::Sequence, wire.sequence);
@@ -456,6 +474,7 @@ fn many(out: &mut Vec<u8>, wire: &Wire, told: &Otlp, id: &[u8]) {
     told.text(out, Name::DnsHost, wire.dns_host);
     told.text(out, Name::Tag, wire.tag);
     told.text(out, Name::Reason, wire.reason);
+    at
 }
 
 fn source(out: &mut Vec<u8>, frame: &Frame, told: &Otlp, place: &run::Place) {

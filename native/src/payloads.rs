@@ -4,6 +4,7 @@
 //! They went through a run before, which gave them their ids.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::Arc;
 
 use memchr::memchr;
 
@@ -12,12 +13,12 @@ use crate::mta::{Connection, Message};
 use crate::otlp::Otlp;
 use crate::rfc5424::Syslog;
 use crate::run::{straight, straight_service, Frame, Hour, Line, Place, Straight};
-use crate::{json, otlp, rfc5424};
+use crate::{json, rfc5424};
 
 /// What renders them.
 pub enum Writer {
-    Otlp(Otlp),
-    Syslog(Syslog),
+    Otlp(Arc<Otlp>),
+    Syslog(Box<Syslog>),
 }
 
 /// What a payload says beside its record. `observed`: when that was read, in nanoseconds since 1970; `priority`: for syslog, None: as the record has it.
@@ -35,10 +36,9 @@ impl Writer {
         json::hex_at(&mut id, given.id);
         let (observed, priority) = (given.observed, given.priority);
         match (self, *line) {
-            (Writer::Otlp(told), Line::Message(record)) => otlp::message(out, record, frame, told, place, observed, &id),
-            (Writer::Otlp(told), Line::Connection(record)) => otlp::connection(out, record, frame, told, place, observed, &id),
-            (Writer::Otlp(told), Line::Service(record)) => otlp::service(out, record, frame, told, place, observed, &id),
-            (Writer::Otlp(told), Line::Text(record)) => otlp::text(out, record, frame, told, place, observed, &id),
+            (Writer::Otlp(told), _) => {
+                told.write(out, straight, frame, observed, &id);
+            }
             (Writer::Syslog(told), Line::Message(record)) => rfc5424::message(out, record, frame, told, place, priority, &id)?,
             (Writer::Syslog(told), Line::Connection(record)) => rfc5424::connection(out, record, frame, told, place, priority, &id)?,
             (Writer::Syslog(told), Line::Service(record)) => rfc5424::service(out, record, frame, told, place, priority, &id)?,

@@ -9,6 +9,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use memchr::memchr;
 
+use crate::ahead::{Ahead, Taken};
 use crate::ecs::Ecs;
 use crate::header::Header;
 use crate::identity::Counts;
@@ -30,6 +31,8 @@ pub struct Frame {
     pub each: bool,
     /// None for the native profile.
     pub ecs: Option<Ecs>,
+    /// What is rendered beside the lines.
+    pub ahead: Option<Ahead>,
     pub service: service::Told,
     pub messages: messages::Told,
 }
@@ -110,6 +113,8 @@ pub struct Run {
     keeps_each: bool,
     /// Whether lines are read for what they leave behind, and an empty line is written for each.
     quiet: bool,
+    /// What is rendered beside the lines.
+    pub ahead: Option<Taken>,
 }
 
 /// The kind of a line that is left to Python.
@@ -135,12 +140,14 @@ impl Run {
             each: Vec::new(),
             keeps_each: false,
             quiet: false,
+            ahead: None,
         }
     }
 
     /// Reads on from `start`. `offset`: of the first octet of `data`, in the log.
     pub fn go(&mut self, data: &[u8], start: usize, offset: u64, hour: &Hour, quiet: bool, frame: &Frame) {
         (self.keeps_each, self.quiet) = (frame.each, quiet);
+        self.ahead = self.ahead.take().filter(|_| !quiet);
         self.guarded(data, start, |run, line, start| run.render(line, start, offset + start as u64, hour, frame));
     }
 
@@ -179,6 +186,9 @@ impl Run {
                     return;
                 }
             }
+            if let Some(ahead) = &mut self.ahead {
+                ahead.ended(matches!(done, Ok(true)));
+            }
             self.lines += 1;
             self.next = end + 1;
         }
@@ -200,6 +210,9 @@ impl Run {
     pub fn take(&mut self, straight: &Straight, start: usize, frame: &Frame) -> bool {
         let out = if self.quiet { Some(quiet(&mut self.out)) } else { straight.render(&mut self.out, frame) };
         let Some(out) = out else { return false };
+        if let (Some(taken), Some(ahead)) = (&mut self.ahead, &frame.ahead) {
+            taken.take(straight, frame, ahead);
+        }
         self.kinds[straight.line.kind()] += 1;
         if self.keeps_each {
             self.each.push((straight.line.kind() as u8, String::from_utf8_lossy(straight.place.time).into_owned()));
@@ -257,9 +270,12 @@ impl Run {
                 }
             })
             .collect();
-        let (waiting, out, all) = (&self.waiting, &mut self.out, &mut self.ids);
+        let (waiting, out, all, ahead) = (&self.waiting, &mut self.out, &mut self.ids, &mut self.ahead);
         counts.assign(&lines, |number, id| {
             all.push(*id);
+            if let Some(ahead) = ahead {
+                ahead.named(number, id);
+            }
             match waiting[number].out {
                 usize::MAX => ids.push(*id),
                 NOWHERE => {}

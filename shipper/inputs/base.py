@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, Protocol
 
@@ -32,7 +32,8 @@ LINGER_SECONDS = 0.05
 class Reading:
     """How the lines of an input are read. `zone`: of stamps that name none (None: this machine's). `host`: of lines that name none. `raw`: when
     a record keeps its line. `fields`: the optional fields of MTA text records, where the user said which (None: told by their shape).
-    `twin`: the module that `compiled.find` found (None: all is done in Python), and the `profile` of which most lines are wanted.
+    `twin`: the module that `compiled.find` found (None: all is done in Python), the `profile` of which most lines are wanted, and whether
+    payloads of `otlp` are.
     """
 
     zone: tzinfo | None = None
@@ -41,6 +42,7 @@ class Reading:
     fields: tuple[str, ...] | None = None
     twin: Any = None
     profile: str = "native"
+    otlp: bool = field(default=False, compare=False)  # an input that has it otherwise does the same, and no reload begins it anew
 
     def log(self, service: str = "") -> Log:
         """What is known of one log; `service`: what its file's name says."""

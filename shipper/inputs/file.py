@@ -318,7 +318,8 @@ class FileInput:
             log.date = date
             if not tail.encoding and self._reading.twin is not None:
                 try:
-                    straight = StraightReader(self._reading.twin, self._reading.profile, log, file=tail.path, raw=self._reading.raw)
+                    told = self._reading
+                    straight = StraightReader(told.twin, told.profile, log, file=tail.path, raw=told.raw, otlp=told.otlp)
                     return straight, straight.reader.read
                 except UnicodeEncodeError:  # half a character in the log's name
                     pass

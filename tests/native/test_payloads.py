@@ -243,23 +243,24 @@ def test_an_id_for_each_line_or_none(tmp_path: Path) -> None:
     assert listed(told_before) == [b"one", None, b"three"]
 
 
+@pytest.mark.parametrize("ahead", [False, True])
 @pytest.mark.parametrize("profile", ["native", "ecs", compiled.BARE])
-def test_what_was_read_for_lines_gives_the_same_payloads(profile: str, tmp_path: Path) -> None:
-    """Of several blocks together, of lines of all kinds, of some of the records, with priorities for some."""
+def test_what_was_read_for_lines_gives_the_same_payloads(profile: str, ahead: bool, tmp_path: Path) -> None:
+    """Of several blocks together, of lines of all kinds, of some of the records, with priorities for some; rendered ahead or not."""
     rng = random.Random(profile)
     files = [tmp_path / "log" / name for name in ("mail.log_current", "imap", "imta")]
     generated(tmp_path, SETTINGS[1])
     data = b"\n".join([path.read_bytes().rstrip(b"\n") for path in files])
     lines = data.split(b"\n")
     log = Told().log()
-    straight = StraightReader(MODULE, profile, log, file="mail.log", raw="errors")
+    straight = StraightReader(MODULE, profile, log, file="mail.log", raw="errors", otlp=ahead)
     plain = Reader(Told().log(), file="mail.log", raw="errors")
     parts: list[Any] = []
     records: list[Record] = []
     offset = 0
     for begin in range(0, len(lines), 300):
         block = Block(b"\n".join(lines[begin : begin + 300]), offset)
-        parts.append(straight.read(block))
+        parts.append(straight.read(block, OBSERVED))
         records += plain.read(block)
         offset += len(block.data) + 1
     given = [rng.choice(PRIORITIES) for _ in records]
@@ -268,6 +269,7 @@ def test_what_was_read_for_lines_gives_the_same_payloads(profile: str, tmp_path:
     assert isinstance(whole, Straight)
     assert sum(stretch.lines for _, stretch in whole.stretches) > 300
     assert whole.profile == profile
+    assert {getattr(stretch, "ahead", None) is not None for _, stretch in whole.stretches} == {ahead}
     for found, wanted, priorities in ((whole, records, given), (whole.of(some), [records[n] for n in some], [given[n] for n in some])):
         assert again(found, None, lambda left, _: otlp.payloads(left, OBSERVED), OBSERVED) == otlp.payloads(wanted, OBSERVED)
         for style in STYLES[:4]:
