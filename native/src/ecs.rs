@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use memchr::memmem;
 
-use crate::json::{number, text};
+use crate::json::{self, number, room, text};
 use crate::mta::{first_of, Connection, Message, Wire};
 use crate::run::{Frame, Place};
 
@@ -186,10 +186,44 @@ pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, ecs: &E
     at
 }
 
-fn begun(out: &mut Vec<u8>, place: &Place) {
+/// What every document begins with.
+pub fn begun(out: &mut Vec<u8>, place: &Place) {
     out.extend_from_slice(b"{\"@timestamp\":\"");
     out.extend_from_slice(place.time);
     out.extend_from_slice(b"\",\"message\":\"");
+}
+
+/// The end of the message, and the event up to its id. Returns where that belongs.
+pub fn event_begun(out: &mut Vec<u8>, event: &Event) -> usize {
+    out.extend_from_slice(b"\",");
+    out.extend_from_slice(&event.begin);
+    out.extend_from_slice(b",\"id\":\"");
+    let at = room(out);
+    out.push(b'"');
+    at
+}
+
+/// What stands in `log` behind the level: the place of the line.
+pub fn log_place(out: &mut Vec<u8>, frame: &Frame, place: &Place) {
+    if !frame.file.is_empty() {
+        out.extend_from_slice(b",\"file\":{\"path\":\"");
+        out.extend_from_slice(&frame.file);
+        out.extend_from_slice(b"\"},\"offset\":");
+        number(out, place.offset);
+    }
+    if let Some(header) = place.header {
+        header.log(out, &frame.messages.keywords);
+    }
+}
+
+pub fn host_part(out: &mut Vec<u8>, host: &[u8]) {
+    if !host.is_empty() {
+        out.extend_from_slice(b",\"host\":{\"name\":\"");
+        text(out, host, false);
+        out.extend_from_slice(b"\",\"hostname\":\"");
+        text(out, host, false);
+        out.extend_from_slice(b"\"}");
+    }
 }
 
 /// The end of the message, and the event. Returns where its id belongs.
@@ -199,14 +233,8 @@ fn event_part(out: &mut Vec<u8>, wire: &Wire, detail: &[u8], event: &Event, fram
         out.extend_from_slice(b": ");
         text(out, detail, plain);
     }
-    out.extend_from_slice(b"\",");
-    out.extend_from_slice(&event.begin);
-    out.extend_from_slice(b",\"id\":\"");
-    let at = out.len();
-    out.extend_from_slice(&[b'0'; 32]);
-    out.extend_from_slice(b"\",\"timezone\":\"");
-    out.extend_from_slice(&place.time[place.time.len() - 6..]);
-    out.push(b'"');
+    let at = event_begun(out, event);
+    member(out, b"\"timezone\":\"", &place.time[place.time.len() - 6..], true);
     if frame.raw {
         member(out, b"\"original\":\"", place.raw, false);
     }
@@ -225,24 +253,9 @@ fn begun_sunmsg(out: &mut Vec<u8>, kind: &[u8], wire: &Wire, event: &Event, fram
     out.extend_from_slice(b",\"log\":{\"level\":\"");
     out.extend_from_slice(&known.severity);
     out.push(b'"');
-    if !frame.file.is_empty() {
-        out.extend_from_slice(b",\"file\":{\"path\":\"");
-        out.extend_from_slice(&frame.file);
-        out.extend_from_slice(b"\"},\"offset\":");
-        number(out, place.offset);
-    }
-    if let Some(header) = place.header {
-        header.log(out, &frame.messages.keywords);
-    }
+    log_place(out, frame, place);
     out.push(b'}');
-    let host = wire.host(frame);
-    if !host.is_empty() {
-        out.extend_from_slice(b",\"host\":{\"name\":\"");
-        text(out, host, false);
-        out.extend_from_slice(b"\",\"hostname\":\"");
-        text(out, host, false);
-        out.extend_from_slice(b"\"}");
-    }
+    host_part(out, wire.host(frame));
     if wire.pid.is_some() || wire.thread.is_some() {
         key(out, b"\"process\":{");
         number_member(out, b"\"pid\":", wire.pid);
@@ -426,20 +439,21 @@ pub fn key(out: &mut Vec<u8>, name: &[u8]) {
     out.extend_from_slice(name);
 }
 
+/// `json::member`, with that comma.
 #[inline]
 pub fn member(out: &mut Vec<u8>, name: &[u8], value: &[u8], plain: bool) {
     if !value.is_empty() {
-        key(out, name);
-        text(out, value, plain);
-        out.push(b'"');
+        key(out, b"");
+        json::member(out, name, value, plain);
     }
 }
 
+/// The same for a number.
 #[inline]
 pub fn number_member(out: &mut Vec<u8>, name: &[u8], value: Option<u64>) {
-    if let Some(value) = value {
-        key(out, name);
-        number(out, value);
+    if value.is_some() {
+        key(out, b"");
+        json::number_member(out, name, value);
     }
 }
 

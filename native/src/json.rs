@@ -85,6 +85,14 @@ pub fn hex_at(place: &mut [u8], octets: &[u8]) {
     }
 }
 
+/// Room for an id. Returns where that belongs.
+#[inline]
+pub fn room(out: &mut Vec<u8>) -> usize {
+    let at = out.len();
+    out.extend_from_slice(&[b'0'; 32]);
+    at
+}
+
 /// A number in decimal.
 pub fn number(out: &mut Vec<u8>, mut value: u64) {
     let mut digits = [0u8; 20];

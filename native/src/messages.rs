@@ -14,6 +14,7 @@ use pyo3::types::{PyBytes, PyList, PyString};
 use crate::ecs::{self, list};
 use crate::header::{Header, Keywords, Limit};
 use crate::json::{self, member, number_member, text};
+use crate::native::{begun, Common};
 use crate::run::{of_mta, stamp, Frame, Hour, Line, Place, Run, Stop, Straight};
 use crate::{mta, service};
 
@@ -287,27 +288,18 @@ fn zone_source<'a>(record: &Text, frame: &'a Frame) -> &'a [u8] {
 
 /// A text in native JSON. Returns where in `out` its id belongs.
 pub fn native(out: &mut Vec<u8>, record: &Text, frame: &Frame, place: &Place) -> usize {
-    let (told, header, source) = (&frame.messages, record.header, zone_source(record, frame));
-    out.extend_from_slice(b"{\"kind\":\"syslog\",\"time\":\"");
-    out.extend_from_slice(place.time);
-    out.extend_from_slice(b"\",\"time_zone_source\":\"");
-    out.extend_from_slice(source);
-    out.extend_from_slice(b"\",\"event\":\"");
-    out.extend_from_slice(&told.event);
-    out.extend_from_slice(b"\",\"severity\":\"");
-    out.extend_from_slice(&told.keywords.severities[header.severity]);
-    out.extend_from_slice(b"\",\"id\":\"");
-    let at = out.len();
-    out.extend_from_slice(&[b'0'; 32]);
-    out.push(b'"');
-    header.native_source(out);
-    member(out, b",\"host\":\"", header.host, false);
-    member(out, b",\"process\":\"", header.app, false);
-    number_member(out, b",\"pid\":", header.pid());
-    header.native(out, &told.keywords);
-    if frame.raw {
-        member(out, b",\"raw\":\"", place.raw, false);
-    }
+    let (told, header) = (&frame.messages, record.header);
+    let common = Common {
+        kind: b"syslog",
+        zone_source: zone_source(record, frame),
+        event: &told.event,
+        severity: &told.keywords.severities[header.severity],
+        host: header.host,
+        process: header.app,
+        pid: header.pid(),
+        ..Common::default()
+    };
+    let at = begun(out, &common, frame, place);
     member(out, b",\"message\":\"", record.message, place.plain);
     out.extend_from_slice(b"}\n");
     at
@@ -317,16 +309,9 @@ pub fn native(out: &mut Vec<u8>, record: &Text, frame: &Frame, place: &Place) ->
 pub fn document(out: &mut Vec<u8>, record: &Text, frame: &Frame, place: &Place) -> usize {
     let (told, header, source) = (&frame.messages, record.header, zone_source(record, frame));
     let event = &told.documents[header.severity];
-    out.extend_from_slice(b"{\"@timestamp\":\"");
-    out.extend_from_slice(place.time);
-    out.extend_from_slice(b"\",\"message\":\"");
+    ecs::begun(out, place);
     text(out, record.message, place.plain);
-    out.extend_from_slice(b"\",");
-    out.extend_from_slice(&event.begin);
-    out.extend_from_slice(b",\"id\":\"");
-    let at = out.len();
-    out.extend_from_slice(&[b'0'; 32]);
-    out.push(b'"');
+    let at = ecs::event_begun(out, event);
     if !record.own {
         member(out, b",\"timezone\":\"", &place.time[place.time.len() - 6..], true);
     }
@@ -338,12 +323,10 @@ pub fn document(out: &mut Vec<u8>, record: &Text, frame: &Frame, place: &Place) 
     out.extend_from_slice(b"},\"log\":{\"level\":\"");
     out.extend_from_slice(&told.keywords.severities[header.severity]);
     out.push(b'"');
-    header.log(out, &told.keywords);
-    out.extend_from_slice(b"},\"host\":{\"name\":\"");
-    text(out, header.host, false);
-    out.extend_from_slice(b"\",\"hostname\":\"");
-    text(out, header.host, false);
-    out.extend_from_slice(b"\"},\"process\":{\"name\":\"");
+    ecs::log_place(out, frame, place);
+    out.push(b'}');
+    ecs::host_part(out, header.host);
+    out.extend_from_slice(b",\"process\":{\"name\":\"");
     text(out, header.app, false);
     out.push(b'"');
     number_member(out, b",\"pid\":", header.pid());

@@ -1,13 +1,13 @@
 //! The native profile of straight records: `shipper/profiles/native.py`, with the fields in the order of `shipper/record.py`.
 
-use crate::json::{member, number, number_member};
+use crate::json::{member, number, number_member, room};
 use crate::mta::{Connection, Message, Wire};
 use crate::run::{Frame, Place};
 
 /// A transaction record. Returns where in `out` its id belongs.
 pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, place: &Place) -> usize {
     let plain = place.plain;
-    let at = begun(out, b"{\"kind\":\"mta\",\"time\":\"", &record.wire, frame, place);
+    let at = of_mta(out, b"mta", &record.wire, frame, place);
     wire(out, &record.wire, plain);
     member(out, b",\"destination_channel\":\"", record.destination_channel, plain);
     number_member(out, b",\"size_blocks\":", record.size_blocks);
@@ -41,26 +41,40 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, place: &Place
 /// A connection record. Returns the same.
 pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, place: &Place) -> usize {
     let plain = place.plain;
-    let at = begun(out, b"{\"kind\":\"connection\",\"time\":\"", &record.wire, frame, place);
+    let at = of_mta(out, b"connection", &record.wire, frame, place);
     wire(out, &record.wire, plain);
     out.extend_from_slice(b"}\n");
     at
 }
 
-/// What every record has.
-fn begun(out: &mut Vec<u8>, kind: &[u8], wire: &Wire, frame: &Frame, place: &Place) -> usize {
-    let event = frame.tables.event(wire.code[0]);
-    out.extend_from_slice(kind);
+/// What records of all kinds have, but for their place. The first four are inside of JSON strings.
+#[derive(Default)]
+pub struct Common<'a> {
+    pub kind: &'a [u8],
+    pub zone_source: &'a [u8],
+    pub event: &'a [u8],
+    pub severity: &'a [u8],
+    pub host: &'a [u8],
+    pub process: &'a [u8],
+    pub pid: Option<u64>,
+    pub thread: Option<u64>,
+    pub sequence: Option<u64>,
+}
+
+/// What every record begins with. Returns where its id belongs.
+pub fn begun(out: &mut Vec<u8>, record: &Common, frame: &Frame, place: &Place) -> usize {
+    out.extend_from_slice(b"{\"kind\":\"");
+    out.extend_from_slice(record.kind);
+    out.extend_from_slice(b"\",\"time\":\"");
     out.extend_from_slice(place.time);
     out.extend_from_slice(b"\",\"time_zone_source\":\"");
-    out.extend_from_slice(&frame.zone_source);
+    out.extend_from_slice(record.zone_source);
     out.extend_from_slice(b"\",\"event\":\"");
-    out.extend_from_slice(&event.name);
+    out.extend_from_slice(record.event);
     out.extend_from_slice(b"\",\"severity\":\"");
-    out.extend_from_slice(&event.severity);
+    out.extend_from_slice(record.severity);
     out.extend_from_slice(b"\",\"id\":\"");
-    let at = out.len();
-    out.extend_from_slice(&[b'0'; 32]);
+    let at = room(out);
     out.push(b'"');
     if !frame.file.is_empty() {
         out.extend_from_slice(b",\"source\":{\"file\":\"");
@@ -72,10 +86,11 @@ fn begun(out: &mut Vec<u8>, kind: &[u8], wire: &Wire, frame: &Frame, place: &Pla
     if let Some(header) = place.header {
         header.native_source(out);
     }
-    member(out, b",\"host\":\"", wire.host(frame), false);
-    number_member(out, b",\"pid\":", wire.pid);
-    number_member(out, b",\"thread\":", wire.thread);
-    number_member(out, b",\"sequence\":", wire.sequence);
+    member(out, b",\"host\":\"", record.host, false);
+    member(out, b",\"process\":\"", record.process, false);
+    number_member(out, b",\"pid\":", record.pid);
+    number_member(out, b",\"thread\":", record.thread);
+    number_member(out, b",\"sequence\":", record.sequence);
     if let Some(header) = place.header {
         header.native(out, &frame.messages.keywords);
     }
@@ -83,6 +98,23 @@ fn begun(out: &mut Vec<u8>, kind: &[u8], wire: &Wire, frame: &Frame, place: &Pla
         member(out, b",\"raw\":\"", place.raw, false);
     }
     at
+}
+
+/// The same of a record of the MTA.
+fn of_mta(out: &mut Vec<u8>, kind: &[u8], wire: &Wire, frame: &Frame, place: &Place) -> usize {
+    let event = frame.tables.event(wire.code[0]);
+    let common = Common {
+        kind,
+        zone_source: &frame.zone_source,
+        event: &event.name,
+        severity: &event.severity,
+        host: wire.host(frame),
+        process: b"",
+        pid: wire.pid,
+        thread: wire.thread,
+        sequence: wire.sequence,
+    };
+    begun(out, &common, frame, place)
 }
 
 /// What message and connection records share.

@@ -315,8 +315,7 @@ fn quiet(out: &mut Vec<u8>) -> usize {
 
 /// A line with room for an id. Returns where that belongs.
 fn bare(out: &mut Vec<u8>) -> usize {
-    let at = out.len();
-    out.extend_from_slice(&[b'0'; 32]);
+    let at = json::room(out);
     out.push(b'\n');
     at
 }

@@ -7,6 +7,7 @@ use memchr::{memchr, memmem, memrchr};
 use crate::ecs::{self, ip_version, key};
 use crate::json::{self, number, text};
 use crate::mta::digits;
+use crate::native::{begun, Common};
 use crate::run::{Frame, Place};
 
 /// The events in the order in which Python tells them. The last three are of the message store.
@@ -419,36 +420,17 @@ impl Service<'_> {
 pub fn native(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Told, place: &Place) -> usize {
     use json::{member, number_member};
     let plain = place.plain;
-    out.extend_from_slice(if record.is_store() { b"{\"kind\":\"store\"" } else { b"{\"kind\":\"service\"" });
-    out.extend_from_slice(b",\"time\":\"");
-    out.extend_from_slice(place.time);
-    out.extend_from_slice(b"\",\"time_zone_source\":\"record\",\"event\":\"");
-    out.extend_from_slice(&told.events[record.event]);
-    out.extend_from_slice(b"\",\"severity\":\"");
-    out.extend_from_slice(&told.severities[record.severity]);
-    out.extend_from_slice(b"\",\"id\":\"");
-    let at = out.len();
-    out.extend_from_slice(&[b'0'; 32]);
-    out.push(b'"');
-    if !frame.file.is_empty() {
-        out.extend_from_slice(b",\"source\":{\"file\":\"");
-        out.extend_from_slice(&frame.file);
-        out.extend_from_slice(b"\",\"offset\":");
-        number(out, place.offset);
-        out.push(b'}');
-    }
-    if let Some(header) = place.header {
-        header.native_source(out);
-    }
-    member(out, b",\"host\":\"", record.host, plain);
-    member(out, b",\"process\":\"", record.process, plain);
-    number_member(out, b",\"pid\":", Some(record.pid));
-    if let Some(header) = place.header {
-        header.native(out, &frame.messages.keywords);
-    }
-    if frame.raw {
-        member(out, b",\"raw\":\"", place.raw, false);
-    }
+    let common = Common {
+        kind: if record.is_store() { b"store" } else { b"service" },
+        zone_source: b"record",
+        event: &told.events[record.event],
+        severity: &told.severities[record.severity],
+        host: record.host,
+        process: record.process,
+        pid: Some(record.pid),
+        ..Common::default()
+    };
+    let at = begun(out, &common, frame, place);
     member(out, b",\"service\":\"", record.service, false);
     member(out, b",\"category\":\"", record.category, true);
     member(out, b",\"level\":\"", record.level, true);
@@ -493,7 +475,7 @@ fn attributes(out: &mut Vec<u8>, record: &Service, plain: bool) {
 
 /// As an ECS document. Returns the same; None for a session that is too long for a number of nanoseconds.
 pub fn document(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Told, place: &Place) -> Option<usize> {
-    use ecs::{list, member, number_member, single};
+    use ecs::{host_part, list, log_place, member, number_member, single};
     let plain = place.plain;
     let duration =
         record.session.as_ref().map(|session| session.seconds.checked_mul(1_000_000_000).filter(|&time| time <= i64::MAX as u64));
@@ -501,16 +483,9 @@ pub fn document(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Told,
         return None;
     }
     let event = &told.documents[record.case(told)];
-    out.extend_from_slice(b"{\"@timestamp\":\"");
-    out.extend_from_slice(place.time);
-    out.extend_from_slice(b"\",\"message\":\"");
+    ecs::begun(out, place);
     text(out, record.message, plain);
-    out.extend_from_slice(b"\",");
-    out.extend_from_slice(&event.begin);
-    out.extend_from_slice(b",\"id\":\"");
-    let at = out.len();
-    out.extend_from_slice(&[b'0'; 32]);
-    out.push(b'"');
+    let at = ecs::event_begun(out, event);
     if frame.raw {
         member(out, b"\"original\":\"", place.raw, false);
     }
@@ -559,20 +534,10 @@ pub fn document(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Told,
     key(out, b"\"log\":{");
     member(out, b"\"level\":\"", record.level, true);
     member(out, b"\"logger\":\"", record.category, true);
-    if !frame.file.is_empty() {
-        key(out, b"\"file\":{\"path\":\"");
-        out.extend_from_slice(&frame.file);
-        out.extend_from_slice(b"\"},\"offset\":");
-        number(out, place.offset);
-    }
-    if let Some(header) = place.header {
-        header.log(out, &frame.messages.keywords);
-    }
-    out.extend_from_slice(b"},\"host\":{\"name\":\"");
-    text(out, record.host, plain);
-    out.extend_from_slice(b"\",\"hostname\":\"");
-    text(out, record.host, plain);
-    out.extend_from_slice(b"\"},\"process\":{\"name\":\"");
+    log_place(out, frame, place);
+    out.push(b'}');
+    host_part(out, record.host);
+    out.extend_from_slice(b",\"process\":{\"name\":\"");
     text(out, record.process, plain);
     out.extend_from_slice(b"\",\"pid\":");
     number(out, record.pid);
