@@ -10,14 +10,16 @@ import socket
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from os.path import realpath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shipper.config.problems import Problem
 from shipper.config.sections import Config
 from shipper.config.validate import listed
-from shipper.inputs.syslog.address import Address, parse
 from shipper.mailserver.settings import Setting
 from shipper.record import KINDS, Connection, Header, Mta, Record, Service, Store
+
+if TYPE_CHECKING:
+    from shipper.inputs.syslog.address import Address
 
 SERVICES = ("imap", "pop", "http", "admin", "default", "imta")
 """The services that every server has."""
@@ -81,6 +83,8 @@ def loops(config: Config) -> Iterator[Problem]:
         for input, source in config.inputs.items():
             if source.type != "syslog":
                 continue
+            from shipper.inputs.syslog.address import parse  # who has no such input does without
+
             where = next((address for address in map(parse, source.listen) if _is_there(address, section)), None)
             if where is not None and any(output in router.reachable(kind(), input) for kind in KINDS):
                 yield Problem(
