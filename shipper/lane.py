@@ -344,24 +344,31 @@ class Lane:
     async def _send_again(self, connection: Sender) -> None:
         """Sends the first of what is in doubt."""
         sent = self._recent.again[0]
+        answer = await self._sent(connection, sent.payloads)
+        if answer != "away":
+            self._recent.again.popleft()
+        if answer == "taken":
+            self._recent.add(sent.payloads, asyncio.get_running_loop().time(), sent.times + 1)
+            self.counts.resent += len(sent.payloads)
+
+    async def _sent(self, connection: Sender, payloads: Sequence[bytes]) -> Literal["taken", "away"] | Refused | TooLarge:
+        """One send, and what the receiver said. `away`: it said nothing, or nothing that was expected; the connection is given up then."""
         self.counts.sends += 1
         try:
             async with asyncio.timeout(self._send_seconds) as self._cut:
-                await connection.send(sent.payloads)
-        except (Refused, TooLarge):
-            self._recent.again.popleft()
+                await connection.send(payloads)
+        except (Refused, TooLarge) as said:
+            return said
         except Exception as error:
             self._connecting = False
             self._failed(_unavailable(error, self._send_seconds))
             await self._disconnect()
-        else:
-            self._backoff.succeeded()
-            self._is_connected()
-            self._recent.again.popleft()
-            self._recent.add(sent.payloads, asyncio.get_running_loop().time(), sent.times + 1)
-            self.counts.resent += len(sent.payloads)
+            return "away"
         finally:
             self._cut = None
+        self._backoff.succeeded()
+        self._is_connected()
+        return "taken"
 
     async def _leave(self) -> None:
         """At the end: what could not be sent again becomes letters, for a replay. It counts as delivered no more."""
@@ -396,35 +403,24 @@ class Lane:
         """Sends what the limits allow of what is open, and does what the answer says."""
         chunk = self._chunk()
         payloads = self._payloads(chunk)
-        self.counts.sends += 1
         if isinstance(connection, Findable):
             connection.about = self._buffer.about(len(chunk)) if chunk[-1] == self._done + len(chunk) - 1 else None
-        try:
-            async with asyncio.timeout(self._send_seconds) as self._cut:
-                await connection.send(payloads)
-        except Refused as refused:
-            self._refused(refused, chunk)
-        except TooLarge as error:
+        answer = await self._sent(connection, payloads)
+        if isinstance(answer, Refused):
+            self._refused(answer, chunk)
+        elif isinstance(answer, TooLarge):
             if len(chunk) == 1:
-                self._refused(Refused(error.reason or TOO_LARGE, (0,)), chunk)
+                self._refused(Refused(answer.reason or TOO_LARGE, (0,)), chunk)
                 self._too_large = None  # perhaps it was this one all the time
             else:
                 self._too_large = Limits(len(chunk), size(payloads))
                 self._limits = Limits(len(chunk) // 2, max(1, self._too_large.octets // 2))
-        except Exception as error:
-            self._connecting = False
-            self._failed(_unavailable(error, self._send_seconds))
-            await self._disconnect()
-        else:
-            self._backoff.succeeded()
-            self._is_connected()
+        elif answer == "taken":
             self._grow()
             self._delivered(chunk)
             self._settle(chunk)
             if self._unanswered is not None:
                 self._recent.add(payloads, asyncio.get_running_loop().time())
-        finally:
-            self._cut = None
 
     def _payloads(self, indices: Sequence[int]) -> Sequence[bytes]:
         return self._taken if len(indices) == len(self._taken) else [self._taken[index] for index in indices]

@@ -136,6 +136,7 @@ class Pipeline:
 
     def __init__(self, plan: Plan, checkpoints: Checkpoints, taps: set[Tap]) -> None:
         self.plan = plan
+        self._comes_twice = plan.comes_twice
         self.checkpoints = checkpoints
         self.read: dict[str, InputCount] = {}
         self.given: dict[str, int] = {}
@@ -210,6 +211,7 @@ class Pipeline:
             sources = {name: reading.source for name, reading in self._reading.items()}
             targets = {name: sending.target for name, sending in self._sending.items()}
             self.plan = replace(plan, sources={**plan.sources, **sources}, targets={**plan.targets, **targets})
+            self._comes_twice = self.plan.comes_twice
             self._look_up_relays()
             for name in plan.targets:
                 if name not in self._sending:
@@ -284,7 +286,7 @@ class Pipeline:
         for tap in self._taps:
             tap.offer(records, name, arrival.observed)
         twins: Sequence[Receipt] = ()
-        if self.plan.comes_twice or (self.plan.relays is not None and reading.source.by_syslog):
+        if self._comes_twice or (self.plan.relays is not None and reading.source.by_syslog):
             records, twins = self._seen_before(batch, name, count, reading.source)
         shares, dropped = self.plan.router.route(records, name)
         count.drop(dropped)
@@ -344,7 +346,7 @@ class Pipeline:
         """The records that did not come before by another way, and the receipts that stand for the others."""
         plan = self.plan
         relays = None if plan.relays is None else self._relays
-        checked = self._copies.check(batch.records, batch.receipt, by_syslog=source.by_syslog, both=plan.comes_twice, relays=relays)
+        checked = self._copies.check(batch.records, batch.receipt, by_syslog=source.by_syslog, both=self._comes_twice, relays=relays)
         if LOOP in checked.left_out and LOOP not in count.dropped:
             logger.warning("input '{}': messages that we sent come back to it; they are dropped and counted", name)
         count.drop(checked.left_out)
