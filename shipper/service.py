@@ -498,7 +498,8 @@ def wanted_profile(outputs: Iterable[Any]) -> str:
     sections = list(outputs)
     if all(section.type in ("otlp", "syslog") and not section.redact for section in sections):
         return compiled.BARE
-    profiles = {section.profile for section in sections if section.type == "jsonl" and not section.redact}
+    lines = ("jsonl", "log_files")
+    profiles = {section.profile for section in sections if section.type in lines and section.profile != "text" and not section.redact}
     profiles |= {"ecs" for section in sections if section.type == "elasticsearch" and not section.redact}
     return profiles.pop() if len(profiles) == 1 and profiles <= compiled.PROFILES else "native"
 

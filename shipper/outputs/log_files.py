@@ -28,7 +28,8 @@ from shipper.outputs.section import Common, FileRetrySettings, no_directory
 from shipper.outputs.sequences import Sequences
 from shipper.profiles import PROFILES
 from shipper.profiles.server_text import USUAL, lines
-from shipper.record import Record
+from shipper.record import Connection, Mta, Record
+from shipper.straight import Straight, rendered
 
 _SWEEP_SECONDS = 60.0
 
@@ -126,8 +127,19 @@ class LogFiles:
         if self._profile is None:
             written = self._text(records)
         else:
-            written = self._profile.render(records, arrival.observed).splitlines(keepends=True)
-        return [b"%b %b" % (family_of(record, self._separate).encode(), line) for record, line in zip(records, written, strict=True)]
+            written = rendered(records, self._profile, arrival.observed).splitlines(keepends=True)
+        return [b"%b %b" % (family.encode(), line) for family, line in zip(self._families(records), written, strict=True)]
+
+    def _families(self, records: Sequence[Record]) -> list[str]:
+        """Of each record. Where the twin has read nothing but transactions and connections their kind tells it, and nobody makes the records."""
+        if isinstance(records, Straight) and records.kinds <= {Mta, Connection}:
+            of_kinds = {family_of(kind(), self._separate) for kind in records.kinds}
+            if len(of_kinds) == 1:
+                families = [*of_kinds] * len(records)
+                for number, record in records.apart.items():
+                    families[number] = family_of(record, self._separate)
+                return families
+        return [family_of(record, self._separate) for record in records]
 
     def sender(self) -> _Sender:
         return _Sender(self)

@@ -21,7 +21,8 @@ from shipper.formats import Log
 from shipper.formats.names import service_of
 from shipper.framing import Block
 from shipper.mailserver.settings import MailServer
-from shipper.outputs import elasticsearch
+from shipper.outputs import elasticsearch, log_files
+from shipper.outputs.base import Output
 from shipper.profiles import PROFILES
 from shipper.reader import RawPolicy, Reader
 from shipper.record import Record
@@ -32,7 +33,11 @@ from tests.native.differ import FIELDS, GOLDEN, ZONES, Seeds, golden_options, lo
 from tests.service import TELEMETRY, Running
 
 MODULE, WHY = compiled.find()
-BULK = elasticsearch.make("bulk", elasticsearch.Section(type="elasticsearch", url="http://localhost:9200"))
+FILES = [log_files.Section(type="log_files", directory="logs", profile=profile) for profile in ("native", "ecs")]
+OUTPUTS: list[Output] = [
+    elasticsearch.make("bulk", elasticsearch.Section(type="elasticsearch", url="http://localhost:9200")),
+    *[log_files.make("files", section, MailServer.of({"SEPARATE_CONNECTION_LOG": each})) for section in FILES for each in (0, 1)],
+]
 pytestmark = pytest.mark.skipif(MODULE is None, reason=f"no compiled twin: {WHY}")
 OBSERVED = 1_700_000_000_123_456_789
 
@@ -75,7 +80,8 @@ def holds(found: Sequence[Record], wanted: list[Record], rng: random.Random) -> 
     assert len(found) == len(wanted)
     for profile in ("ecs", "native", "otel"):
         assert rendered(found, PROFILES[profile], OBSERVED) == PROFILES[profile].render(wanted, OBSERVED)
-    assert BULK.render(found, Arrival("in", OBSERVED)) == BULK.render(wanted, Arrival("in", OBSERVED))
+    for output in OUTPUTS:
+        assert output.render(found, Arrival("in", OBSERVED)) == output.render(wanted, Arrival("in", OBSERVED))
     assert sum([1 for record in apart(found) if record.error]) == sum([1 for record in wanted if record.error])
     if isinstance(found, Straight):
         assert found.kinds >= {type(record) for place, record in enumerate(wanted) if place not in found.apart}
