@@ -139,7 +139,7 @@ def test_the_image_runs_as_a_number_and_needs_no_shell() -> None:
     assert json.loads(said["HEALTHCHECK"].partition("CMD ")[2])[1:3] == ["status", "--alive"]
     assert not any(line.startswith("RUN") for line in final)
     kept = {line[1:] for line in (ROOT / ".containerignore").read_text().splitlines() if line.startswith("!")}
-    assert kept >= {"pyproject.toml", "README.md", "shipper", "conf"}
+    assert kept >= {"pyproject.toml", "README.md", "shipper", "conf", "dist/shipper_native-*.whl"}
 
 
 def test_the_manifest_says_what_the_program_does() -> None:
