@@ -29,7 +29,7 @@ from shipper.profiles.base import INBOUND, PROTOCOLS
 from shipper.reader import RawPolicy
 from shipper.record import Connection, Mta, Record, Service, Store, Syslog
 
-INTERFACE = 26
+INTERFACE = 27
 """Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
 PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
@@ -149,7 +149,8 @@ class Twin:
         each: bool = False,
     ) -> None:
         told = [events.code_event(letter) for letter in ascii_uppercase]
-        documents = [[tuple(ecs.fixed(kind, event.name, event.severity, True, observed)) for event in told] for kind in (Mta, Connection)]
+        kinds = (Mta, Connection) if profile == "ecs" else ()
+        documents = [[tuple(ecs.fixed(kind, event.name, event.severity, True, observed)) for event in told] for kind in kinds]
         self._twin = module.Twin(
             events=[(event.name, event.severity) for event in told],
             messages="".join(events.MTA_EVENTS),
@@ -185,6 +186,14 @@ class Twin:
     def run_service(self, data: bytes, start: int, offset: int) -> Run:
         """The same for lines of a service log, as far as their stamps are usual ones of one zone."""
         return Run(*self._twin.run_service(data, start, offset))
+
+    def prepare(self, threads: Any, data: bytes, offset: int, hour: tuple[str, str, str] | None) -> Any:
+        """Has one of `threads` (the module's `Threads`) begin a run from the first octet on, before its turn; `hour`: None of a service log."""
+        return self._twin.begin(threads, data, offset, hour)
+
+    def take(self, begun: Any) -> None:
+        """The next run is one that `prepare` gave, if it is of the same lines and the same hour; else that was in vain."""
+        self._twin.take(begun)
 
     def see(self, observed: int) -> None:
         """ECS documents say from now on that they were read then, in nanoseconds since 1970."""

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import codecs
 import os
+import queue
 import sqlite3
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from itertools import chain
+from itertools import chain, repeat
+from typing import Any, TypeVar
 
 from shipper.archives import ArchiveBroken, Content, kind_of
 from shipper.compiled import line_ends
@@ -37,6 +41,12 @@ PACKED = 8
 """How many times larger the content of an archive is, about."""
 BEGIN = 1 << 16
 """Octets of a log by which it is judged."""
+AHEAD = 3
+"""Blocks for each thread that are read before their turn."""
+WAITING = 4
+"""Blocks and pieces of output that may wait between two threads."""
+JUDGED = 16
+"""Logs, the largest, whose beginnings say who does the work."""
 DROPS, ALONE = 4, 16
 """After so many dropped ranges of a log, one worker reads so many of them alone."""
 
@@ -65,6 +75,8 @@ class Account:
     failures: list[Failure] = field(default_factory=list)
     left: list[LeftOut] = field(default_factory=list)
     jobs: int = 1
+    threads: bool = False
+    """Whether these are threads, and not processes."""
 
 
 @dataclass(slots=True)
@@ -90,19 +102,75 @@ class _Log:
 
 
 def jobs_for(sources: Sequence[Source]) -> int:
-    """How many processes are worth it: all cores for much input, one for little, and for a pipe, whose lines should come out as they come in."""
-    size = 0
-    for source in sources:
-        packed = source.path.endswith((".gz", ".bz2", ".xz", ".zst"))
-        size += source.size * (PACKED if packed else 1)
+    """How many processes or threads are worth it: all cores for much input, one for little, and for a pipe, whose lines should come out as they
+    come in."""
+    size = sum(map(_content, sources))
     if size <= PARALLEL_FROM:
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, size // SIZES.range))
 
 
+Item = TypeVar("Item")
+
+
+def _beside(items: Iterator[Item]) -> Iterator[Item]:
+    """The same, made by a thread of its own, some of them ahead."""
+    made: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(WAITING)
+
+    def make() -> None:
+        try:
+            for item in items:
+                made.put((item, None))
+            made.put((None, None))
+        except BaseException as failure:
+            made.put((None, failure))
+
+    threading.Thread(target=make, daemon=True).start()
+    while True:
+        item, failure = made.get()
+        if failure:
+            raise failure
+        if item is None:
+            return
+        yield item
+
+
+class _Writer:
+    """Writes beside those who read: a thread with the next pieces of output."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._pieces: queue.Queue[bytes | bytearray | None] = queue.Queue(WAITING)
+        self._failed: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def write(self, lines: bytes | bytearray) -> None:
+        """Raises what `Output.write` raised for this one or for one before."""
+        if self._failed:
+            raise self._failed
+        self._pieces.put(lines)
+
+    def finish(self) -> None:
+        """All of it is written. Raises the same."""
+        self._pieces.put(None)
+        self._thread.join()
+        if self._failed:
+            raise self._failed
+
+    def _run(self) -> None:
+        while (lines := self._pieces.get()) is not None:
+            if self._failed is None:
+                try:
+                    self._output.write(lines)
+                except BaseException as failure:
+                    self._failed = failure
+
+
 class Conversion:
-    """One run of the engine. `jobs` processes; `watch` is told how far it is."""
+    """One run of the engine. `jobs` threads where the compiled twin reads most of it, which need no copies, else processes; `watch` is told how
+    far it is."""
 
     def __init__(self, options: Options, output: Output, jobs: int = 1, watch: Watch = lambda position: None, sizes: Sizes = SIZES) -> None:
         self.account = Account(jobs=jobs)
@@ -120,12 +188,18 @@ class Conversion:
         self.account.left += left
         self.account.failures += [one.failure for one in self.account.left if one.failure]
         try:
-            if self.account.jobs > 1:
+            if self.account.jobs > 1 and self._for_threads(sources):
+                self.account.threads = True
+                threads, writer = self._options.twin.Threads(self.account.jobs), _Writer(self._output)
+                for log in self._opened(sources):
+                    self._alone(log, writer.write, threads)
+                writer.finish()
+            elif self.account.jobs > 1:
                 with Pool(self.account.jobs, self._options, self._sizes, self._output) as pool:
                     pool.run(self._plan(sources, pool), self._write, self._range_done, lambda: self._watch(self._done))
             else:
                 for log in self._opened(sources):
-                    self._alone(log)
+                    self._alone(log, self._output.write)
         except sqlite3.Error as error:
             raise Failure("O301", f"no room for the temporary file of --dedupe: {error}") from error
         finally:
@@ -154,14 +228,39 @@ class Conversion:
             before += source.size
             yield log
 
-    def _alone(self, log: _Log) -> None:
-        """Reads one log in this process."""
-        passage = None
-        for block in self._blocks(log):
-            if passage is None:
-                passage = Passage(self._options, log.source.name, self._date(log, block.data))
-            self._write(passage.render(block), passage.tally)
-            self._watch(log.position)
+    def _for_threads(self, sources: Sequence[Source]) -> bool:
+        """Whether the twin reads most of it, and most of it stands in large logs: only within one are threads at work side by side."""
+        judged = sorted([source for source in sources if source.size], key=_content)[-JUDGED:]
+        if self._options.twin is None or sum(map(_content, judged)) < len(sources) * 2 * self._sizes.range:
+            return False
+        of_twin = 0
+        for source in judged:
+            try:
+                with open(source.path, "rb", buffering=0) as stream:
+                    begin = next(Content(stream, source.name).chunks(), b"")
+            except (OSError, ArchiveBroken):
+                continue
+            passage = Passage(self._options, source.name)
+            passage.render(Block(begin[: begin.rfind(b"\n", 0, BEGIN)], 0))
+            if 2 * passage.tally.compiled > passage.tally.lines:
+                of_twin += _content(source)
+        return 2 * of_twin > sum(map(_content, judged))
+
+    def _alone(self, log: _Log, write: Callable[[bytes | bytearray], None], threads: Any = None) -> None:
+        """Reads one log in this process; with `threads`, which begin with blocks before it is their turn."""
+        passage: Passage | None = None
+        waiting: deque[Block] = deque()
+        ahead = AHEAD * self.account.jobs if threads else 0
+        read = _beside(self._blocks(log)) if threads else self._blocks(log)
+        for block in chain(read, repeat(None, ahead)):
+            if block is not None:
+                passage = passage or Passage(self._options, log.source.name, self._date(log, block.data))
+                if threads and passage.tally.lines:
+                    passage.begin(block, threads)
+                waiting.append(block)
+            if passage and waiting and (block is None or len(waiting) > ahead or not passage.tally.lines):
+                self._write(passage.render(waiting.popleft()), passage.tally, write)
+                self._watch(log.position)
         if passage is not None:
             log.tally.add(passage.take_tally())
         self._close(log)
@@ -258,12 +357,12 @@ class Conversion:
         if log.planned and log.done == log.tasks:
             self._close(log)
 
-    def _write(self, piece: Piece, tally: Tally) -> None:
+    def _write(self, piece: Piece, tally: Tally, write: Callable[[bytes | bytearray], None] | None = None) -> None:
         lines = piece.lines
         if self._seen and piece.keys:
             lines = drop_repeated(piece, self._seen.repeats(piece.keys), tally)
         if lines:
-            self._output.write(lines)
+            (write or self._output.write)(lines)
 
     def _close(self, log: _Log) -> None:
         """The end of a log: into the account with it."""
@@ -306,6 +405,11 @@ class _Pace:
     def before(self) -> int:
         """Octets that a range of a stream is given of what is before it: more where less was not enough."""
         return int(0 if self._leans else self._first << 2 * (1 + min(2, self._pool.dropped - self._dropped)))
+
+
+def _content(source: Source) -> int:
+    """Octets of a log, of an archive about those of its content."""
+    return source.size * (PACKED if source.path.endswith((".gz", ".bz2", ".xz", ".zst")) else 1)
 
 
 def _last_lines(given: Sequence[Block], size: int) -> list[Block]:

@@ -6,11 +6,14 @@
 - In XML and JSON the stamp can be anywhere in a line, so the hour is that of the line before, and Python reads the first of each hour.
 - Where it stops Python reads some lines: one at first, more where the twin gives little in between, so that a log that is not for it costs
   no more than without it.
+- Other threads may begin with blocks before it is their turn (`begin`). What is asked of the twin for a block is guessed then, and asked again in its
+  turn: what was begun counts only where both are the same. The count of identical lines comes in at the end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from shipper.compiled import Run, Twin
 from shipper.formats import mta_json, mta_text, mta_xml, service
@@ -43,6 +46,7 @@ class Fused:
         self._twin = twin
         self._reader = reader
         self._clock = clock
+        self._begun: dict[int, Any] = {}  # runs that were begun, by the offset of their block
         self._stretch = 1  # lines that Python reads when the twin stops
 
     def render(self, block: Block, rendered: Rendered, counted: Counted, unwanted: Callable[[Hour], bool] = lambda _: False) -> bytes:
@@ -82,17 +86,29 @@ class Fused:
         self.render(block, read, lambda *_: seen.extend(Record(time=second) for second in self._twin.seconds()), lambda _: True)
         return seen
 
+    def begin(self, block: Block, threads: Any, guessing: Clock) -> None:
+        """Has a block that is to be rendered later begun by other threads. `guessing`: a clock of the same zone, for that alone."""
+        hour = self._hour(block.data, 0, guessing)
+        if hour is not None or self._reader.latest is service.FORMAT:
+            self._begun[block.offset] = self._twin.prepare(threads, block.data, block.offset, hour)
+
     def _run(self, data: bytes, position: int, offset: int, unwanted: Callable[[Hour], bool]) -> Run | None:
         """A run of the twin, where the line before says that this is for it."""
-        latest = self._reader.latest
-        if latest is service.FORMAT:
+        if position == 0 and (begun := self._begun.pop(offset, None)):
+            self._twin.take(begun)
+        if self._reader.latest is service.FORMAT:
             return self._twin.run_service(data, position, offset)
-        hour: Hour | None = None
-        if latest is mta_text.FORMAT:
-            hour = self._clock.hour(data[position : position + 32].decode("latin-1"))
-        elif (begin := BEGINS.get(latest)) and (iso := self._clock.latest_iso_hour()):
-            hour = (begin, *iso)
+        hour = self._hour(data, position, self._clock)
         return None if hour is None else self._twin.run(data, position, offset, hour, unwanted(hour))
+
+    def _hour(self, data: bytes, position: int, clock: Clock) -> Hour | None:
+        """The hour that lines of the MTA are in, where the line before was one."""
+        latest = self._reader.latest
+        if latest is mta_text.FORMAT:
+            return clock.hour(data[position : position + 32].decode("latin-1"))
+        if (begin := BEGINS.get(latest)) and (iso := self._clock.latest_iso_hour()):
+            return begin, *iso
+        return None
 
     def _whole(self, block: Block, run: Run, number: int, rendered: Rendered) -> bytes:
         """The output of a run, its gaps filled."""

@@ -141,6 +141,7 @@ class Passage:
         self._reader = Reader(log, file=file, raw=options.raw, only=options.only, ids=twin)
         self._twin = twin
         self._fused = Fused(twin, self._reader, log.clock) if twin else None
+        self._guessing = Clock(options.zone)
         self._minutes = Minutes()
         self._inside = True  # whether the last record with a time was; those without one go with it
         self.tally = Tally()
@@ -255,6 +256,11 @@ class Passage:
         tally.lines += count
         tally.outside += count - len(numbers)
         return Piece(lines) if keys is None else Piece(lines, keys, kinds)
+
+    def begin(self, block: Block, threads: Any) -> None:
+        """Has a block that is to be rendered later begun by other threads (the twin's `Threads`), where the twin does that."""
+        if self._fused and not block.cut and not block.encoding:
+            self._fused.begin(block, threads, self._guessing)
 
     def take_tally(self) -> Tally:
         """What was rendered since this was last called."""

@@ -108,6 +108,44 @@ def test_any_number_of_processes_gives_the_same_octets(seed: int, tmp_path: Path
             assert balance(given[1]) == balance(expected[1])
 
 
+@pytest.mark.skipif(compiled.find().module is None, reason="threads are for the compiled twin")
+@pytest.mark.parametrize("seed", range(8))
+def test_any_number_of_threads_gives_the_same_octets(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of some lines, begun before their turn: identical lines, hours that come twice, other formats and damaged lines between them, archives;
+    the output and the account of Python alone."""
+    monkeypatch.setattr("shipper.archives.CHUNK", 1500)
+    monkeypatch.setattr(Conversion, "_for_threads", lambda *_: True)  # whatever the first lines are
+    dice = random.Random(seed)
+    paths = []
+    for number in range(3):
+        path = tmp_path / f"log{number}"
+        lines = a_log(seed * 10 + number, dice.choice(("mta", "service")), 1200).split(b"\n")
+        for foreign in a_log(seed, "mixed", 60).split(b"\n"):
+            lines.insert(dice.randrange(len(lines)), foreign[: dice.choice((10, 60, 400))])
+        data = b"\n".join(lines)
+        path.write_bytes(gzip.compress(data, mtime=0) if dice.random() < 0.4 else data)
+        paths.append(path)
+    for profile, host in (("native", ""), ("native", "mta1.example.com"), ("ecs", "")):
+        options = replace(PLAIN, profile=PROFILES[profile], host=host)
+        expected = convert(paths, options)
+        for jobs in (2, 4):
+            given = convert(paths, replace(options, twin=compiled.find().module), jobs)
+            assert given[0] == expected[0]
+            assert balance(given[1]) == balance(expected[1])
+            assert given[1].tally.compiled > 300
+
+
+@pytest.mark.skipif(compiled.find().module is None, reason="threads are for the compiled twin")
+def test_a_disk_that_is_full_ends_threads_too(tmp_path: Path) -> None:
+    """What the one that writes meets ends the conversion, and no thread waits for ever."""
+    log = tmp_path / "mail.log"
+    log.write_bytes(a_log(1, "mta", 20_000))
+    output = open_output("/dev/full")
+    with pytest.raises(Failure, match="no space left") as raised:
+        Conversion(replace(PLAIN, twin=compiled.find().module), output, 3, sizes=SMALL).run(find([str(log)])[0])
+    assert raised.value.number == "O301"
+
+
 def test_a_log_whose_ranges_are_done_before_the_next_is_asked_for_is_in_the_account(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ use blake2b_simd::Params;
 pub type Id = [u8; 16];
 
 /// Lines that are hashed together: their blocks take turns in the processor.
-const TOGETHER: usize = 64;
+pub const TOGETHER: usize = 64;
 
 /// A digest is random already; mixed with a secret, so that no sender can choose lines that fall into one place.
 #[derive(Clone)]
@@ -52,35 +52,23 @@ pub struct Counts {
     seconds_kept: usize,
     lines_kept: usize,
     mixing: Mixing,
-    params: Params,
 }
 
 impl Counts {
     pub fn new(seconds_kept: usize, lines_kept: usize) -> Counts {
         let mixing = Mixing(RandomState::new().hash_one(0u8) | 1);
-        let mut params = Params::new();
-        params.hash_length(16);
-        Counts { seconds: vec![(Vec::new(), HashMap::with_hasher(mixing.clone()))], seconds_kept, lines_kept, mixing, params }
+        Counts { seconds: vec![(Vec::new(), HashMap::with_hasher(mixing.clone()))], seconds_kept, lines_kept, mixing }
     }
 
-    /// The ids of lines in the order of the log, each given as (second of its record, content).
-    pub fn assign(&mut self, lines: &[(&[u8], &[u8])], mut give: impl FnMut(usize, &Id)) {
-        let mut first = 0;
-        for portion in lines.chunks(TOGETHER) {
-            let mut jobs: Vec<HashManyJob> = portion.iter().map(|(_, content)| HashManyJob::new(&self.params, content)).collect();
-            hash_many(jobs.iter_mut());
-            for (number, ((second, content), job)) in portion.iter().zip(&jobs).enumerate() {
-                let id = id_of(job.to_hash().as_bytes());
-                let before = self.count(second, u128::from_le_bytes(id));
-                if before == 0 {
-                    give(first + number, &id);
-                } else {
-                    let mut state = self.params.to_state();
-                    state.update(content).update(b"\0\0").update(before.to_string().as_bytes());
-                    give(first + number, &id_of(state.finalize().as_bytes()));
-                }
+    /// The id of the next line of the log, which has this digest; `content` is asked for where an identical line came before.
+    pub fn id<T: AsRef<[u8]>>(&mut self, second: &[u8], digest: Id, content: impl FnOnce() -> T) -> Id {
+        match self.count(second, u128::from_le_bytes(digest)) {
+            0 => digest,
+            before => {
+                let mut state = params().to_state();
+                state.update(content().as_ref()).update(b"\0\0").update(before.to_string().as_bytes());
+                id_of(state.finalize().as_bytes())
             }
-            first += portion.len();
         }
     }
 
@@ -134,6 +122,25 @@ impl Counts {
     }
 }
 
+/// The digests of contents, added to `ids`; some dozens at a time are best.
+pub fn digests(contents: &[&[u8]], ids: &mut Vec<Id>) {
+    let params = params();
+    let mut jobs: Vec<HashManyJob> = contents.iter().map(|content| HashManyJob::new(&params, content)).collect();
+    hash_many(jobs.iter_mut());
+    ids.extend(jobs.iter().map(|job| id_of(job.to_hash().as_bytes())));
+}
+
+/// The digest of one.
+pub fn digest(content: &[u8]) -> Id {
+    id_of(params().hash(content).as_bytes())
+}
+
+fn params() -> Params {
+    let mut params = Params::new();
+    params.hash_length(16);
+    params
+}
+
 fn id_of(hash: &[u8]) -> Id {
     let mut id = [0; 16];
     id.copy_from_slice(hash);
@@ -145,10 +152,7 @@ mod tests {
     use super::*;
 
     fn ids(counts: &mut Counts, lines: &[(&str, &str)]) -> Vec<Id> {
-        let lines: Vec<(&[u8], &[u8])> = lines.iter().map(|(second, content)| (second.as_bytes(), content.as_bytes())).collect();
-        let mut ids = Vec::new();
-        counts.assign(&lines, |_, id| ids.push(*id));
-        ids
+        lines.iter().map(|(second, content)| counts.id(second.as_bytes(), digest(content.as_bytes()), || content)).collect()
     }
 
     #[test]
@@ -166,6 +170,14 @@ mod tests {
         let mut counts = Counts::new(2, 100);
         let found = ids(&mut counts, &[("1", "a"), ("2", "a"), ("3", "a"), ("1", "a")]);
         assert_eq!(found[0], found[3]);
+    }
+
+    #[test]
+    fn digests_together_are_those_of_each() {
+        let contents: Vec<String> = (0..130).map(|n| "x".repeat(n * n)).collect();
+        let mut together = Vec::new();
+        digests(&contents.iter().map(|content| content.as_bytes()).collect::<Vec<_>>(), &mut together);
+        assert_eq!(together, contents.iter().map(|content| digest(content.as_bytes())).collect::<Vec<_>>());
     }
 
     #[test]

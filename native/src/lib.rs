@@ -4,6 +4,7 @@
 
 mod ahead;
 mod attributes;
+mod begun;
 mod drain;
 mod ecs;
 mod framer;
@@ -30,6 +31,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
+use crate::begun::{Begun, Threads};
 use crate::ecs::Ecs;
 use crate::identity::Counts;
 use crate::messages::{Body, Clock, Left, Messages};
@@ -37,7 +39,7 @@ use crate::run::{Form, Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 26;
+const INTERFACE: u32 = 27;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -187,9 +189,11 @@ struct Open {
 /// Renders one log. What its lines leave behind for the next ones is the count of identical lines; all else is told with each call.
 #[pyclass]
 struct Twin {
-    frame: Frame,
+    frame: Arc<Frame>,
     counts: Counts,
     open: Option<Open>,
+    /// The next run, if it was begun before.
+    begun: Option<Py<Begun>>,
     buffer: Vec<u8>,
     seconds: Vec<[u8; 19]>,
     each: Vec<(u8, String)>,
@@ -261,7 +265,7 @@ impl Twin {
         };
         let events = events.iter().map(|(name, severity)| Event { name: quoted(name), severity: quoted(severity) }).collect();
         Ok(Twin {
-            frame: Frame {
+            frame: Arc::new(Frame {
                 tables: Tables::new(events, messages, accounts, words, daemons, fields),
                 attributes,
                 zone_source: quoted(zone_source),
@@ -284,9 +288,10 @@ impl Twin {
                     documents: texts.into_iter().map(part).collect(),
                     tail: text_tail.into_bytes(),
                 },
-            },
+            }),
             counts: Counts::new(seconds_kept, lines_kept),
             open: None,
+            begun: None,
             buffer: Vec::new(),
             seconds: Vec::new(),
             each: Vec::new(),
@@ -307,12 +312,23 @@ impl Twin {
         quiet: bool,
     ) -> PyResult<Ran<'py>> {
         let Some(hour) = hour_of(hour)? else { return Err(PyValueError::new_err("no hour")) };
-        self.ran(py, data, start, |run, octets, frame| run.go(octets, start, offset, &hour, quiet, frame))
+        self.ran(py, data, start, offset, Some(hour), quiet)
     }
 
     /// The same for lines of service logs.
     fn run_service<'py>(&mut self, py: Python<'py>, data: Bound<'py, PyBytes>, start: usize, offset: u64) -> PyResult<Ran<'py>> {
-        self.ran(py, data, start, |run, octets, frame| run.go_service(octets, start, offset, frame))
+        self.ran(py, data, start, offset, None, false)
+    }
+
+    /// Has a thread begin such a run, from the first octet of `data` on, before it is its turn; `hour`: None of service logs.
+    #[pyo3(signature = (threads, data, offset, hour))]
+    fn begin(&self, threads: &Bound<Threads>, data: Bound<PyBytes>, offset: u64, hour: HourTold) -> PyResult<Option<Begun>> {
+        Ok(threads.get().begin(Arc::clone(&self.frame), data, offset, hour_of(hour)?))
+    }
+
+    /// The next run is one that was begun, if it is of the same lines and the same hour.
+    fn take(&mut self, begun: Py<Begun>) {
+        self.begun = Some(begun);
     }
 
     /// Reads the messages of these numbers, as far as they are straight; their lines are kept for `written`. `hour`: that the clock is in, None where
@@ -334,6 +350,7 @@ impl Twin {
             caught(|| {
                 let (mut run, mut left) = (Run::new(buffer), Left::default());
                 messages::go(&mut run, messages, start..end, Clock { hour: hour.as_ref(), limit }, frame, &mut left);
+                run.hash(messages.text(), &frame.host);
                 run.settle(messages.text(), &[], counts, &frame.host);
                 (run, left)
             })
@@ -372,12 +389,7 @@ impl Twin {
                 self.ahead = run.ahead.take().zip(frame.ahead.as_ref()).map(|(taken, told)| taken.done(told.observed));
                 ids
             }
-            _ => caught(|| {
-                let mut ids = Vec::with_capacity(lines.len());
-                let lines: Vec<(&[u8], &[u8])> = lines.iter().map(|(second, content)| (&second[..], &content[..])).collect();
-                counts.assign(&lines, |_, id| ids.push(*id));
-                ids
-            })?,
+            _ => caught(|| lines.iter().map(|(second, content)| counts.id(second, identity::digest(content), || content)).collect())?,
         };
         Ok(ids.iter().map(|id| id.iter().map(|octet| format!("{octet:02x}")).collect()).collect())
     }
@@ -458,7 +470,7 @@ impl Twin {
     /// Of the lines of runs from now on `writer`, which is one of OTLP, renders payloads as well. `observed`: when they were read.
     fn look_ahead(&mut self, writer: &Writer, observed: u64) -> PyResult<()> {
         let payloads::Writer::Otlp(otlp) = &writer.0 else { return Err(PyValueError::new_err("not of OTLP")) };
-        self.frame.ahead = Some(ahead::Ahead { otlp: otlp.clone(), observed });
+        self.told()?.ahead = Some(ahead::Ahead { otlp: otlp.clone(), observed });
         Ok(())
     }
 
@@ -469,7 +481,7 @@ impl Twin {
 
     /// From now on ECS documents say that they were read then. `created`: that member of their `event`, as JSON.
     fn see(&mut self, created: &[u8]) -> PyResult<()> {
-        let frame = &mut self.frame;
+        let frame = self.told()?;
         let ecs = frame.ecs.iter_mut().flat_map(|ecs| ecs.messages.iter_mut().chain(&mut ecs.connections));
         let documents = ecs.chain(&mut frame.service.documents).chain(&mut frame.messages.documents);
         let fit = documents.map(|document| document.see(created)).all(|fits| fits.is_some());
@@ -518,13 +530,20 @@ fn part((begin, action, failed): (String, String, bool)) -> ecs::Event {
 }
 
 impl Twin {
+    /// What it was told, to be told something else.
+    fn told(&mut self) -> PyResult<&mut Frame> {
+        Arc::get_mut(&mut self.frame).ok_or_else(|| PyRuntimeError::new_err("lines are being read"))
+    }
+
     /// One run of either kind, without the interpreter's lock.
     fn ran<'py>(
         &mut self,
         py: Python<'py>,
         data: Bound<'py, PyBytes>,
         start: usize,
-        go: impl FnOnce(&mut Run, &[u8], &Frame) + Send,
+        offset: u64,
+        hour: Option<Hour>,
+        quiet: bool,
     ) -> PyResult<Ran<'py>> {
         if self.open.is_some() {
             return Err(PyValueError::new_err("the run before has gaps"));
@@ -533,14 +552,20 @@ impl Twin {
         if start > octets.len() {
             return Err(PyValueError::new_err("there is no line"));
         }
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
+        let begun = self.begun.take().filter(|_| start == 0 && !quiet);
+        let ready = begun.as_ref().and_then(|begun| begun.get().take(py, octets, offset, hour.as_ref()));
+        let home = begun.filter(|_| ready.is_some());
+        let buffer = &mut self.buffer;
         let (frame, counts) = (&self.frame, &mut self.counts);
         let mut run = py.detach(|| {
             caught(|| {
-                let mut run = Run::new(buffer);
-                run.ahead = frame.ahead.is_some().then(|| ahead::Taken::new(octets.len() - start));
-                go(&mut run, octets, frame);
+                let mut run = ready.unwrap_or_else(|| {
+                    let mut run = Run::new(std::mem::take(buffer));
+                    run.out.clear();
+                    run.ahead = frame.ahead.is_some().then(|| ahead::Taken::new(octets.len() - start));
+                    run.read(octets, start, offset, hour.as_ref(), quiet, frame);
+                    run
+                });
                 if run.gaps.is_empty() {
                     run.settle(octets, &[], counts, &frame.host);
                 }
@@ -557,7 +582,11 @@ impl Twin {
         self.each = std::mem::take(&mut run.each);
         if run.gaps.is_empty() {
             self.ahead = run.ahead.take().zip(frame.ahead.as_ref()).map(|(taken, told)| taken.done(told.observed));
-            (self.buffer, self.ids) = (run.out, run.ids);
+            self.ids = run.ids;
+            match home {
+                Some(begun) => begun.get().give_back(run.out),
+                None => self.buffer = run.out,
+            }
         } else {
             self.open = Some(Open { run, data: data.unbind(), settled: false });
         }
@@ -629,5 +658,6 @@ fn shipper_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ahead::Payloads>()?;
     module.add_class::<Messages>()?;
     module.add_class::<drain::Drain>()?;
+    module.add_class::<Threads>()?;
     module.add_class::<Twin>()
 }

@@ -12,7 +12,7 @@ use memchr::memchr;
 use crate::ahead::{Ahead, Taken};
 use crate::ecs::Ecs;
 use crate::header::Header;
-use crate::identity::Counts;
+use crate::identity::{self, Counts};
 use crate::tables::Tables;
 use crate::xml::Element;
 use crate::{attributes, ecs, json, messages, mta, native, object, service, xml};
@@ -57,6 +57,7 @@ pub enum Form {
 
 /// An hour that has one offset from UTC: its stamps in MTA text up to the hour's colon, the same in ISO 8601, and the offset. `form`: of the lines
 /// that may be straight.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Hour {
     pub form: Form,
     pub stamp: [u8; 15],
@@ -88,6 +89,24 @@ pub struct Waiting {
     pub second: usize,
     /// Where the host stands, when the line names it.
     pub host: (usize, usize),
+}
+
+impl Waiting {
+    /// The host that the id has in it. `host`: of all lines that name none.
+    fn name<'a>(&self, data: &'a [u8], host: &'a [u8]) -> &'a [u8] {
+        if self.host == (0, 0) {
+            host
+        } else {
+            &data[self.host.0..self.host.1]
+        }
+    }
+
+    /// Puts the id where it belongs.
+    fn show(&self, out: &mut [u8], id: &[u8; 16]) {
+        if self.out < NOWHERE {
+            json::hex_at(&mut out[self.out..self.out + 32], id);
+        }
+    }
 }
 
 /// One run, from its first line to where it stopped.
@@ -144,7 +163,17 @@ impl Run {
         }
     }
 
-    /// Reads on from `start`. `offset`: of the first octet of `data`, in the log.
+    /// Reads on from `start`, and gives the lines their digests. `offset`: of the first octet of `data`, in the log; `hour`: None of service logs;
+    /// `quiet`: only for what the lines leave behind.
+    pub fn read(&mut self, data: &[u8], start: usize, offset: u64, hour: Option<&Hour>, quiet: bool, frame: &Frame) {
+        match hour {
+            Some(hour) => self.go(data, start, offset, hour, quiet, frame),
+            None => self.go_service(data, start, offset, frame),
+        }
+        self.hash(data, &frame.host);
+    }
+
+    /// Reads on from `start`, lines of the MTA.
     pub fn go(&mut self, data: &[u8], start: usize, offset: u64, hour: &Hour, quiet: bool, frame: &Frame) {
         (self.keeps_each, self.quiet) = (frame.each, quiet);
         self.ahead = self.ahead.take().filter(|_| !quiet);
@@ -179,7 +208,7 @@ impl Run {
                         self.each.push((UNKNOWN, String::new()));
                     }
                     self.gaps.push(Gap { number: self.lines, start: begin, end, out: written });
-                    self.waiting.push(Waiting { out: usize::MAX, start: 0, end: 0, second: 0, host: (0, 0) });
+                    self.waiting.push(Waiting { out: GAP, start: 0, end: 0, second: 0, host: (0, 0) });
                 }
                 Err(stop) => {
                     self.stop = stop;
@@ -241,48 +270,62 @@ impl Run {
         self.waiting.push(waiting);
     }
 
-    /// Gives all lines their ids. `gaps`: of each gap the second and the content; returns their ids.
+    /// Gives all lines but gaps the ids that they have when no identical line came before.
+    pub fn hash(&mut self, data: &[u8], host: &[u8]) {
+        self.ids.clear();
+        let (mut hosted, mut ends) = (Vec::new(), Vec::new());
+        for portion in self.waiting.chunks(identity::TOGETHER) {
+            // With a host, one text for all: to get memory for each of them takes longer than to copy it.
+            hosted.clear();
+            ends.clear();
+            for line in portion {
+                let name = line.name(data, host);
+                if !name.is_empty() {
+                    hosted.extend_from_slice(&data[line.start..line.end]);
+                    hosted.push(0);
+                    hosted.extend_from_slice(name);
+                }
+                ends.push(hosted.len());
+            }
+            let mut begin = 0;
+            let content = |(line, &end): (&Waiting, &usize)| match std::mem::replace(&mut begin, end) {
+                begin if begin == end => &data[line.start..line.end],
+                begin => &hosted[begin..end],
+            };
+            let contents: Vec<&[u8]> = portion.iter().zip(&ends).map(content).collect();
+            identity::digests(&contents, &mut self.ids);
+        }
+        for (line, id) in self.waiting.iter().zip(&self.ids) {
+            line.show(&mut self.out, id);
+        }
+    }
+
+    /// Counts identical lines, after `hash`, for the ids of those that have one before them. `gaps`: of each gap the second and the content;
+    /// returns their ids.
     pub fn settle(&mut self, data: &[u8], gaps: &[(Vec<u8>, Vec<u8>)], counts: &mut Counts, host: &[u8]) -> Vec<[u8; 16]> {
         let mut filled = gaps.iter();
-        let mut ids = Vec::with_capacity(gaps.len());
-        // One text for all: to get memory for each of them takes longer than to copy it.
-        let mut hosted = Vec::new();
-        let mut ends = Vec::with_capacity(self.waiting.len());
-        for line in &self.waiting {
-            let name = if line.host == (0, 0) { host } else { &data[line.host.0..line.host.1] };
-            if !name.is_empty() {
-                hosted.extend_from_slice(&data[line.start..line.end]);
-                hosted.push(0);
-                hosted.extend_from_slice(name);
+        let mut given = Vec::with_capacity(gaps.len());
+        for (number, (line, id)) in self.waiting.iter().zip(&mut self.ids).enumerate() {
+            if line.out == GAP {
+                let Some((second, content)) = filled.next() else { continue };
+                *id = counts.id(second, identity::digest(content), || content);
+                given.push(*id);
+                continue;
             }
-            ends.push(hosted.len());
-        }
-        let lines: Vec<(&[u8], &[u8])> = self
-            .waiting
-            .iter()
-            .enumerate()
-            .map(|(number, line)| {
-                if line.out == usize::MAX {
-                    filled.next().map_or((&b""[..], &b""[..]), |(second, content)| (second, content))
-                } else {
-                    let whole = &hosted[number.checked_sub(1).map_or(0, |before| ends[before])..ends[number]];
-                    (&self.seconds[line.second][..], if whole.is_empty() { &data[line.start..line.end] } else { whole })
-                }
-            })
-            .collect();
-        let (waiting, out, all, ahead) = (&self.waiting, &mut self.out, &mut self.ids, &mut self.ahead);
-        counts.assign(&lines, |number, id| {
-            all.push(*id);
-            if let Some(ahead) = ahead {
+            let whole = || match line.name(data, host) {
+                b"" => data[line.start..line.end].to_vec(),
+                name => [&data[line.start..line.end], b"\0", name].concat(),
+            };
+            let counted = counts.id(&self.seconds[line.second], *id, whole);
+            if counted != *id {
+                *id = counted;
+                line.show(&mut self.out, id);
+            }
+            if let Some(ahead) = &mut self.ahead {
                 ahead.named(number, id);
             }
-            match waiting[number].out {
-                usize::MAX => ids.push(*id),
-                NOWHERE => {}
-                at => json::hex_at(&mut out[at..at + 32], id),
-            }
-        });
-        ids
+        }
+        given
     }
 
     /// The output with the rendered records of the gaps, one line each, where they belong: as many octets as both have together.
@@ -304,8 +347,9 @@ impl Run {
     }
 }
 
-/// Where the id of a line belongs that is not written.
+/// Where the id of a line belongs that is not written, and of one that is left to Python.
 const NOWHERE: usize = usize::MAX - 1;
+const GAP: usize = usize::MAX;
 
 /// An empty line, in place of one that nobody wants.
 fn quiet(out: &mut Vec<u8>) -> usize {

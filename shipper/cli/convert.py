@@ -51,7 +51,7 @@ def convert(
     option_file: Annotated[str, typer.Option(metavar="FILE", help="An option.dat that says which those are.")] = "",
     host: Annotated[str, typer.Option(metavar="NAME", help="Host of records that name none.")] = "",
     max_line: Annotated[str, typer.Option(metavar="SIZE", help="A longer line is cut there.")] = "1M",
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, metavar="N", help="Processes; 0: as many as pay.")] = 0,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, metavar="N", help="Processes or threads; 0: as many as pay.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a line could not be read.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no account, only errors.")] = False,
 ) -> None:
@@ -321,7 +321,7 @@ def _told(account: Account, seconds: float, output: str) -> str:
     if tally.first and tally.last:
         lines.append(f"time: {tally.first[1]} to {tally.last[1]}")
     files = f"{account.logs:,} file{'s' if account.logs != 1 else ''}"
-    processes = f", {account.jobs} processes" if account.jobs > 1 else ""
+    processes = f", {account.jobs} {'threads' if account.threads else 'processes'}" if account.jobs > 1 else ""
     rate = f"{tally.lines / seconds:,.0f} lines/s, {tally.octets / seconds / 1e6:,.1f} MB/s" if seconds > 0 else ""
     where = "" if output == "-" else f", to {escaped(output)}"
     lines.append(messages.wrapped(f"{files} in {seconds:,.1f} s: {rate}{processes}{where}"))
