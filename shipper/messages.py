@@ -36,9 +36,12 @@ _FORMATS = (mta_text.FORMAT, service.FORMAT)
 
 
 class Messages:
-    """Messages of one input. `module`: see `passage.Options.twin`; `profile` and `observed`: what the twin writes."""
+    """Messages of one input. `module`: see `passage.Options.twin`; `profile` and `observed`: what the twin writes; `otlp`: whether it makes payloads
+    of that at once."""
 
-    def __init__(self, log: Log, *, raw: RawPolicy = "errors", module: Any = None, profile: str = "native", observed: int = 0) -> None:
+    def __init__(
+        self, log: Log, *, raw: RawPolicy = "errors", module: Any = None, profile: str = "native", observed: int = 0, otlp: bool = False
+    ) -> None:
         profile = profile if profile in TWINS or profile == BARE else "native"  # outputs of other kinds need the records
         self._module = module
         self._again = partial(_twin, module, log, raw, "native", observed)
@@ -46,6 +49,7 @@ class Messages:
         self._profile = lines_of(profile)
         if self._twin is not None:
             self._writers = Writers(module, self._twin, zone_source=log.clock.source, file="", host=log.host)
+        self._otlp = otlp
         self._hour: tuple[str, str, str] | None = None  # that the twin was told last
         self._reader = Reader(log, raw=raw, ids=self._twin)
         self._clock = log.clock
@@ -113,6 +117,8 @@ class Messages:
         count, limit = 0, _limit(received)
         if self._profile.name == "ecs":
             self._twin.see(observed)
+        if self._otlp:
+            self._twin.look_ahead(self._writers.of(None), observed)
         for part in self.read(packed, received, peers, wrong, colonless_tag=colonless_tag):
             if isinstance(part, list):
                 apart.update(enumerate(part, count))
@@ -120,7 +126,8 @@ class Messages:
                 count += len(part)
             else:
                 kinds.update([kind for kind, some in zip(_KINDS, part.kinds, strict=True) if some])
-                spells.append((count, Spell(part.messages, self._writers, packed, count, self._hour, limit, self._twin.ids())))
+                ids, ahead = self._twin.ids(), self._twin.ahead()
+                spells.append((count, Spell(part.messages, self._writers, packed, count, self._hour, limit, ids, ahead)))
                 count += part.messages
         octets = self.written()
         if not kinds:

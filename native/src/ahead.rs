@@ -38,11 +38,16 @@ impl Taken {
     /// The line has come to its end; it may be left to Python after all.
     pub fn ended(&mut self, rendered: bool) {
         if !rendered {
-            self.out.truncate(self.ends.last().map_or(0, |&end| end as usize));
+            self.forget();
             self.id = usize::MAX;
         }
         self.ends.push(u32::try_from(self.out.len()).unwrap_or(u32::MAX));
         self.ids.push(self.id);
+    }
+
+    /// A line that did not come to its end is none of the run's.
+    pub fn forget(&mut self) {
+        self.out.truncate(self.ends.last().map_or(0, |&end| end as usize));
     }
 
     /// Now it has an id.
@@ -53,7 +58,12 @@ impl Taken {
         }
     }
 
-    pub fn done(self, observed: u64) -> Payloads {
+    /// `told`: what was rendered; nothing where none was.
+    pub fn done(taken: Option<Taken>, told: Option<&Ahead>) -> Option<Payloads> {
+        taken.zip(told).map(|(taken, told)| taken.payloads(told.observed))
+    }
+
+    fn payloads(self, observed: u64) -> Payloads {
         let left = self.ids.iter().enumerate().filter(|(_, &id)| id == usize::MAX).map(|(number, _)| number).collect();
         Payloads { out: self.out, ends: self.ends, left, observed }
     }

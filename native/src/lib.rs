@@ -346,15 +346,17 @@ impl Twin {
         let messages = messages.get();
         let buffer = std::mem::take(&mut self.buffer);
         let (frame, counts) = (&self.frame, &mut self.counts);
-        let (run, left) = py.detach(|| {
+        let (mut run, left) = py.detach(|| {
             caught(|| {
                 let (mut run, mut left) = (Run::new(buffer), Left::default());
+                run.ahead = frame.ahead.is_some().then(|| ahead::Taken::new(messages.octets(start..end)));
                 messages::go(&mut run, messages, start..end, Clock { hour: hour.as_ref(), limit }, frame, &mut left);
                 run.hash(messages.text(), &frame.host);
                 run.settle(messages.text(), &[], counts, &frame.host);
                 (run, left)
             })
         })?;
+        self.ahead = ahead::Taken::done(run.ahead.take(), frame.ahead.as_ref());
         (self.buffer, self.ids) = (run.out, run.ids);
         let latest = left.latest.map_or(-1, |body| if body == Body::Mta { 0 } else { 1 });
         Ok((run.lines, String::from_utf8_lossy(&left.needs).into_owned(), latest, run.kinds, run.panics))
@@ -386,7 +388,7 @@ impl Twin {
                 let (data, run) = (open.data.bind(py).as_bytes(), &mut open.run);
                 let ids = py.detach(|| caught(|| run.settle(data, &lines, counts, &frame.host)))?;
                 self.ids = std::mem::take(&mut run.ids);
-                self.ahead = run.ahead.take().zip(frame.ahead.as_ref()).map(|(taken, told)| taken.done(told.observed));
+                self.ahead = ahead::Taken::done(run.ahead.take(), frame.ahead.as_ref());
                 ids
             }
             _ => caught(|| lines.iter().map(|(second, content)| counts.id(second, identity::digest(content), || content)).collect())?,
@@ -581,7 +583,7 @@ impl Twin {
         self.seconds.clone_from(&run.seconds);
         self.each = std::mem::take(&mut run.each);
         if run.gaps.is_empty() {
-            self.ahead = run.ahead.take().zip(frame.ahead.as_ref()).map(|(taken, told)| taken.done(told.observed));
+            self.ahead = ahead::Taken::done(run.ahead.take(), frame.ahead.as_ref());
             self.ids = run.ids;
             match home {
                 Some(begun) => begun.get().give_back(run.out),

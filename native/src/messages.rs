@@ -109,6 +109,11 @@ impl Messages {
         self.places.len()
     }
 
+    /// How many those of these numbers have together.
+    pub fn octets(&self, numbers: Range<usize>) -> usize {
+        self.places.get(numbers).unwrap_or_default().iter().map(|(begin, end, _)| end - begin).sum()
+    }
+
     pub fn text(&self) -> &[u8] {
         &self.text
     }
@@ -162,6 +167,13 @@ pub fn go(run: &mut Run, messages: &Messages, numbers: Range<usize>, clock: Cloc
             run.panics += 1;
             Err(Vec::new())
         });
+        if let Some(ahead) = &mut run.ahead {
+            if done.is_ok() {
+                ahead.ended(true);
+            } else {
+                ahead.forget();
+            }
+        }
         if let Err(needs) = done {
             run.out.truncate(written);
             left.needs = needs;

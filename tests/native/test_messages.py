@@ -261,10 +261,12 @@ def test_payloads_are_those_of_python(profile: str, request: pytest.FixtureReque
         zone, host = ZoneInfo(rng.choice(("UTC", "Europe/Berlin", "Asia/Kathmandu"))), rng.choice(("", "mx.example.com"))
         raw: RawPolicy = rng.choice(("always", "errors", "never"))
         plain = Reader(Log(clock=Clock(zone), host=host), raw=raw)
-        twin = Messages(Log(clock=Clock(zone), host=host), raw=raw, module=MODULE, profile=profile)
+        at_once = number % 2 == 1  # payloads of OTLP
+        twin = Messages(Log(clock=Clock(zone), host=host), raw=raw, module=MODULE, profile=profile, otlp=at_once)
         messages, peers, wrong = batches(rng, pool, 800)
         wanted = plain.read_messages(messages, RECEIVED, peers, wrong)
-        found = twin.straight(messages, RECEIVED, peers, wrong)
+        found = twin.straight(messages, RECEIVED, peers, wrong, observed=OBSERVED)
+        assert not isinstance(found, Straight) or all((spell.ahead is not None) == at_once for _, spell in found.stretches)
         given = [rng.choice(PRIORITIES) for _ in wanted]
 
         def python(some: Sequence[Record], _: Any) -> list[bytes]:

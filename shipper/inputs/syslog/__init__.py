@@ -94,7 +94,7 @@ class Syslog:
         log = reading.log()
         self._zone = log.clock.zone
         self._twin = reading.twin
-        self._messages = Messages(log, raw=reading.raw, module=self._twin, profile=reading.profile)
+        self._messages = Messages(log, raw=reading.raw, module=self._twin, profile=reading.profile, otlp=reading.otlp)
         self._sockets: dict[Address, socket.socket] = {}
         self._shared: set[Address] = set()
         self._handed_on: set[Address] = set()
