@@ -29,7 +29,7 @@ from shipper.profiles.base import INBOUND, PROTOCOLS
 from shipper.reader import RawPolicy
 from shipper.record import Connection, Mta, Record, Service, Store, Syslog
 
-INTERFACE = 27
+INTERFACE = 28
 """Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
 PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
@@ -68,6 +68,10 @@ def line_ends(module: Any, octets: bytes | bytearray) -> int:
 
 KINDS = ("mta", "connection", "service", "store")
 """The kinds of records that the twin renders, in the order in which it counts them."""
+
+
+ACTIONS = (*((letter, events.code_event(letter)) for letter in ascii_uppercase), ("U", events.AUTH_FAILED))
+"""Letters of entry codes and their events, by the number that the twin has for them."""
 
 
 class Run(NamedTuple):
@@ -148,11 +152,10 @@ class Twin:
         fields: tuple[str, ...] | None = None,
         each: bool = False,
     ) -> None:
-        told = [events.code_event(letter) for letter in ascii_uppercase]
         kinds = (Mta, Connection) if profile == "ecs" else ()
-        documents = [[tuple(ecs.fixed(kind, event.name, event.severity, True, observed)) for event in told] for kind in kinds]
+        documents = [[tuple(ecs.fixed(kind, event.name, event.severity, True, observed)) for _, event in ACTIONS] for kind in kinds]
         self._twin = module.Twin(
-            events=[(event.name, event.severity) for event in told],
+            events=[(event.name, event.severity) for _, event in ACTIONS],
             messages="".join(events.MTA_EVENTS),
             accounts=sorted(mta_fields.ACCOUNTS),
             words=sorted(mta_fields.WORDS),

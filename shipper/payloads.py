@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from string import ascii_uppercase
 from typing import Any, NamedTuple
 
 from shipper import events
-from shipper.compiled import Packed, Payloads, Twin, service_cases
+from shipper.compiled import ACTIONS, Packed, Payloads, Twin, service_cases
 from shipper.profiles import otel, otlp
 from shipper.profiles.base import INBOUND, event_of
 from shipper.profiles.rfc5424 import ORIGIN, PARAMETERS, Style, element_id, head
@@ -120,7 +119,6 @@ class Spell(NamedTuple):
 def otlp_writer(module: Any, *, zone_source: str, file: str) -> Any:
     """The twin's renderer of OTLP payloads for one log. Raises UnicodeEncodeError for half a character in its name."""
     rows = [{**dict(otel.ROWS[Mta]), **dict(otel.ROWS[Source])}, dict(otel.ROWS[Service]), dict(otel.ROWS[Envelope])]
-    told = [events.code_event(letter) for letter in ascii_uppercase]
     return module.Writer.otlp(
         events=[
             (
@@ -129,7 +127,7 @@ def otlp_writer(module: Any, *, zone_source: str, file: str) -> Any:
                 event_of(event.name, event.severity, True).outcome == "failure",
                 letter in INBOUND,
             )
-            for letter, event in zip(ascii_uppercase, told, strict=True)
+            for letter, event in ACTIONS
         ],
         cases=(
             [
@@ -151,12 +149,11 @@ def otlp_writer(module: Any, *, zone_source: str, file: str) -> Any:
 def syslog_writer(module: Any, *, zone_source: str, host: str, style: Style) -> Any:
     """The twin's renderer of syslog messages for one log. `host`: of its lines that name none."""
     names = {field: name for name, field in PARAMETERS}
-    told = [events.code_event(letter) for letter in ascii_uppercase]
-    records = [Mta(event=event.name, severity=event.severity, host=host, time_zone_source=zone_source) for event in told]
+    records = [Mta(event=event.name, severity=event.severity, host=host, time_zone_source=zone_source) for _, event in ACTIONS]
     heads = [head(record, style) for record in records]
     actions = [(event, event_of(event, severity, user).action) for _, event, severity, user in service_cases()]
     return module.Writer.syslog(
-        events=[(each.priority, each.application, each.id, event.action) for each, event in zip(heads, told, strict=True)],
+        events=[(each.priority, each.application, each.id, event.action) for each, (_, event) in zip(heads, ACTIONS, strict=True)],
         cases=(
             [(head(Service(event=event), style).id, f' act="{action}"' if action else "") for event, action in actions],
             head(Syslog(event=events.SYSLOG.name), style).id,

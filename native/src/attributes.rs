@@ -193,9 +193,8 @@ pub fn connection<'a>(given: &Attributes<'a>, told: &Told) -> Option<Connection<
     if !given.get(Name::Di).is_empty() {
         mta::reply(given.get(Name::Di), wire)?;
     }
-    // Of a login only one that succeeded has the severity of its code.
-    if wire.code[0] == b'U' && wire.smtp_code.is_none_or(|code| code >= 400) {
-        return None;
+    if wire.code[0] == b'U' {
+        wire.failed = wire.smtp_code? >= 400; // else the words of the text say it
     }
     transport(given.get(Name::Tr), wire)?;
     Some(record)

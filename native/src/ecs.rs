@@ -31,7 +31,7 @@ impl Event {
 
 /// What Python tells of this profile.
 pub struct Ecs {
-    /// By the letter of the action, for transaction and connection records.
+    /// By the number of the event, for transaction and connection records.
     pub messages: Vec<Event>,
     pub connections: Vec<Event>,
     /// Of actions whose connection came in.
@@ -151,7 +151,7 @@ pub fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, ecs: &Ecs, pl
 /// A connection record. Returns the same.
 pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, ecs: &Ecs, place: &Place) -> usize {
     let (wire, plain) = (&record.wire, place.plain);
-    let event = &ecs.connections[usize::from(wire.code[0] - b'A')];
+    let event = &ecs.connections[wire.event()];
     begun(out, place);
     out.extend_from_slice(&event.action);
     for (number, word) in [wire.direction, wire.source_channel, wire.other(), wire.username].into_iter().enumerate() {
@@ -249,7 +249,7 @@ fn begun_sunmsg(out: &mut Vec<u8>, kind: &[u8], wire: &Wire, event: &Event, fram
     if event.failed {
         single(out, b"\"error\":{\"code\":\"", wire.enhanced_status, true);
     }
-    let known = frame.tables.event(wire.code[0]);
+    let known = &frame.tables.events[wire.event()];
     out.extend_from_slice(b",\"log\":{\"level\":\"");
     out.extend_from_slice(&known.severity);
     out.push(b'"');

@@ -39,13 +39,13 @@ use crate::run::{Form, Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 27;
+const INTERFACE: u32 = 28;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
 type Ran<'py> = (Option<Bound<'py, PyBytes>>, Vec<(usize, usize, usize)>, bool, usize, usize, [usize; 4], usize, String, String);
 
-/// Of ECS, for each letter in a transaction and in a connection record: (the event up to its id, as JSON; what is done; whether that failed);
+/// Of ECS, for each event in a transaction and in a connection record: (the event up to its id, as JSON; what is done; whether that failed);
 /// the letters of records whose connection came in; what every document has before `sunmsg`.
 type EcsTold = (Vec<(String, String, bool)>, Vec<(String, String, bool)>, String, String);
 
@@ -67,10 +67,10 @@ type ServiceTold = (
 /// Of attributes in XML and JSON: their names; those of messages, of connections; the letters of connection records.
 type AttributesTold = (Vec<String>, Vec<String>, Vec<String>, String);
 
-/// Of OTLP, for each letter: (severity and name, as fields; what is done; whether that failed; whether its connection came in).
+/// Of OTLP, for each event: (severity and name, as fields; what is done; whether that failed; whether its connection came in).
 type OtlpEvents = Vec<(Vec<u8>, String, bool, bool)>;
 
-/// Of syslog, for each letter: (priority; application; id of the message; what is done).
+/// Of syslog, for each event: (priority; application; id of the message; what is done).
 type SyslogEvents = Vec<(u64, String, String, String)>;
 
 /// Of the records of services, by their case, and of syslog messages that are text, by severity: of OTLP (severity and name, as fields; whether it
@@ -102,7 +102,7 @@ impl Writer {
     ) -> PyResult<Writer> {
         let (services, texts) = cases;
         let names_fit = names.len() == otlp::NAMES && names.iter().all(|name| name.len() <= otlp::LONGEST);
-        if events.len() != 26 || !names_fit || services.len() != service::EVENTS * 16 || texts.len() != 8 {
+        if events.len() != mta::EVENTS || !names_fit || services.len() != service::EVENTS * 16 || texts.len() != 8 {
             return Err(PyValueError::new_err("tables of another size"));
         }
         let events = events
@@ -133,7 +133,7 @@ impl Writer {
         months: Vec<String>,
     ) -> PyResult<Writer> {
         let cases_fit = cases.0.len() == service::EVENTS * 16 && priorities.len() == 8;
-        if events.len() != 26 || names.len() != rfc5424::NAMES || months.len() != 12 || !cases_fit {
+        if events.len() != mta::EVENTS || names.len() != rfc5424::NAMES || months.len() != 12 || !cases_fit {
             return Err(PyValueError::new_err("tables of another size"));
         }
         let events = events
@@ -203,7 +203,7 @@ struct Twin {
 
 #[pymethods]
 impl Twin {
-    /// `events`: for each letter of the alphabet the name and severity of its event; `messages`: the letters of transaction records; `bare`: whether
+    /// `events`: name and severity of each (`Wire::event`); `messages`: the letters of transaction records; `bare`: whether
     /// nothing is written of a line of a log but its id; `ecs`: None for the native profile.
     #[new]
     #[pyo3(signature = (*, events, messages, accounts, words, daemons, fields, attributes, zone_source, file, host, raw, seconds_kept, lines_kept, bare, each, ecs, service, syslog))]
@@ -228,7 +228,7 @@ impl Twin {
         service: ServiceTold,
         syslog: MessagesTold,
     ) -> PyResult<Twin> {
-        let parts = ecs.iter().all(|(messages, connections, _, _)| messages.len() == 26 && connections.len() == 26);
+        let parts = ecs.iter().all(|(messages, connections, _, _)| messages.len() == mta::EVENTS && connections.len() == mta::EVENTS);
         let (processes, prefixes, levels, severities, names, mechanisms, reasons, documents, tail, protocols) = service;
         let (facilities, keywords, event, texts, text_tail) = syslog;
         let texts_fit = facilities.len() == 24 && keywords.len() == 8 && (ecs.is_none() || texts.len() == 8);
@@ -237,7 +237,7 @@ impl Twin {
         let Some(info) = severities.iter().position(|severity| severity == "info") else {
             return Err(PyValueError::new_err("no severity 'info'"));
         };
-        if events.len() != 26 || !parts || names.len() != service::EVENTS || !documents_fit || !levels_fit || !texts_fit {
+        if events.len() != mta::EVENTS || !parts || names.len() != service::EVENTS || !documents_fit || !levels_fit || !texts_fit {
             return Err(PyValueError::new_err("tables of another size"));
         }
         let octets = |texts: Vec<String>| texts.into_iter().map(String::into_bytes).collect::<Vec<_>>();

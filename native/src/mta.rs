@@ -25,6 +25,8 @@ pub struct Wire<'a> {
     pub enhanced_status: &'a [u8],
     pub username: &'a [u8],
     pub authenticated: bool,
+    /// Whether it is a login that failed.
+    pub failed: bool,
     pub tcp: bool,
     pub local_ip: &'a [u8],
     pub local_port: Option<u64>,
@@ -40,7 +42,19 @@ pub struct Wire<'a> {
     pub reason: &'a [u8],
 }
 
+/// How many events there are: one for each letter of an action, and that of a login that failed.
+pub const EVENTS: usize = 27;
+
 impl<'a> Wire<'a> {
+    /// The number of the event.
+    pub fn event(&self) -> usize {
+        if self.failed {
+            EVENTS - 1
+        } else {
+            usize::from(self.code[0] - b'A')
+        }
+    }
+
     /// What a summary says of the other end.
     pub fn other(&self) -> &'a [u8] {
         first_of([self.remote_ip, self.remote_dns, self.dns_host, self.initial_host])

@@ -102,7 +102,7 @@ pub fn begun(out: &mut Vec<u8>, record: &Common, frame: &Frame, place: &Place) -
 
 /// The same of a record of the MTA.
 fn of_mta(out: &mut Vec<u8>, kind: &[u8], wire: &Wire, frame: &Frame, place: &Place) -> usize {
-    let event = frame.tables.event(wire.code[0]);
+    let event = &frame.tables.events[wire.event()];
     let common = Common {
         kind,
         zone_source: &frame.zone_source,

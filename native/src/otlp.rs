@@ -129,7 +129,7 @@ pub struct Case {
 /// What Python tells of OTLP.
 #[derive(Default)]
 pub struct Otlp {
-    /// By the letter of the action.
+    /// By their number (`Wire::event`).
     pub events: Vec<Event>,
     /// Of services' records, by their case; of text, by its severity.
     pub services: Vec<Case>,
@@ -294,7 +294,7 @@ impl Key {
 /// A transaction record, whose id is known.
 fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, told: &Otlp, place: &run::Place, observed: u64, id: &[u8]) -> usize {
     let wire = &record.wire;
-    let event = &told.events[usize::from(wire.code[0] - b'A')];
+    let event = &told.events[wire.event()];
     begun(out, None, wire.host(frame), told, place, observed);
     body(out, &payloads::message_text(record, &event.action, frame, place));
     few(out, wire, told);
@@ -333,7 +333,7 @@ fn message(out: &mut Vec<u8>, record: &Message, frame: &Frame, told: &Otlp, plac
 /// A connection record, whose id is known.
 fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, told: &Otlp, place: &run::Place, observed: u64, id: &[u8]) -> usize {
     let wire = &record.wire;
-    let event = &told.events[usize::from(wire.code[0] - b'A')];
+    let event = &told.events[wire.event()];
     begun(out, None, wire.host(frame), told, place, observed);
     body(out, &payloads::connection_text(record, &event.action, frame, place));
     few(out, wire, told);

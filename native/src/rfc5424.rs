@@ -95,7 +95,7 @@ pub struct Case {
 
 /// What Python tells of a style.
 pub struct Syslog {
-    /// By the letter of the action.
+    /// By their number (`Wire::event`).
     pub events: Vec<Event>,
     /// Of services' records, by their case; the MSGID of text; the priorities of both, by severity.
     pub services: Vec<Case>,
@@ -181,7 +181,7 @@ pub fn message(
     id: &[u8],
 ) -> Option<()> {
     let wire = &record.wire;
-    let event = &told.events[usize::from(wire.code[0] - b'A')];
+    let event = &told.events[wire.event()];
     let parameters = |said: &mut Parameters| {
         said.text(Name::Code, wire.code);
         said.text(Name::Sender, record.sender);
@@ -228,7 +228,7 @@ pub fn connection(
     id: &[u8],
 ) -> Option<()> {
     let wire = &record.wire;
-    let event = &told.events[usize::from(wire.code[0] - b'A')];
+    let event = &told.events[wire.event()];
     let parameters = |said: &mut Parameters| {
         said.text(Name::Code, wire.code);
         said.text(Name::SourceChannel, wire.source_channel);

@@ -11,7 +11,7 @@ pub struct Event {
 
 #[derive(Default)]
 pub struct Tables {
-    /// By the letter of the action.
+    /// By their number (`Wire::event`).
     pub events: Vec<Event>,
     messages: [bool; 26],
     accounts: HashSet<Vec<u8>>,
@@ -104,7 +104,7 @@ impl Told {
 }
 
 impl Tables {
-    /// `events`: 26, for `A` to `Z`; `messages`: the actions of message records; `words`: in lower case; `daemons`: host names of channels.
+    /// `events`: for `A` to `Z`, and for a login that failed; `messages`: the actions of message records; `words`: in lower case; `daemons`: host names of channels.
     pub fn new(
         events: Vec<Event>,
         messages: &str,
@@ -141,9 +141,5 @@ impl Tables {
     /// Whether a channel that needs no network is called so.
     pub fn is_daemon(&self, name: &[u8]) -> bool {
         self.daemons.iter().any(|daemon| daemon == name)
-    }
-
-    pub fn event(&self, action: u8) -> &Event {
-        &self.events[usize::from(action - b'A')]
     }
 }
