@@ -41,7 +41,7 @@ PACKED = 8
 """How many times larger the content of an archive is, about."""
 BEGIN = 1 << 16
 """Octets of a log by which it is judged."""
-AHEAD = 3
+AHEAD = 2
 """Blocks for each thread that are read before their turn."""
 WAITING = 4
 """Blocks and pieces of output that may wait between two threads."""
@@ -190,7 +190,9 @@ class Conversion:
         try:
             if self.account.jobs > 1 and self._for_threads(sources):
                 self.account.threads = True
-                threads, writer = self._options.twin.Threads(self.account.jobs), _Writer(self._output)
+                jobs = self.account.jobs
+                threads = self._options.twin.Threads(jobs - jobs // 4)  # reading, counting and writing take a part of four CPUs
+                writer = _Writer(self._output)
                 for log in self._opened(sources):
                     self._alone(log, writer.write, threads)
                 writer.finish()

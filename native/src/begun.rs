@@ -16,6 +16,9 @@ use crate::run::{Frame, Hour, Run};
 /// Room for output that is used again.
 type Room = Arc<Mutex<Vec<Vec<u8>>>>;
 
+/// Lines of output are some three times as long.
+const TIMES: usize = 4;
+
 struct Job {
     frame: Arc<Frame>,
     data: PyBackedBytes,
@@ -66,7 +69,7 @@ impl Threads {
             return None;
         }
         let (done, run) = sync_channel(1);
-        let room = self.room.lock().ok()?.pop().unwrap_or_default();
+        let room = self.room.lock().ok()?.pop().unwrap_or_else(|| Vec::with_capacity(TIMES * data.as_bytes().len()));
         let job = Job { frame, data: data.into(), offset, hour, room, done };
         let told = (offset, job.hour);
         self.jobs.lock().ok()?.send(job).ok()?;
