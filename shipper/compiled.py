@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, Protocol
 
 from shipper import __version__, events
 from shipper.formats import mta_attributes, mta_fields, mta_text, service
+from shipper.formats.envelope import LEVEL_WORDS
 from shipper.formats.names import PREFIXES, SERVICE_OF
 from shipper.identity import LINES_KEPT, SECONDS_KEPT, content_of
 from shipper.profiles import ecs
@@ -29,7 +30,7 @@ from shipper.profiles.base import INBOUND, PROTOCOLS
 from shipper.reader import RawPolicy
 from shipper.record import Connection, Mta, Record, Service, Store, Syslog
 
-INTERFACE = 28
+INTERFACE = 29
 """Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
 PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
@@ -182,7 +183,8 @@ class Twin:
 
     def run(self, data: bytes, start: int, offset: int, hour: tuple[str, str, str], quiet: bool = False) -> Run:
         """Renders lines of the MTA from octet `start` of `data` on, as far as their stamps are of this hour: (how lines begin, the hour as ISO 8601,
-        its offset). Lines of text begin with the hour (`Clock.hour`), of XML with `<`, of JSON with `{`. `offset`: of `data` in the log;
+        its offset). Lines of text begin with the hour (`Clock.hour`), of XML with `<`, of JSON with `{`, those behind a syslog header with `>`
+        and the hour of the text in them. `offset`: of `data` in the log;
         `quiet`: lines are read for what they leave behind, and an empty one is put in the place of each."""
         return Run(*self._twin.run(data, start, offset, hour, quiet))
 
@@ -343,4 +345,5 @@ def _syslog(profile: str, observed: int) -> tuple[object, ...]:
     """What the twin is told of syslog messages."""
     event = events.SYSLOG.name
     documents = [tuple(ecs.fixed(Syslog, event, severity, True, observed)) for severity in events.SEVERITIES]
-    return list(events.FACILITIES), list(events.SEVERITIES), event, documents if profile == "ecs" else [], ecs.fixed_tail(None)
+    documents = documents if profile == "ecs" else []
+    return list(events.FACILITIES), list(events.SEVERITIES), event, documents, ecs.fixed_tail(None), sorted(LEVEL_WORDS)

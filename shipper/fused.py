@@ -4,6 +4,7 @@
   service log's. It stops where that ends, and leaves gaps for lines that are not straight: these are read together, and put where they
   belong.
 - In XML and JSON the stamp can be anywhere in a line, so the hour is that of the line before, and Python reads the first of each hour.
+- Lines behind a syslog header are such lines each for itself, whatever the line before was, of the hour that is known.
 - Where it stops Python reads some lines: one at first, more where the twin gives little in between, so that a log that is not for it costs
   no more than without it.
 - Other threads may begin with blocks before it is their turn (`begin`). What is asked of the twin for a block is guessed then, and asked again in its
@@ -16,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from shipper.compiled import Run, Twin
-from shipper.formats import mta_json, mta_text, mta_xml, service
+from shipper.formats import begins_as_syslog, mta_json, mta_text, mta_xml, service
 from shipper.framing import Block
 from shipper.reader import Reader
 from shipper.record import Record
@@ -24,6 +25,8 @@ from shipper.stamps import Clock
 
 BEGINS = {mta_xml.FORMAT: "<", mta_json.FORMAT: "{"}
 """How lines of the MTA begin that are no text."""
+ENVELOPED = ">"
+"""The same of lines behind a syslog header, and then the hour."""
 FORMATS = (mta_text.FORMAT, service.FORMAT, *BEGINS)
 """What the twin reads."""
 LONG = 64
@@ -40,13 +43,14 @@ Hour = tuple[str, str, str]
 
 
 class Fused:
-    """One log. `reader` has the twin for its ids."""
+    """One log. `reader` has the twin for its ids. `opens`: whether the twin reads lines behind a syslog header."""
 
-    def __init__(self, twin: Twin, reader: Reader, clock: Clock) -> None:
+    def __init__(self, twin: Twin, reader: Reader, clock: Clock, opens: bool = False) -> None:
         self._twin = twin
         self._reader = reader
         self._clock = clock
         self._begun: dict[int, Any] = {}  # runs that were begun, by the offset of their block
+        self._opens = opens
         self._stretch = 1  # lines that Python reads when the twin stops
 
     def render(self, block: Block, rendered: Rendered, counted: Counted, unwanted: Callable[[Hour], bool] = lambda _: False) -> bytes:
@@ -96,13 +100,17 @@ class Fused:
         """A run of the twin, where the line before says that this is for it."""
         if position == 0 and (begun := self._begun.pop(offset, None)):
             self._twin.take(begun)
-        if self._reader.latest is service.FORMAT:
-            return self._twin.run_service(data, position, offset)
         hour = self._hour(data, position, self._clock)
-        return None if hour is None else self._twin.run(data, position, offset, hour, unwanted(hour))
+        if hour is None:
+            return self._twin.run_service(data, position, offset) if self._reader.latest is service.FORMAT else None
+        quiet = hour[0][0] != ENVELOPED and unwanted(hour)  # a service's line behind a header can be of another hour
+        return self._twin.run(data, position, offset, hour, quiet)
 
     def _hour(self, data: bytes, position: int, clock: Clock) -> Hour | None:
-        """The hour that lines of the MTA are in, where the line before was one."""
+        """The hour that lines of the MTA are in, where the line before was one, or they stand behind a header."""
+        if self._opens and begins_as_syslog(data[position : position + 3].decode("latin-1")):
+            known = self._clock.latest_hour()
+            return known and (ENVELOPED + known[0], *known[1:])
         latest = self._reader.latest
         if latest is mta_text.FORMAT:
             return clock.hour(data[position : position + 32].decode("latin-1"))

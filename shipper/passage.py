@@ -140,7 +140,7 @@ class Passage:
         twin = _twin(options, log, file)
         self._reader = Reader(log, file=file, raw=options.raw, only=options.only, ids=twin)
         self._twin = twin
-        self._fused = Fused(twin, self._reader, log.clock) if twin else None
+        self._fused = Fused(twin, self._reader, log.clock, opens=options.only is None) if twin else None
         self._guessing = Clock(options.zone)
         self._minutes = Minutes()
         self._inside = True  # whether the last record with a time was; those without one go with it

@@ -4,7 +4,7 @@
 use memchr::memchr;
 
 use crate::ecs::{key, member};
-use crate::json::{self, number, text};
+use crate::json::{number, text};
 use crate::mta::digits;
 use crate::run::Time;
 
@@ -19,9 +19,11 @@ pub struct Keywords {
     pub severities: Vec<Vec<u8>>,
 }
 
-/// A header. Text that is absent is empty; all of it is printable ASCII without blanks, but for the time of RFC 3164.
+/// A header. Text that is absent is empty; all of it is printable ASCII without blanks, but for the time of RFC 3164. `told`: whether it has a PRI,
+/// and so facility and severity; in a file it need not.
 #[derive(Clone, Copy)]
 pub struct Header<'a> {
+    pub told: bool,
     pub facility: usize,
     pub severity: usize,
     pub version: bool,
@@ -49,20 +51,8 @@ impl<'a> Header<'a> {
     pub fn read(message: &'a [u8], peer: &'a [u8], limit: Limit) -> Option<Header<'a>> {
         let close = memchr(b'>', &message[..message.len().min(5)])?;
         let priority = digits(message[..close].strip_prefix(b"<")?, 3).filter(|&priority| priority < 192)? as usize;
-        let mut header = Header {
-            facility: priority / 8,
-            severity: priority % 8,
-            version: false,
-            stamp: [0; 40],
-            stamp_size: 0,
-            host: b"",
-            app: b"",
-            proc: b"",
-            msg: b"",
-            peer,
-            behind: close + 1,
-            end: 0,
-        };
+        let mut header =
+            Header { told: true, facility: priority / 8, severity: priority % 8, peer, behind: close + 1, ..Header::nothing() };
         let rest = &message[close + 1..];
         let left = match rest.strip_prefix(b"1 ") {
             Some(rest) => header.rfc5424(rest)?,
@@ -70,6 +60,36 @@ impl<'a> Header<'a> {
         };
         header.end = message.len() - left.len();
         Some(header)
+    }
+
+    /// Reads the header of a line of a file, with a PRI or without. `words`: what stands in the place of a host or a tag in lines of other programs.
+    pub fn of_line(line: &'a [u8], limit: Limit, words: &[Vec<u8>]) -> Option<Header<'a>> {
+        if line.first() == Some(&b'<') {
+            return Header::read(line, b"", limit);
+        }
+        let mut header = Header::nothing();
+        let left = header.rfc3164(line, limit).filter(|left| line.len() - left.len() <= LONGEST)?;
+        header.end = line.len() - left.len();
+        let is_word = |name: &[u8]| words.iter().any(|word| word.eq_ignore_ascii_case(name));
+        (!(line[0].is_ascii_digit() && (is_word(header.host) || is_word(header.app)))).then_some(header)
+    }
+
+    fn nothing() -> Header<'a> {
+        Header {
+            told: false,
+            facility: 0,
+            severity: 0,
+            version: false,
+            stamp: [0; 40],
+            stamp_size: 0,
+            host: b"",
+            app: b"",
+            proc: b"",
+            msg: b"",
+            peer: b"",
+            behind: 0,
+            end: 0,
+        }
     }
 
     /// What stands behind the header.
@@ -203,20 +223,23 @@ impl<'a> Header<'a> {
 
     /// As `syslog` in native JSON.
     pub fn native(&self, out: &mut Vec<u8>, names: &Keywords) {
-        out.extend_from_slice(b",\"syslog\":{\"facility\":\"");
-        out.extend_from_slice(&names.facilities[self.facility]);
-        out.extend_from_slice(b"\",\"severity\":\"");
-        out.extend_from_slice(&names.severities[self.severity]);
-        out.push(b'"');
+        out.extend_from_slice(b",\"syslog\":{");
+        if self.told {
+            out.extend_from_slice(b"\"facility\":\"");
+            out.extend_from_slice(&names.facilities[self.facility]);
+            out.extend_from_slice(b"\",\"severity\":\"");
+            out.extend_from_slice(&names.severities[self.severity]);
+            out.push(b'"');
+        }
         if self.version {
             out.extend_from_slice(b",\"version\":1");
         }
-        json::member(out, b",\"timestamp\":\"", self.stamp(), true);
-        json::member(out, b",\"hostname\":\"", self.host, false);
-        json::member(out, b",\"app_name\":\"", self.app, false);
-        json::member(out, b",\"proc_id\":\"", self.proc, false);
-        json::member(out, b",\"msg_id\":\"", self.msg, false);
-        json::member(out, b",\"peer\":\"", self.peer, false);
+        member(out, b"\"timestamp\":\"", self.stamp(), true);
+        member(out, b"\"hostname\":\"", self.host, false);
+        member(out, b"\"app_name\":\"", self.app, false);
+        member(out, b"\"proc_id\":\"", self.proc, false);
+        member(out, b"\"msg_id\":\"", self.msg, false);
+        member(out, b"\"peer\":\"", self.peer, false);
         out.push(b'}');
     }
 
@@ -236,25 +259,28 @@ impl<'a> Header<'a> {
             text(out, self.peer, false);
             out.extend_from_slice(b"\"}");
         }
-        out.extend_from_slice(b",\"syslog\":{\"priority\":");
-        number(out, (self.facility * 8 + self.severity) as u64);
-        for (name, keyword, code) in [
-            (&b",\"facility\":{\"name\":\""[..], &names.facilities[self.facility], self.facility),
-            (&b",\"severity\":{\"name\":\""[..], &names.severities[self.severity], self.severity),
-        ] {
-            out.extend_from_slice(name);
-            out.extend_from_slice(keyword);
-            out.extend_from_slice(b"\",\"code\":");
-            number(out, code as u64);
-            out.push(b'}');
+        out.extend_from_slice(b",\"syslog\":{");
+        if self.told {
+            out.extend_from_slice(b"\"priority\":");
+            number(out, (self.facility * 8 + self.severity) as u64);
+            for (name, keyword, code) in [
+                (&b",\"facility\":{\"name\":\""[..], &names.facilities[self.facility], self.facility),
+                (&b",\"severity\":{\"name\":\""[..], &names.severities[self.severity], self.severity),
+            ] {
+                out.extend_from_slice(name);
+                out.extend_from_slice(keyword);
+                out.extend_from_slice(b"\",\"code\":");
+                number(out, code as u64);
+                out.push(b'}');
+            }
         }
         if self.version {
             out.extend_from_slice(b",\"version\":\"1\"");
         }
-        json::member(out, b",\"hostname\":\"", self.host, false);
-        json::member(out, b",\"appname\":\"", self.app, false);
-        json::member(out, b",\"procid\":\"", self.proc, false);
-        json::member(out, b",\"msgid\":\"", self.msg, false);
+        member(out, b"\"hostname\":\"", self.host, false);
+        member(out, b"\"appname\":\"", self.app, false);
+        member(out, b"\"procid\":\"", self.proc, false);
+        member(out, b"\"msgid\":\"", self.msg, false);
         out.push(b'}');
     }
 

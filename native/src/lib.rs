@@ -39,7 +39,7 @@ use crate::run::{Form, Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 28;
+const INTERFACE: u32 = 29;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -79,7 +79,7 @@ type OtlpCases = (Vec<(Vec<u8>, bool)>, Vec<Vec<u8>>);
 type SyslogCases = (Vec<(String, String)>, String);
 
 /// Of an hour that lines are in: how they begin, the hour as ISO 8601, its offset. Lines of MTA text begin with the hour up to its colon, of XML with `<`,
-/// of JSON with `{`.
+/// of JSON with `{`; those behind a syslog header with `>` and that hour.
 type HourTold<'a> = Option<(&'a str, &'a str, &'a str)>;
 
 /// What renders lines for an output whose records are not lines.
@@ -167,7 +167,7 @@ impl Writer {
 
 /// Of syslog messages: facilities, severities; the event of one whose body is text; its ECS events by severity; what its document has before
 /// `sunmsg`.
-type MessagesTold = (Vec<String>, Vec<String>, String, Vec<(String, String, bool)>, String);
+type MessagesTold = (Vec<String>, Vec<String>, String, Vec<(String, String, bool)>, String, Vec<String>);
 
 /// Payloads one behind the other; where each ends; those that are left to Python, which are empty.
 type Payloads<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Vec<usize>);
@@ -230,7 +230,7 @@ impl Twin {
     ) -> PyResult<Twin> {
         let parts = ecs.iter().all(|(messages, connections, _, _)| messages.len() == mta::EVENTS && connections.len() == mta::EVENTS);
         let (processes, prefixes, levels, severities, names, mechanisms, reasons, documents, tail, protocols) = service;
-        let (facilities, keywords, event, texts, text_tail) = syslog;
+        let (facilities, keywords, event, texts, text_tail, level_words) = syslog;
         let texts_fit = facilities.len() == 24 && keywords.len() == 8 && (ecs.is_none() || texts.len() == 8);
         let documents_fit = ecs.is_none() || documents.len() == names.len() * severities.len() * 2;
         let levels_fit = levels.iter().all(|(_, severity)| *severity < severities.len());
@@ -287,6 +287,7 @@ impl Twin {
                     event: event.into_bytes(),
                     documents: texts.into_iter().map(part).collect(),
                     tail: text_tail.into_bytes(),
+                    words: octets(level_words),
                 },
             }),
             counts: Counts::new(seconds_kept, lines_kept),
@@ -606,7 +607,10 @@ fn hour_of(told: HourTold) -> PyResult<Option<Hour>> {
     let (form, stamp) = match begin {
         "<" => (Form::Xml, [0; 15]),
         "{" => (Form::Json, [0; 15]),
-        _ => (Form::Text, exactly(begin)?),
+        _ => match begin.strip_prefix('>') {
+            Some(begin) => (Form::Enveloped, exactly(begin)?),
+            None => (Form::Text, exactly(begin)?),
+        },
     };
     Ok(Some(Hour { form, stamp, iso: exactly(iso)?, offset: exactly(offset)? }))
 }

@@ -32,6 +32,8 @@ pub struct Told {
     pub documents: Vec<ecs::Event>,
     /// `"ecs":…`
     pub tail: Vec<u8>,
+    /// See `Header::of_line`.
+    pub words: Vec<Vec<u8>>,
 }
 
 /// Messages, put together in one text, and the names of their senders. CR, LF and NUL at the end of a message are its framing's, and left out.
@@ -196,13 +198,44 @@ impl Messages {
         let &(begin, end, peer) = self.places.get(number).ok_or_else(Vec::new)?;
         let message = &self.text[begin..end];
         let header = Header::read(message, &self.peers[peer], clock.limit).ok_or_else(Vec::new)?;
-        straight(message, &header, clock.hour, frame, |straight| then(straight, begin))?.ok_or_else(Vec::new)
+        straight(message, (message, 0), &header, clock.hour, frame, |straight| then(straight, begin))?.ok_or_else(Vec::new)
     }
 }
 
-/// A message with this header.
+/// One line of a log that stands behind a syslog header, and whose body has a stamp of its own, MTA text of this hour. None when it is not straight,
+/// which Python can see without that its clock moves.
+pub fn enveloped<T>(
+    raw: &[u8],
+    line: &[u8],
+    offset: u64,
+    hour: &Hour,
+    frame: &Frame,
+    then: impl FnOnce(&Straight) -> T,
+) -> Result<Option<T>, Stop> {
+    let date = |from: usize, to: usize| mta::digits(&hour.iso[from..to], 4).unwrap_or_default();
+    let header = Header::of_line(line, (date(0, 4), date(5, 7), date(8, 10)), &frame.messages.words).ok_or(Stop::Foreign)?;
+    let body = &line[header.end..];
+    let mut time = [0; 48];
+    match body.first() {
+        Some(b'0'..=b'9') => _ = stamp(body, hour, &mut time)?,
+        Some(b'[') => {
+            let size = service::stamp(body, &mut time).ok_or(Stop::Foreign)?;
+            // One zone a run.
+            (time[size - 6..size] == hour.offset).then_some(()).ok_or(Stop::Foreign)?;
+        }
+        _ => return Err(Stop::Foreign),
+    }
+    // A stamp without a year has that of the record, if both are of one day.
+    if !(line[header.behind].is_ascii_digit() || header.stamp()[..10] == time[..10]) {
+        return Ok(None);
+    }
+    Ok(straight(line, (raw, offset), &header, Some(hour), frame, then).ok())
+}
+
+/// A message with this header. `raw`: as it stands in its log, and where.
 fn straight<T>(
     message: &[u8],
+    (raw, offset): (&[u8], u64),
     header: &Header,
     hour: Option<&Hour>,
     frame: &Frame,
@@ -218,7 +251,7 @@ fn straight<T>(
     let named = header.host.as_ptr() as usize - message.as_ptr() as usize;
     let named = (named, named + header.host.len());
     let given = |line: Line, time: &[u8], content: usize, host: (usize, usize)| {
-        let place = Place { time, offset: 0, raw: message, plain, header: Some(header) };
+        let place = Place { time, offset, raw, plain, header: Some(header) };
         then(&Straight { line, place, content: (content, message.len()), host })
     };
     match body[0] {

@@ -53,6 +53,8 @@ pub enum Form {
     Text,
     Xml,
     Json,
+    /// MTA text, or a service log's lines, behind a syslog header.
+    Enveloped,
 }
 
 /// An hour that has one offset from UTC: its stamps in MTA text up to the hour's colon, the same in ISO 8601, and the offset. `form`: of the lines
@@ -422,6 +424,7 @@ pub fn straight<T>(raw: &[u8], offset: u64, hour: &Hour, frame: &Frame, then: im
     match hour.form {
         Form::Text => of_text(raw, line, offset, hour, frame, then),
         Form::Xml | Form::Json => of_attributes(raw, line, offset, hour, frame, then),
+        Form::Enveloped => messages::enveloped(raw, line, offset, hour, frame, then),
     }
 }
 

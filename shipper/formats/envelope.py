@@ -71,7 +71,7 @@ _SYSLOG_BEGINNINGS = frozenset(
     )
 )
 """The first three characters of every line that may have a syslog header: one look, because most lines have none."""
-_LEVEL_WORDS = frozenset("trace debug info information notice warn warning error err fatal critical crit severe fine config".split())
+LEVEL_WORDS = frozenset("trace debug info information notice warn warning error err fatal critical crit severe fine config".split())
 """What other programs write after an ISO stamp, in the place of a syslog host."""
 
 
@@ -107,7 +107,7 @@ def _is_syslog(message: syslog.Message) -> bool:
     if not stamp[:1].isdigit() or envelope.version is not None:
         return bool(stamp)
     host, tag = envelope.hostname, envelope.app_name
-    return bool(host and tag) and host.lower() not in _LEVEL_WORDS and tag.lower() not in _LEVEL_WORDS
+    return bool(host and tag) and host.lower() not in LEVEL_WORDS and tag.lower() not in LEVEL_WORDS
 
 
 _YEAR_ASSUMED = {"year_assumed": True}

@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -246,12 +246,31 @@ _DAYS = (b"27-Mar-2005", b"30-Oct-2005", b"30-oct-2005", b"03-Apr-2005", b"31-De
 _ISO = re.compile(rb'(?:<\w\w ts=|(?:{"\w\w":)?{"ts":)"')
 
 
+_MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_HEADS: tuple[Callable[[bytes, bytes, bytes, bytes], bytes], ...] = (
+    lambda year, month, day, clock: b"%b %2d %b mail imta[411]: " % (_MONTHS[int(month) - 1], int(day), clock),
+    lambda year, month, day, clock: b"<22>%b %2d %b mail.example.com imapd[7]: " % (_MONTHS[int(month) - 1], int(day), clock),
+    lambda year, month, day, clock: b"%b-%b-%bT%b.123456+01:00 mail imta: " % (year, month, day, clock),
+    lambda year, month, day, clock: b"%b-%b-%bT%bZ error imta[2]: " % (year, month, day, clock),
+    lambda year, month, day, clock: b"<22>1 %b-%b-%bT%b+01:00 mail imta 411 - - " % (year, month, day, clock),
+)
+
+
+def headed(line: bytes, form: int) -> bytes:
+    """The line behind a syslog header of the same second, if it is MTA text or a service log's."""
+    found = re.match(rb"\[?(\d\d)[-/]([A-Z][a-z]{2})[-/](\d{4})[ :]([\d:]{8})", line)
+    if found is None or found[2] not in _MONTHS:
+        return line
+    return _HEADS[form](found[3], b"%02d" % (_MONTHS.index(found[2]) + 1), found[1], found[4]) + line
+
+
 def log_of(rng: random.Random, pool: Seeds, lines: int) -> bytes:
     """A log of damaged lines whose stamps go on slowly, in some over an hour that comes twice, with repeats; other formats' lines in many or
-    in few."""
+    in few; in some behind syslog headers."""
     made: list[bytes] = []
     day, second, odd = rng.choice(_DAYS), rng.randrange(0, 90_000), rng.choice((20, 2000, 20_000))
     leap, form, zone, calm = rng.choice((0, 700, 3600)), rng.choice(KINDS), b"-0700", rng.choice((1, 4, 16))
+    head = rng.randrange(len(_HEADS)) if not rng.randrange(6) else None
     iso = b"%b-%02d-%b" % (day[7:], MONTHS[day[3:6].decode().lower()], day[:2])
     while len(made) < lines:
         second += rng.choice((0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0 if rng.randrange(50) else rng.choice((leap, -leap, -3))))
@@ -266,6 +285,8 @@ def log_of(rng: random.Random, pool: Seeds, lines: int) -> bytes:
         elif (found := _ISO.match(line)) and rng.randrange(500):
             clock = b"%02d:%02d:%02d" % (second // 3600 % 24, second // 60 % 60, second % 60)
             line = line[: found.end()] + iso + b"T" + clock + line[found.end() + 19 :]
+        if head is not None and rng.randrange(50):
+            line = headed(line, head)
         line = line if rng.randrange(calm) else mutated(rng, line, pool)
         made += [line] * rng.choice((1, 1, 1, 1, 2, 3))
     return b"\n".join(made[:lines])

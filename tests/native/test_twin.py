@@ -17,7 +17,7 @@ from shipper.formats.mta_attributes import KNOWN
 from shipper.framing import Block
 from shipper.passage import Passage
 from shipper.stamps import epoch_ns
-from tests.native.differ import GOLDEN, SETTINGS, ZONES, converted, differs, fields_of, fuzz, golden_options, options, seeds, window
+from tests.native.differ import GOLDEN, SETTINGS, ZONES, converted, differs, fields_of, fuzz, golden_options, headed, options, seeds, window
 
 MODULE, WHY = compiled.find()
 pytestmark = pytest.mark.skipif(MODULE is None, reason=f"no compiled twin: {WHY}")
@@ -78,6 +78,17 @@ def test_it_does_the_straight_lines_itself() -> None:
     data = b"\n".join(LINE % (number // 60, number % 60) for number in range(1000))
     _, tally, done, *_ = converted(data, options(MODULE), "mail.log")
     assert done == tally.lines == 1000
+
+
+@pytest.mark.parametrize("form", range(5))
+def test_lines_behind_a_syslog_header_too(form: int) -> None:
+    """Of RFC 3164 as daemons write it, with a PRI and without, of RFC 5424; but not a program's own line, whose level stands where a host would."""
+    data = b"\n".join(headed(LINE % (number // 60, number % 60), form) for number in range(1000))
+    for profile in PROFILES:
+        for raw in ("errors", "always"):
+            assert not differs(MODULE, data, profile=profile, raw=raw)
+    done = converted(data, options(MODULE), "mail.log").done
+    assert done == (0 if form == 3 else 999)
 
 
 def test_it_does_those_between_two_times_and_those_that_did_not_come_before() -> None:
