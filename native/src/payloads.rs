@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use memchr::memchr;
 
+use crate::json;
 use crate::messages::{Clock, Messages};
 use crate::mta::{Connection, Message};
 use crate::otlp::Otlp;
 use crate::rfc5424::Syslog;
-use crate::run::{straight, straight_service, Frame, Hour, Line, Place, Straight};
-use crate::{json, rfc5424};
+use crate::run::{straight, straight_service, Frame, Hour, Place, Straight};
 
 /// What renders them.
 pub enum Writer {
@@ -31,20 +31,15 @@ pub struct Given<'a> {
 impl Writer {
     /// A payload; None, and anything in `out`, where it is left to Python.
     pub fn write(&self, out: &mut Vec<u8>, straight: &Straight, frame: &Frame, given: &Given) -> Option<()> {
-        let Straight { line, place, .. } = straight;
         let mut id = [0; 32];
         json::hex_at(&mut id, given.id);
-        let (observed, priority) = (given.observed, given.priority);
-        match (self, *line) {
-            (Writer::Otlp(told), _) => {
-                told.write(out, straight, frame, observed, &id);
+        match self {
+            Writer::Otlp(told) => {
+                told.write(out, straight, frame, given.observed, &id);
+                Some(())
             }
-            (Writer::Syslog(told), Line::Message(record)) => rfc5424::message(out, record, frame, told, place, priority, &id)?,
-            (Writer::Syslog(told), Line::Connection(record)) => rfc5424::connection(out, record, frame, told, place, priority, &id)?,
-            (Writer::Syslog(told), Line::Service(record)) => rfc5424::service(out, record, frame, told, place, priority, &id)?,
-            (Writer::Syslog(told), Line::Text(record)) => rfc5424::text(out, record, frame, told, place, priority, &id)?,
+            Writer::Syslog(told) => told.write(out, straight, frame, given.priority, &id),
         }
-        Some(())
     }
 }
 

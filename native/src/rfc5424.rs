@@ -6,7 +6,7 @@ use crate::json::number;
 use crate::messages::Text;
 use crate::mta::{Connection, Message, Wire};
 use crate::payloads;
-use crate::run::{Frame, Place};
+use crate::run::{Frame, Line, Place, Straight};
 use crate::service::Service;
 
 /// What an action decides in every record that has it.
@@ -170,18 +170,31 @@ impl Parameters<'_> {
     }
 }
 
-/// A transaction record, whose id is known. None, and anything in `out`, where Python is to write it.
-pub fn message(
-    out: &mut Vec<u8>,
-    record: &Message,
-    frame: &Frame,
-    told: &Syslog,
-    place: &Place,
+/// What a message is made with, beside its record. `priority`: None: as the record has it.
+struct With<'a> {
+    told: &'a Syslog,
+    frame: &'a Frame,
+    place: &'a Place<'a>,
     priority: Option<u64>,
-    id: &[u8],
-) -> Option<()> {
+    id: &'a [u8],
+}
+
+impl Syslog {
+    /// The message of a record, whose id is known. None, and anything in `out`, where Python is to write it.
+    pub fn write(&self, out: &mut Vec<u8>, straight: &Straight, frame: &Frame, priority: Option<u64>, id: &[u8]) -> Option<()> {
+        let with = With { told: self, frame, place: &straight.place, priority, id };
+        match straight.line {
+            Line::Message(record) => message(out, record, &with),
+            Line::Connection(record) => connection(out, record, &with),
+            Line::Service(record) => service(out, record, &with),
+            Line::Text(record) => text(out, record, &with),
+        }
+    }
+}
+
+fn message(out: &mut Vec<u8>, record: &Message, with: &With) -> Option<()> {
     let wire = &record.wire;
-    let event = &told.events[wire.event()];
+    let event = &with.told.events[wire.event()];
     let parameters = |said: &mut Parameters| {
         said.text(Name::Code, wire.code);
         said.text(Name::Sender, record.sender);
@@ -213,22 +226,13 @@ pub fn message(
         said.number(Name::Thread, wire.thread);
         said.number(Name::Sequence, wire.sequence);
     };
-    let text = payloads::message_text(record, &event.action, frame, place);
-    written(out, told, 0, &of_mta(event, wire, told, place, priority), place, id, parameters, &text)
+    let text = payloads::message_text(record, &event.action, with.frame, with.place);
+    written(out, with, 0, &of_mta(event, wire, with), parameters, &text)
 }
 
-/// A connection record, whose id is known. The same.
-pub fn connection(
-    out: &mut Vec<u8>,
-    record: &Connection,
-    frame: &Frame,
-    told: &Syslog,
-    place: &Place,
-    priority: Option<u64>,
-    id: &[u8],
-) -> Option<()> {
+fn connection(out: &mut Vec<u8>, record: &Connection, with: &With) -> Option<()> {
     let wire = &record.wire;
-    let event = &told.events[wire.event()];
+    let event = &with.told.events[wire.event()];
     let parameters = |said: &mut Parameters| {
         said.text(Name::Code, wire.code);
         said.text(Name::SourceChannel, wire.source_channel);
@@ -239,21 +243,13 @@ pub fn connection(
         said.number(Name::Thread, wire.thread);
         said.number(Name::Sequence, wire.sequence);
     };
-    let text = payloads::connection_text(record, &event.action, frame, place);
-    written(out, told, 1, &of_mta(event, wire, told, place, priority), place, id, parameters, &text)
+    let text = payloads::connection_text(record, &event.action, with.frame, with.place);
+    written(out, with, 1, &of_mta(event, wire, with), parameters, &text)
 }
 
-/// A record of a service, whose id is known. The same.
-pub fn service(
-    out: &mut Vec<u8>,
-    record: &Service,
-    frame: &Frame,
-    told: &Syslog,
-    place: &Place,
-    priority: Option<u64>,
-    id: &[u8],
-) -> Option<()> {
-    let case = &told.services[record.case(&frame.service)];
+fn service(out: &mut Vec<u8>, record: &Service, with: &With) -> Option<()> {
+    let told = with.told;
+    let case = &told.services[record.case(&with.frame.service)];
     let parameters = |said: &mut Parameters| {
         if !case.act.is_empty() {
             said.out.extend_from_slice(&case.act);
@@ -272,7 +268,7 @@ pub fn service(
         said.text(Name::Category, record.category);
         said.text(Name::Level, record.level);
         if let Some(session) = &record.session {
-            said.text(Name::SessionStart, &session.start(place.time));
+            said.text(Name::SessionStart, &session.start(with.place.time));
             said.number(Name::SessionSeconds, Some(session.seconds));
             if let Some([from_client, to_client, mailboxes]) = session.counts {
                 said.number(Name::BytesFromClient, Some(from_client));
@@ -282,68 +278,67 @@ pub fn service(
         }
     };
     let head = Head {
-        priority: of_header(told.priorities[record.severity], place, priority),
+        priority: with.priority_of(told.priorities[record.severity]),
         host: record.host,
         application: record.process,
         pid: Some(record.pid),
         id: &case.id,
         quality: &told.own_quality,
     };
-    written(out, told, 2, &head, place, id, parameters, &[own_text(record.message, frame, told, place)])
+    written(out, with, 2, &head, parameters, &[with.text_of(record.message)])
 }
 
-/// A message whose body is text, whose id is known. The same.
-pub fn text(out: &mut Vec<u8>, record: &Text, frame: &Frame, told: &Syslog, place: &Place, priority: Option<u64>, id: &[u8]) -> Option<()> {
-    let header = record.header;
+fn text(out: &mut Vec<u8>, record: &Text, with: &With) -> Option<()> {
+    let (told, header) = (with.told, record.header);
     let head = Head {
-        priority: of_header(told.priorities[header.severity], place, priority),
+        priority: with.priority_of(told.priorities[header.severity]),
         host: header.host,
         application: header.app,
         pid: header.pid(),
         id: &told.text,
         quality: if record.own { &told.own_quality } else { &told.quality },
     };
-    written(out, told, 3, &head, place, id, |_| (), &[own_text(record.message, frame, told, place)])
+    written(out, with, 3, &head, |_| (), &[with.text_of(record.message)])
 }
 
-fn of_mta<'a>(event: &'a Event, wire: &Wire<'a>, told: &'a Syslog, place: &Place, priority: Option<u64>) -> Head<'a> {
+fn of_mta<'a>(event: &'a Event, wire: &Wire<'a>, with: &With<'a>) -> Head<'a> {
     Head {
-        priority: of_header(event.priority, place, priority),
+        priority: with.priority_of(event.priority),
         host: wire.host,
         application: &event.application,
         pid: wire.pid,
         id: &event.id,
-        quality: &told.quality,
+        quality: &with.told.quality,
     }
 }
 
-/// The priority: that asked for, or the record's, whose facility is that of its header, if it has one.
-fn of_header(own: u64, place: &Place, asked: Option<u64>) -> u64 {
-    asked.unwrap_or_else(|| place.header.map_or(own, |header| header.facility as u64 * 8 + own % 8))
-}
+impl<'a> With<'a> {
+    /// The priority: that asked for, or the record's, whose facility is that of its header, if it has one.
+    fn priority_of(&self, own: u64) -> u64 {
+        self.priority.unwrap_or_else(|| self.place.header.map_or(own, |header| header.facility as u64 * 8 + own % 8))
+    }
 
-/// The text of a record that has a message of its own.
-fn own_text<'a>(message: &'a [u8], frame: &Frame, told: &Syslog, place: &Place<'a>) -> &'a [u8] {
-    if told.raw && frame.raw {
-        place.raw
-    } else {
-        message
+    /// The text of a record that has a message of its own.
+    fn text_of(&self, message: &'a [u8]) -> &'a [u8] {
+        if self.told.raw && self.frame.raw {
+            self.place.raw
+        } else {
+            message
+        }
     }
 }
 
 /// A message with these parameters behind the id. `kind`: the number of its element.
-#[allow(clippy::too_many_arguments)] // of four callers
 #[inline]
 fn written(
     out: &mut Vec<u8>,
-    told: &Syslog,
+    with: &With,
     kind: usize,
     head: &Head,
-    place: &Place,
-    id: &[u8],
     parameters: impl FnOnce(&mut Parameters),
     text: &[&[u8]],
 ) -> Option<()> {
+    let (told, place) = (with.told, with.place);
     let (start, clean) = (out.len(), is_clean(place.raw));
     header(out, head, told, place.time)?;
     let begun = out.len();
@@ -353,7 +348,7 @@ fn written(
         out.extend_from_slice(&told.elements[kind]);
         let mut said = Parameters { out, told, clean, ends: known.0, count: 0 };
         said.ended(); // where the first one begins
-        said.text(Name::Id, id);
+        said.text(Name::Id, with.id);
         parameters(&mut said);
         known = (said.ends, said.count);
         out.extend_from_slice(b"] ");
