@@ -67,7 +67,16 @@ def _whole_lines(stream: Iterable[bytes], max_line: int) -> Iterator[tuple[bytes
             held += len(chunk)
             continue
         position = 0
-        if held:
+        last = chunk.rfind(b"\n")
+        if held and held + first <= max_line:
+            parts.append(chunk[:last])
+            whole = b"".join(parts)
+            for data, begins, cut in _bounded(whole, max_line):
+                yield data, start + begins, cut
+            parts, held = [], 0
+            start += len(whole) + 1
+            position = last + 1
+        elif held:
             length = held + first
             room = max_line - held
             if room > 0:
@@ -76,7 +85,6 @@ def _whole_lines(stream: Iterable[bytes], max_line: int) -> Iterator[tuple[bytes
             parts, held = [], 0
             start += length + 1
             position = first + 1
-        last = chunk.rfind(b"\n")
         if last >= position:
             for data, begins, cut in _bounded(chunk[position:last], max_line):
                 yield data, start + begins, cut
