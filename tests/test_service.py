@@ -422,7 +422,7 @@ def test_what_a_changed_output_held_in_memory_goes_to_the_next(tmp_path: Path) -
 def test_a_reload_keeps_what_cannot_be_read_again(tmp_path: Path, change: str) -> None:
     """Messages came by syslog, and are held up by an output that has no more room in memory. A reload that changes the output, or the input too,
     passes them on to the new one, each once. Where nobody can have them, what waited is counted as lost, with a line in the log."""
-    port, count = free_port(), 3000
+    port, count = free_port(), 20_000  # more than one batch of a connection has
     messages = b"".join(b"<22>Mar  2 10:00:00 mailhost app: number %d of them\n" % number for number in range(count))
     with socket.create_server(("127.0.0.1", 0)) as receiver:
         receiver.settimeout(15)
@@ -485,7 +485,7 @@ def test_what_an_input_cannot_hand_over_before_the_end_is_counted(tmp_path: Path
     with running(tmp_path, config=config) as service:
         service.until_told("output 'siem': waiting")
         with socket.create_connection(("127.0.0.1", port)) as sender:
-            sender.sendall(b"".join(b"<22>Mar  2 10:00:00 mailhost app: number %d\n" % number for number in range(3000)))
+            sender.sendall(b"".join(b"<22>Mar  2 10:00:00 mailhost app: number %d\n" % number for number in range(20_000)))
         time.sleep(0.5)
         assert service.stop() == 0
         assert any("records are lost, output 'siem' had no room for them" in one for one in service.told), service.told
