@@ -23,7 +23,7 @@ from shipper.reader import RawPolicy, Reader
 from shipper.record import Record
 from shipper.stamps import Clock
 from shipper.straight import Straight, apart, payloads, rendered
-from tests.native.differ import OBSERVED, Seeds, mutated, seeds
+from tests.native.differ import FIELDS, OBSERVED, Seeds, mutated, seeds
 from tests.native.test_payloads import PRIORITIES, STYLES
 
 MODULE, WHY = compiled.find()
@@ -80,11 +80,12 @@ PEERS = ("192.0.2.1", "2001:db8::1", "fe80::1%eth0", "")
 class Both:
     """One input, read in both ways."""
 
-    def __init__(self, profile: str, zone: str, host: str, raw: RawPolicy) -> None:
+    def __init__(self, profile: str, zone: str, host: str, raw: RawPolicy, fields: tuple[str, ...] | None = None) -> None:
         self.profile = PROFILES[profile]
         self.clocks = Clock(ZoneInfo(zone)), Clock(ZoneInfo(zone))
-        self.plain = Reader(Log(clock=self.clocks[0], host=host), raw=raw)
-        self.messages = Messages(Log(clock=self.clocks[1], host=host), raw=raw, module=MODULE, profile=profile, observed=OBSERVED)
+        self.plain = Reader(Log(clock=self.clocks[0], fields=fields, host=host), raw=raw)
+        log = Log(clock=self.clocks[1], fields=fields, host=host)
+        self.messages = Messages(log, raw=raw, module=MODULE, profile=profile, observed=OBSERVED)
         self.compiled = 0
 
     def differs(self, messages: list[bytes], peers: list[str], wrong: dict[int, str], **told: Any) -> str:
@@ -194,7 +195,7 @@ def test_damaged_messages_are_the_same(request: pytest.FixtureRequest, tmp_path:
         rng = random.Random(f"messages {number}")
         zone = rng.choice(("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"))
         raw: RawPolicy = rng.choice(("always", "errors", "never"))
-        both = Both(rng.choice(sorted(compiled.PROFILES)), zone, rng.choice(("", "mx.example.com")), raw)
+        both = Both(rng.choice(sorted(compiled.PROFILES)), zone, rng.choice(("", "mx.example.com")), raw, rng.choice(FIELDS))
         for _ in range(3):
             found = both.differs(*batches(rng, pool, 1000))
             assert not found, f"{number}: {found}"
