@@ -26,7 +26,7 @@ const REMEMBERED: usize = 4096;
 /// Octets of a datagram that may be an empty one: `_FEW` there.
 const FEW: usize = 3;
 /// Octets of the messages of a batch, beyond which none is added.
-const BATCH: usize = 1 << 20;
+const BATCH: usize = 512 << 10;
 /// Batches that may wait before the thread reads no more.
 const WAITING: usize = 4;
 

@@ -39,6 +39,10 @@ pub fn text(out: &mut Vec<u8>, text: &[u8], plain: bool) {
 
 /// The inside of a string, which is UTF-8.
 pub fn escaped(out: &mut Vec<u8>, text: &[u8]) {
+    if is_plain(text) {
+        out.extend_from_slice(text);
+        return;
+    }
     let mut done = 0;
     let mut at = 0;
     while at < text.len() {
