@@ -28,7 +28,7 @@ const FEW: usize = 3;
 /// Octets of the messages of a batch, beyond which none is added.
 const BATCH: usize = 512 << 10;
 /// Batches that may wait before the thread reads no more.
-const WAITING: usize = 4;
+const WAITING: usize = 16;
 
 /// An address, and the number of the interface where that is a part of it. None where senders have no addresses.
 type Sender = Option<(IpAddr, u32)>;
