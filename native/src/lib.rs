@@ -195,6 +195,8 @@ struct Twin {
     /// The next run, if it was begun before.
     begun: Option<Py<Begun>>,
     buffer: Vec<u8>,
+    /// Lines of messages, until they are asked for.
+    kept: Vec<u8>,
     seconds: Vec<[u8; 19]>,
     each: Vec<(u8, String)>,
     ids: Vec<[u8; 16]>,
@@ -294,6 +296,7 @@ impl Twin {
             open: None,
             begun: None,
             buffer: Vec::new(),
+            kept: Vec::new(),
             seconds: Vec::new(),
             each: Vec::new(),
             ids: Vec::new(),
@@ -345,7 +348,7 @@ impl Twin {
     ) -> PyResult<RanMessages> {
         let hour = hour_of(hour)?;
         let messages = messages.get();
-        let buffer = std::mem::take(&mut self.buffer);
+        let buffer = std::mem::take(&mut self.kept);
         let (frame, counts) = (&self.frame, &mut self.counts);
         let (mut run, left) = py.detach(|| {
             caught(|| {
@@ -358,20 +361,20 @@ impl Twin {
             })
         })?;
         self.ahead = ahead::Taken::done(run.ahead.take(), frame.ahead.as_ref());
-        (self.buffer, self.ids) = (run.out, run.ids);
+        (self.kept, self.ids) = (run.out, run.ids);
         let latest = left.latest.map_or(-1, |body| if body == Body::Mta { 0 } else { 1 });
         Ok((run.lines, String::from_utf8_lossy(&left.needs).into_owned(), latest, run.kinds, run.panics))
     }
 
     /// Lines that Python has rendered, behind those that are kept.
     fn put(&mut self, lines: &[u8]) {
-        self.buffer.extend_from_slice(lines);
+        self.kept.extend_from_slice(lines);
     }
 
     /// The lines that are kept, which they are no longer.
     fn written<'py>(&mut self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        let lines = PyBytes::new(py, &self.buffer);
-        self.buffer.clear();
+        let lines = PyBytes::new(py, &self.kept);
+        self.kept.clear();
         lines
     }
 

@@ -25,12 +25,12 @@ from pydantic import Field, field_validator, model_validator
 
 from shipper.batch import Arrival, Batch, Receipt
 from shipper.config.units import Duration, Size, Texts
-from shipper.inputs.base import Deliver, Places, Reading
+from shipper.inputs.base import LINGER_RECORDS, Deliver, Places, Reading
 from shipper.inputs.section import Common
 from shipper.inputs.syslog.address import Address, bind, parse, remove_stale
 from shipper.inputs.syslog.counts import Counts
 from shipper.inputs.syslog.datagrams import Datagrams, Drained, unread
-from shipper.inputs.syslog.inbox import MANY, Inbox, Taken
+from shipper.inputs.syslog.inbox import Inbox, Taken
 from shipper.inputs.syslog.senders import Senders
 from shipper.inputs.syslog.streams import Connections, Limits, Listener
 from shipper.inputs.syslog.tls import Certificates, Tls
@@ -162,7 +162,7 @@ class Syslog:
         """See `Input.run`. Binds, if nobody did. The sockets stay open until `close`."""
         if not self._sockets:
             self.bind()
-        inbox = Inbox() if self._twin is None else Inbox(MANY)
+        inbox = Inbox() if self._twin is None else Inbox(2 * LINGER_RECORDS)
         self._open(inbox)
         background = [asyncio.create_task(self._look()), asyncio.create_task(_then(stop, inbox))]
         try:

@@ -15,7 +15,7 @@ from shipper.compiled import Packed
 from shipper.inputs.base import LINGER_RECORDS, LINGER_SECONDS
 
 MANY = 4096
-"""Messages of a batch where the compiled twin reads them."""
+"""Messages of a batch where the compiled twin packs them."""
 _OCTETS = 512 << 10
 """Octets of messages beyond which no more are read."""
 
