@@ -524,7 +524,7 @@ impl Twin {
         let priorities = priorities.as_deref();
         let (ends, left) = py.detach(|| caught(|| source.rendered(&mut out, writer, frame, &ids, observed, priorities, &made)))?;
         let payloads = PyBytes::new(py, &out);
-        out.clear(); // what is in it else is kept for `written`
+        out.clear();
         self.buffer = out;
         Ok((payloads, PyBytes::new(py, &ends), left))
     }
