@@ -132,6 +132,8 @@ pub struct Run {
     /// Of each line the number of its kind and its time, where that is asked for; of a gap nothing.
     pub each: Vec<(u8, String)>,
     keeps_each: bool,
+    /// Of the first line of a service log, also where that is a gap: which lines a run goes through is the same in every profile.
+    zone: Option<[u8; 6]>,
     /// Whether lines are read for what they leave behind, and an empty line is written for each.
     quiet: bool,
     /// What is rendered beside the lines.
@@ -160,6 +162,7 @@ impl Run {
             seconds: Vec::new(),
             each: Vec::new(),
             keeps_each: false,
+            zone: None,
             quiet: false,
             ahead: None,
         }
@@ -232,8 +235,11 @@ impl Run {
 
     /// One line of a service log.
     fn render_service(&mut self, raw: &[u8], start: usize, offset: u64, frame: &Frame) -> Result<bool, Stop> {
-        let zone = self.first.last_chunk().copied();
-        Ok(straight_service(raw, offset, zone, frame, |straight| self.take(straight, start, frame))? == Some(true))
+        if self.zone.is_none() {
+            let mut time = [0; 48];
+            self.zone = service::stamp(without_cr(raw), &mut time).and_then(|size| time[..size].last_chunk().copied());
+        }
+        Ok(straight_service(raw, offset, self.zone, frame, |straight| self.take(straight, start, frame))? == Some(true))
     }
 
     /// Renders a line that begins there; false when only Python can.

@@ -125,6 +125,17 @@ def test_the_law_for_damaged_logs(profile: str, pool: Seeds) -> None:
         holds(joined([found for found, _ in batches]), [record for _, wanted in batches for record in wanted], rng)
 
 
+@pytest.mark.parametrize("profile", sorted(compiled.PROFILES))
+def test_a_run_goes_through_the_same_lines_in_every_profile(profile: str) -> None:
+    """Also where its first line is one that only Python can write in one of them: the records of ECS lines are read from native ones."""
+    close = b"[29/May/2019:10:51:37 %b] store1 imapd[1]: Account Notice: close [192.0.2.7:4] user%d 2019/5/29 10:45:01 %d:06:36 1 2 3"
+    told = [(b"+0200", 0), (b"+0200", 9_999_999), (b"-0700", 0), (b"-0700", 1), (b"+0200", 0)]
+    data = b"\n".join([close % (zone, number, hours) for number, (zone, hours) in enumerate(told)])
+    for seed in range(8):
+        for found, wanted in both(data, profile, file="imap", seed=seed):
+            holds(found, wanted, random.Random(seed))
+
+
 def routers() -> Iterator[tuple[str, Router]]:
     takers = (Taker("files", "files", "settings"), Taker("syslog", "syslog", "settings"), Taker("all"))
     own: dict[str, dict[str, int | str]] = {
