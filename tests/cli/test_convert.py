@@ -292,6 +292,7 @@ def started(source: Path, tmp_path: Path, *arguments: str) -> subprocess.Popen[b
         stderr=subprocess.PIPE,
         env={**ENVIRONMENT, "SHIPPER_NATIVE": "0"},
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # it is ignored where a shell runs the tests in the background
     )
     until = time.monotonic() + 20
     while not any(path.stat().st_size for path in tmp_path.glob(".out.*")):
