@@ -25,6 +25,7 @@ MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun ju
 MONTH_NAMES = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _MTA = re.compile(r"[0-9]{2}-[A-Za-z]{3}-[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{2})?(?= )")
 _SIXTY = frozenset(f"{number:02d}" for number in range(60))
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BACKWARDS = 1800
 """A step back by more seconds than this, inside the repeated hour, is the clock's and not that of two processes writing in turn."""
 
@@ -107,13 +108,12 @@ class Clock:
         if line[:15] != self._hour:
             match = _MTA.match(line)
             month = MONTHS.get(line[3:6].lower())
-            if match is None or month is None or not _plausible(line[7:11], month, line[:2], line[12:20]):
+            year, day, clock = line[7:11], line[:2], line[12:20]
+            if match is None or month is None or not _plausible(year, month, day, clock) or not self._uniform(year, month, day, clock):
                 return None
-            if not self._uniform(line[7:11], month, line[:2], line[12:20]):
-                return None
-            self.mta(match[0])
-            if line[:15] != self._hour:
-                return None
+            self._local(year, month, day, clock)
+            self._hour = line[:15]
+            self._hour_iso = self._prefix[:14]
         return (self._hour, self._hour_iso, self._offset) if len(self._offset) == 6 else None
 
     def latest_hour(self) -> tuple[str, str, str] | None:
@@ -270,10 +270,9 @@ def epoch_ns(time: str) -> int | None:
         fraction = int((digits + "000000000")[:9])
         rest = rest[1 + len(digits) :]
     try:
-        zone = datetime.fromisoformat("2000-01-01T00:00:00" + rest).utcoffset() or timedelta()
-        leap = clock[17:19] == "60"
-        second = datetime.fromisoformat(clock[:17] + "59" if leap else clock).replace(tzinfo=UTC)
+        leap = clock[17:] == "60"
+        second = datetime.fromisoformat((clock[:17] + "59" if leap else clock) + rest)
     except ValueError:
         return None
-    seconds = timegm(second.timetuple()) + leap - int(zone.total_seconds())
-    return seconds * 1_000_000_000 + fraction
+    since = (second if rest else second.replace(tzinfo=UTC)) - _EPOCH
+    return (since.days * 86_400 + since.seconds + leap) * 1_000_000_000 + fraction
