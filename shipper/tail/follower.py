@@ -196,6 +196,8 @@ class Follower:
         self.pending = len(candidates) > CANDIDATES
         for sight in candidates[:CANDIDATES]:
             self._candidate(sight, now, wall)
+        if not self.pending and self.unmeasured() is None:
+            self._lost(listing, now)
         self._skip = False
         self._forget_old(now, wall)
 
@@ -291,13 +293,18 @@ class Follower:
                 self._close(tail)
                 tail.state, tail.drained = "gone", True
             return
-        if tail.truncated:
-            if now - tail.missing > HELD:
+        if not tail.truncated:
+            tail.state = "gone" if tail.behind == 0 else "missing"
+
+    def _lost(self, listing: Listing, now: float) -> None:
+        """What has had no file for long enough is a loss. After the candidates: the first look since then may find the content elsewhere."""
+        for tail in self.tails:
+            if tail.missing is None or tail.path in listing.troubles or (tail.descriptor >= 0 and not tail.kind):
+                continue
+            if tail.truncated and now - tail.missing > HELD:
                 self._loss(tail, "was truncated or replaced before all of it was read")
-            return
-        tail.state = "gone" if tail.behind == 0 else "missing"
-        if now - tail.missing > MISSING:
-            self._loss(tail, "is gone, and was not read to its end")
+            elif not tail.truncated and now - tail.missing > MISSING:
+                self._loss(tail, "is gone, and was not read to its end")
 
     def _loss(self, tail: Tail, what: str) -> None:
         if tail.counted:

@@ -117,6 +117,21 @@ def test_a_copy_is_seen_before_the_truncation(desk: Desk) -> None:
     assert desk.follower.rotations == 1
 
 
+def test_the_first_look_after_a_truncation_comes_late(desk: Desk) -> None:
+    """The copy is found by that look, and read: nothing is lost, and nothing is said to be."""
+    with desk.path().open("a") as file:
+        file.write("0")
+    desk.poll()
+    desk.write("000000 begun before", "another one")
+    desk.copy("app.log.1")
+    desk.look(0.1)
+    os.truncate(desk.path(), 0)
+    desk.read()
+    desk.look(30)
+    assert desk.read() == ["0000000 begun before", "another one"]
+    assert desk.follower.lost_octets == 0 and desk.follower.losses == 0
+
+
 def test_a_copy_that_stays_is_never_read(desk: Desk) -> None:
     """Someone's backup, however old, also after the file itself was rotated away and after a restart."""
     desk.write(*numbered(0, 400))
