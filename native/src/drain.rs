@@ -265,10 +265,14 @@ impl Drain {
         Ok(())
     }
 
-    /// What has changed: whether the thread reads; messages that wait, and their octets; whether these are a batch.
-    fn state(&mut self) -> (bool, usize, usize, bool) {
+    /// Hears all that the thread has said so far at the socket of `fileno`. Who does that asks for the `state` after it: it is not said again.
+    fn hear(&mut self) {
         let mut told = [0; 64];
         while self.heard.as_mut().is_some_and(|heard| heard.read(&mut told).is_ok_and(|size| size == told.len())) {}
+    }
+
+    /// Whether the thread reads; messages that wait, and their octets; whether these are a batch.
+    fn state(&self) -> (bool, usize, usize, bool) {
         let queue = self.shared.queue();
         let messages = queue.packs.iter().map(|pack| pack.messages.len()).sum();
         let octets = queue.packs.iter().map(|pack| pack.messages.text().len()).sum();

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import time
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -144,3 +145,28 @@ def test_a_flood_waits_in_the_kernel() -> None:
 
     with sock:
         assert asyncio.run(main()) == [b"%d" % number for number in range(sent)]
+
+
+def test_who_asks_what_waits_keeps_nothing_from_the_loop() -> None:
+    """Status and metrics ask between what the thread says and the loop that hears it: what was read is delivered, and what comes then is read."""
+    address = Address("udp", "127.0.0.1")
+    sock = bind(address, receive_buffer=1 << 20, mode=0)
+    inbox = Inbox()
+    drained = Drained(address, sock, inbox, Counts(), Senders(), LIMIT, twin=MODULE)
+
+    async def main() -> None:
+        drained.start()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for _ in range(3):
+                sender.sendto(b"text", sock.getsockname())
+                for _ in range(2):
+                    await asyncio.sleep(0)  # the loop sees that there is something
+                time.sleep(0.1)  # the thread has read it, has found nothing more, and has said so
+                assert drained.waiting() == (1, 4)
+                await asyncio.wait_for(inbox.ready.wait(), 20)
+                assert [len(some.messages) for some in inbox.take()] == [1]
+                inbox.reopen()
+        drained.stop()
+
+    with sock:
+        asyncio.run(main())

@@ -234,6 +234,7 @@ class Drained(Datagrams):
         self._drain.go()
 
     def _told(self) -> None:
+        self._drain.hear()
         going, messages, _, whole = self._drain.state()
         if not going:
             self._watch()
