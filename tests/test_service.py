@@ -693,8 +693,9 @@ def test_root_is_refused_or_given_up(tmp_path: Path) -> None:
     assert service.out.stat().st_uid == 65534
 
 
+@pytest.mark.parametrize("option", [True, False])
 @pytest.mark.parametrize(("rest", "code", "numbers"), [("", 75, ["C159", "R507"]), ("inputs: {x: {type: none}}\n", 78, ["C108"])])
-def test_all_that_a_service_says_in_json_is_json(rest: str, code: int, numbers: list[str], tmp_path: Path) -> None:
+def test_all_that_a_service_says_in_json_is_json(rest: str, code: int, numbers: list[str], option: bool, tmp_path: Path) -> None:
     """Also the warnings of its configuration, before anything else, and what it ends with: each with its number, its place and what helps."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -703,9 +704,10 @@ def test_all_that_a_service_says_in_json_is_json(rest: str, code: int, numbers: 
             f"state: {tmp_path}/state\ntelemetry: {{http: '127.0.0.1:{taken.getsockname()[1]}'}}\n"
             + (rest or f"inputs: {{mail: {{type: file, paths: ['{tmp_path}/none/mail.log']}}}}\n")
             + f"outputs: {{out: {{type: jsonl, path: {tmp_path}/out}}}}\n"
+            + ("" if option else "log: {format: json}\n")
         )
         ended = subprocess.run(
-            [*COMMAND, "run", str(tmp_path / "x.yaml"), "--allow-root", "--log-format", "json"],
+            [*COMMAND, "run", str(tmp_path / "x.yaml"), "--allow-root", *(["--log-format", "json"] if option else [])],
             env=ENVIRONMENT,
             capture_output=True,
             timeout=60,

@@ -6,11 +6,14 @@ import os
 import sys
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shipper.errors import EX_CONFIG, Failure, Problem
+
+if TYPE_CHECKING:
+    from shipper.config.tree import Node
 
 
 class LogForm(StrEnum):
@@ -52,7 +55,7 @@ def run(
     from shipper.service import Service
 
     loaded = load(config, os.environ)
-    log = loaded.config.settings.log if loaded.config else OwnLog(format="text")
+    log = loaded.config.settings.log if loaded.config else OwnLog(format="json" if _says_json(loaded.tree) else "text")
     as_text = open_log(log_format.value if log_format else log.format, log.level)
     if as_text:
         configuration.print_problems(loaded)
@@ -76,6 +79,13 @@ def run(
         except (OSError, ValueError):
             pass
     os._exit(code)
+
+
+def _says_json(tree: Node | None) -> bool:
+    """Whether a configuration with errors wants our own log in JSON."""
+    log = tree.value.get("log") if tree is not None and isinstance(tree.value, dict) else None
+    form = log.value.get("format") if log is not None and isinstance(log.value, dict) else None
+    return form is not None and form.value == "json"
 
 
 def _log(said: Iterable[Problem | Failure]) -> None:
