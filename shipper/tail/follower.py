@@ -42,6 +42,8 @@ QUIET_MOVED = 30.0
 """Seconds without a new octet after which a file that is gone is closed."""
 MISSING = 60.0
 """Seconds after which a file that is gone unread is a loss. Directories come back."""
+COMPARED = 2 * MISSING
+"""Seconds that a content is known for which was read and has no file any more: an archive of it may wait to be compared again."""
 FORGET = 7 * 86400.0
 RETRY = 60.0
 
@@ -59,7 +61,8 @@ class Tail:
         self.real = mark.real
         self.key: Key = (mark.device, mark.inode)
         self.limit = mark.limit  # read up to here and no further
-        self.drained = False  # its file was deleted, and read on until nothing more came
+        self.drained = False  # its file was moved away or deleted, and read on until nothing more came
+        self.deleted = False  # the file that it was drained from, whose number another one can get now
         self.heads = mark.heads
         self.point = self.settled = Point(mark.position, mark.tail, mark.date, mark.inside)
         self.size = mark.size
@@ -179,7 +182,7 @@ class Follower:
                 sights[sight.key] = sight
         bound: set[Key] = set()
         for tail in self.tails:
-            found = None if tail.truncated else sights.get(tail.key)
+            found = None if tail.truncated or tail.deleted else sights.get(tail.key)
             if found is None:
                 self._unseen(tail, listing, now, wall)
             elif self._still(tail, found, now, wall):
@@ -281,6 +284,9 @@ class Follower:
         if tail.descriptor >= 0 and not tail.kind:
             try:
                 found = os.fstat(tail.descriptor)
+                if found.st_size != tail.size and not self._verified(tail, Sight(tail.path, *tail.key, found.st_size, 0)):
+                    self._truncated(tail, "it had another content than was read before it was gone", now)
+                    return
             except OSError as error:
                 self._fail(tail, error, now)
                 return
@@ -291,7 +297,7 @@ class Follower:
             quiet = QUIET_MOVED if found.st_nlink else QUIET_DELETED
             if tail.size <= tail.position and now - tail.changed > quiet:
                 self._close(tail)
-                tail.state, tail.drained = "gone", True
+                tail.state, tail.drained, tail.deleted = "gone", True, not found.st_nlink
             return
         if not tail.truncated:
             tail.state = "gone" if tail.behind == 0 else "missing"
@@ -319,7 +325,8 @@ class Follower:
         for tail in list(self.tails):
             if tail.listed or tail.descriptor >= 0 or tail.settled.position != tail.position or tail.missing is None:
                 continue
-            if (tail.truncated and tail.counted) or (wall - tail.seen > self._forget and now - tail.missing > MISSING):
+            gone = now - tail.missing
+            if (tail.truncated and tail.counted and gone > COMPARED) or (wall - tail.seen > self._forget and gone > MISSING):
                 self.tails.remove(tail)
 
     # --- files that nobody is bound to ---
@@ -516,7 +523,7 @@ class Follower:
     def _seen(self, tail: Tail, sight: Sight, now: float, wall: float) -> None:
         self.held.pop(sight.key, None)
         tail.path, tail.real, tail.size, tail.modified, tail.seen = sight.path, sight.real, sight.size, sight.modified, wall
-        tail.listed, tail.missing, tail.changed, tail.state, tail.counted = True, None, now, "reading", False
+        tail.listed, tail.missing, tail.changed, tail.state, tail.counted, tail.deleted = True, None, now, "reading", False, False
         tail.stuck, tail.scanned, tail.encoding = -1, 0, None
 
     def _last_line(self, read: Read, size: int) -> Point:
