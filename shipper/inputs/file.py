@@ -285,7 +285,8 @@ class FileInput:
             reader = self._reader(tail, piece, piece.blocks[0].offset) if plain else log.reader
             log = self._logs[tail] = _Log(reader, log.ledger)
         reader = log.reader
-        reader.file = tail.path
+        if piece.blocks:
+            reader.file = tail.path
         if not self._receipts:
             self._observed = time.time_ns()
         records = [reader.read(block) if piece.unfinished else log.read(block, self._observed) for block in piece.blocks]

@@ -259,6 +259,27 @@ def test_the_service_writes_the_same_with_the_twin_and_without(profile: str, poo
     assert written[0] == written[1]
 
 
+def test_a_new_name_stands_in_lines_behind_a_hole(pool: Seeds, tmp_path: Path) -> None:
+    """Of a log that was renamed, and goes on behind a gap of NULs, which is no line."""
+    (home := tmp_path / "native-1").mkdir()
+    service = Service(home, SHIPPER_NATIVE="1")
+    try:
+        some = b"\n".join(pool.mta[:50]) + b"\n"
+        service.log.write_bytes(some)
+        service.until_lines(50)
+        service.log.rename(new := service.log.with_name("mail.log_yesterday"))
+        time.sleep(0.3)
+        with new.open("ab") as log:
+            log.write(bytes(5000) + some)
+        service.until_lines(100)
+        assert service.stop() == 0
+    finally:
+        if service.process.poll() is None:
+            service.stop(signal.SIGKILL)
+    files = [json.loads(line)["source"]["file"] for line in service.lines()["out.jsonl"]]
+    assert files == ["HOME/in/mail.log"] * 50 + ["HOME/in/mail.log_yesterday"] * 50
+
+
 def test_a_kill_loses_nothing_and_what_comes_twice_is_the_same(pool: Seeds, tmp_path: Path) -> None:
     """With the twin, killed again and again: every line that Python would write is there, and no other."""
     home = tmp_path / "native-1"
