@@ -557,6 +557,7 @@ def test_dead_letters_are_sent_again(tmp_path: Path) -> None:
     sent = shipper("replay", service.config)
     assert sent.returncode == 0, sent.stderr
     assert "3 delivered to 'out', 0 set aside again" in sent.stdout
+    assert sent.stderr == ""  # that it is connected is for the service's own log
     assert numbers(service.out) == [0, 1, 2]
     assert [path.name for path in letters.iterdir()] == ["00000001.jsonl.replayed"]
     assert shipper("replay", service.config).returncode == 66

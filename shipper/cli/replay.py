@@ -41,6 +41,7 @@ def replay(
     """
     from shipper.config.state import DEAD_LETTERS, state_path
     from shipper.deadletter import waiting_files
+    from shipper.process import open_log
 
     terminal.be_lenient()
     read = configuration.read(config)
@@ -59,6 +60,7 @@ def replay(
         for path in paths:
             sys.stdout.write(f"{escaped(str(path))}\n" + "".join(f"  {one}\n" for one in _reasons(path)))
         return
+    open_log("text", "warning")
     codes = [_send(path, to, read, root, patience) for path in paths]
     if any(codes):
         raise typer.Exit(max(codes))
