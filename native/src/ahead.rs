@@ -63,7 +63,10 @@ impl Taken {
         taken.zip(told).map(|(taken, told)| taken.payloads(told.observed))
     }
 
-    fn payloads(self, observed: u64) -> Payloads {
+    fn payloads(mut self, observed: u64) -> Payloads {
+        if self.out.len() < self.out.capacity() / 2 {
+            self.out.shrink_to_fit(); // many short runs of one piece would each keep room for all of it
+        }
         let left = self.ids.iter().enumerate().filter(|(_, &id)| id == usize::MAX).map(|(number, _)| number).collect();
         Payloads { out: self.out, ends: self.ends, left, observed }
     }
