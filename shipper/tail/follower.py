@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from shipper.archives import kind_of
@@ -202,7 +202,7 @@ class Follower:
         if not self.pending and self.unmeasured() is None:
             self._lost(listing, now)
         self._skip = False
-        self._forget_old(now, wall)
+        self._forget_old(listing.troubles, now, wall)
 
     def _still(self, tail: Tail, sight: Sight, now: float, wall: float) -> bool:
         """Whether the file that a tail was bound to still has its content."""
@@ -321,8 +321,11 @@ class Follower:
             self.lost_octets += octets
             self._notice(f"'{escaped(tail.path)}' {what}: about {octets:,} octets are lost")
 
-    def _forget_old(self, now: float, wall: float) -> None:
+    def _forget_old(self, troubles: Mapping[str, str], now: float, wall: float) -> None:
         for tail in list(self.tails):
+            if not (tail.listed or tail.position or tail.heads or tail.kind or tail.path in troubles) and tail.descriptor < 0:
+                self.tails.remove(tail)  # nothing is known that its content could be told by, and its file's number can be another's
+                continue
             if tail.listed or tail.descriptor >= 0 or tail.settled.position != tail.position or tail.missing is None:
                 continue
             gone = now - tail.missing
