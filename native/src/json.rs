@@ -18,13 +18,22 @@ const fn pairs(base: usize) -> [[u8; 2]; 256] {
 
 /// Whether every octet stands for itself inside a JSON string: printable ASCII but `"` and `\`.
 pub fn is_plain(text: &[u8]) -> bool {
-    // Without a branch in it, the compiler makes 32 octets of it at a time.
-    text.iter().fold(true, |plain, &octet| plain & ((octet.wrapping_sub(0x20) < 0x60) & (octet != b'"') & (octet != b'\\')))
+    all(text, |octet| (octet.wrapping_sub(0x20) < 0x60) & (octet != b'"') & (octet != b'\\'))
 }
 
 /// The same of a line whose texts stand between quotation marks.
 pub fn is_plain_quoted(line: &[u8]) -> bool {
-    line.iter().fold(true, |plain, &octet| plain & ((octet.wrapping_sub(0x20) < 0x60) & (octet != b'\\')))
+    all(line, |octet| (octet.wrapping_sub(0x20) < 0x60) & (octet != b'\\'))
+}
+
+/// Whether all octets are so; 32 at a time, of which the last may have been looked at already, as the compiler makes few instructions of that.
+#[inline(always)]
+fn all(text: &[u8], is_so: impl Fn(u8) -> bool) -> bool {
+    let whole = |octets: &[u8]| octets.iter().fold(true, |all, &octet| all & is_so(octet));
+    match text.last_chunk::<32>() {
+        Some(last) => text.chunks_exact(32).all(whole) && whole(last),
+        None => whole(text),
+    }
 }
 
 /// The inside of a string; `plain` when the caller knows it to be.
@@ -100,20 +109,20 @@ pub fn room(out: &mut Vec<u8>) -> usize {
 /// A number in decimal.
 pub fn number(out: &mut Vec<u8>, mut value: u64) {
     let mut digits = [0u8; 20];
-    let mut first = digits.len();
-    while value > 99 {
+    let size = value.checked_ilog10().map_or(1, |power| power as usize + 1);
+    let mut first = size;
+    while first > 1 {
         first -= 2;
         digits[first..first + 2].copy_from_slice(&TENS[(value % 100) as usize]);
         value /= 100;
     }
-    let [tens, ones] = TENS[value as usize];
-    first -= 1;
-    digits[first] = ones;
-    if value > 9 {
-        first -= 1;
-        digits[first] = tens;
+    if first > 0 {
+        digits[0] = TENS[value as usize][1];
     }
-    out.extend_from_slice(&digits[first..]);
+    // All of them, as their number is known to the compiler, and then not those that are too many.
+    let end = out.len() + size;
+    out.extend_from_slice(&digits);
+    out.truncate(end);
 }
 
 /// `name` as it stands (`,"code":"`), the value, and the quotation mark behind it; nothing where there is no value.
