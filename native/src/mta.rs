@@ -146,7 +146,9 @@ pub const COLUMNS: usize = 128;
 
 /// Whether a line is a connection record's, or else a message's.
 pub fn connects(line: &[u8]) -> bool {
-    line.len() > 50 && memmem::find(&line[45..line.len().min(90)], b"TCP|").is_some_and(|at| matches!(line[44 + at], b' ' | b':'))
+    let begin = &line[44.min(line.len())..line.len().min(90)];
+    let mut ends = memchr::memchr_iter(b'|', begin).filter(|&end| end >= 4 && begin[..end].ends_with(b"TCP"));
+    line.len() > 50 && ends.next().is_some_and(|end| matches!(begin[end - 4], b' ' | b':'))
 }
 
 /// `rest`: the line after its time stamp and the blank behind it.
@@ -171,7 +173,7 @@ pub fn message<'a>(rest: &'a [u8], tables: &Tables) -> Option<Message<'a>> {
     }
 
     let (sender, original, from) = addresses(rest)?;
-    if sender.iter().any(|octet| matches!(octet, b':' | b';')) {
+    if memchr::memchr2(b':', b';', sender).is_some() {
         return None;
     }
     record.from(sender, original);
@@ -196,7 +198,7 @@ pub fn message<'a>(rest: &'a [u8], tables: &Tables) -> Option<Message<'a>> {
     if rest.starts_with(b" /") {
         let (file, after) = next(rest)?;
         let name = &file[memchr::memrchr(b'/', file)? + 1..];
-        if name.is_empty() || file.contains(&b':') {
+        if name.is_empty() || memchr(b':', file).is_some() {
             return None;
         }
         queue_file(file, &mut record);
@@ -821,7 +823,7 @@ fn addresses(tail: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (sender, rest) = word(tail)?;
     if let Some(rest) = rest.strip_prefix(b"rfc822;") {
         let (original, from) = word(rest)?;
-        if !sender.contains(&b'"') && !original.contains(&b'"') {
+        if memchr(b'"', &tail[..tail.len() - from.len()]).is_none() {
             return Some((sender, original, from));
         }
     }
@@ -919,7 +921,7 @@ fn delivery<'a>(status: &'a [u8], record: &mut Message<'a>) -> Option<()> {
     if rest.starts_with(b"(TCP|") {
         let end = memchr(b')', rest)?;
         // Another transport than a plain one is left to Python, that it has no blank too.
-        if rest[1..end].contains(&b' ') {
+        if memchr(b' ', &rest[1..end]).is_some() {
             return None;
         }
         ports(&rest[1..end], &mut record.wire)?;
@@ -1042,9 +1044,8 @@ fn next(text: &[u8]) -> Option<(&[u8], &[u8])> {
 /// `<id>` -> the id, which has neither a blank nor another `<`, and what follows.
 fn enclosed(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let text = text.strip_prefix(b"<")?;
-    let end = memchr(b'>', text)?;
-    let id = &text[..end];
-    (!id.iter().any(|octet| matches!(octet, b'<' | b' '))).then_some((id, &text[end + 1..]))
+    let end = memchr::memchr3(b'>', b'<', b' ', text)?;
+    (text[end] == b'>').then_some((&text[..end], &text[end + 1..]))
 }
 
 /// Whether a field ends here.

@@ -1,7 +1,5 @@
 //! What the Python side tells the twin: the names that the rules ask for, and for each action its event, already as JSON.
 
-use std::collections::HashSet;
-
 /// What an action decides in every record that has it. The texts are inside of JSON strings.
 #[derive(Default, Clone)]
 pub struct Event {
@@ -14,8 +12,8 @@ pub struct Tables {
     /// By their number (`Wire::event`).
     pub events: Vec<Event>,
     messages: [bool; 26],
-    accounts: HashSet<Vec<u8>>,
-    words: HashSet<Vec<u8>>,
+    accounts: Vec<Vec<u8>>,
+    words: Vec<Vec<u8>>,
     daemons: Vec<Vec<u8>>,
     /// The optional fields of a line; None where they are told by their shapes.
     pub told: Option<Told>,
@@ -130,12 +128,12 @@ impl Tables {
 
     /// Whether this is an executing account that installations use.
     pub fn is_account(&self, name: &[u8]) -> bool {
-        name.len() < 16 && self.accounts.contains(name)
+        self.accounts.iter().any(|account| account == name)
     }
 
     /// Whether this is a sensitivity or a priority.
     pub fn is_word(&self, name: &[u8]) -> bool {
-        name.len() < 32 && self.words.contains(&name.to_ascii_lowercase())
+        self.words.iter().any(|word| word.eq_ignore_ascii_case(name))
     }
 
     /// Whether a channel that needs no network is called so.
