@@ -265,13 +265,16 @@ impl Twin {
         let Some(attributes) = attributes::Told::new(&attributes.0, &attributes.1, &attributes.2, &attributes.3) else {
             return Err(PyValueError::new_err("attributes of another form"));
         };
-        let events = events.iter().map(|(name, severity)| Event { name: quoted(name), severity: quoted(severity) }).collect();
+        let (zone_source, file) = (quoted(zone_source), quoted(file));
+        let events: Vec<_> = events.iter().map(|(name, severity)| Event { name: quoted(name), severity: quoted(severity) }).collect();
+        let begins = events.iter().map(|event| native::Begin::new(&zone_source, &event.name, &event.severity, &file)).collect();
         Ok(Twin {
             frame: Arc::new(Frame {
                 tables: Tables::new(events, messages, accounts, words, daemons, fields),
                 attributes,
-                zone_source: quoted(zone_source),
-                file: quoted(file),
+                begins,
+                zone_source,
+                file,
                 host: host.into_bytes(),
                 raw,
                 bare,

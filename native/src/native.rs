@@ -47,10 +47,12 @@ pub fn connection(out: &mut Vec<u8>, record: &Connection, frame: &Frame, place: 
     at
 }
 
-/// What records of all kinds have, but for their place. The first four are inside of JSON strings.
+/// What records of all kinds have, but for their place. `begin` has the first three texts in it, where it was made before; those, and the kind, are
+/// inside of JSON strings.
 #[derive(Default)]
 pub struct Common<'a> {
     pub kind: &'a [u8],
+    pub begin: Option<&'a Begin>,
     pub zone_source: &'a [u8],
     pub event: &'a [u8],
     pub severity: &'a [u8],
@@ -61,25 +63,36 @@ pub struct Common<'a> {
     pub sequence: Option<u64>,
 }
 
+/// What stands between the time of a record and its offset.
+pub struct Begin {
+    text: Vec<u8>,
+    /// Where the id belongs.
+    id: usize,
+}
+
+impl Begin {
+    /// All of these are inside of JSON strings; `file`: of the log, if it has a name.
+    pub fn new(zone_source: &[u8], event: &[u8], severity: &[u8], file: &[u8]) -> Begin {
+        let mut text = Vec::new();
+        let id = between(&mut text, zone_source, event, severity, file);
+        Begin { text, id }
+    }
+}
+
 /// What every record begins with. Returns where its id belongs.
 pub fn begun(out: &mut Vec<u8>, record: &Common, frame: &Frame, place: &Place) -> usize {
     out.extend_from_slice(b"{\"kind\":\"");
     out.extend_from_slice(record.kind);
     out.extend_from_slice(b"\",\"time\":\"");
     out.extend_from_slice(place.time);
-    out.extend_from_slice(b"\",\"time_zone_source\":\"");
-    out.extend_from_slice(record.zone_source);
-    out.extend_from_slice(b"\",\"event\":\"");
-    out.extend_from_slice(record.event);
-    out.extend_from_slice(b"\",\"severity\":\"");
-    out.extend_from_slice(record.severity);
-    out.extend_from_slice(b"\",\"id\":\"");
-    let at = room(out);
-    out.push(b'"');
+    let at = match record.begin {
+        Some(begin) => {
+            out.extend_from_slice(&begin.text);
+            out.len() - begin.text.len() + begin.id
+        }
+        None => between(out, record.zone_source, record.event, record.severity, &frame.file),
+    };
     if !frame.file.is_empty() {
-        out.extend_from_slice(b",\"source\":{\"file\":\"");
-        out.extend_from_slice(&frame.file);
-        out.extend_from_slice(b"\",\"offset\":");
         number(out, place.offset);
         out.push(b'}');
     }
@@ -100,19 +113,35 @@ pub fn begun(out: &mut Vec<u8>, record: &Common, frame: &Frame, place: &Place) -
     at
 }
 
+/// The same as `Begin`. Returns where the id belongs.
+fn between(out: &mut Vec<u8>, zone_source: &[u8], event: &[u8], severity: &[u8], file: &[u8]) -> usize {
+    out.extend_from_slice(b"\",\"time_zone_source\":\"");
+    out.extend_from_slice(zone_source);
+    out.extend_from_slice(b"\",\"event\":\"");
+    out.extend_from_slice(event);
+    out.extend_from_slice(b"\",\"severity\":\"");
+    out.extend_from_slice(severity);
+    out.extend_from_slice(b"\",\"id\":\"");
+    let at = room(out);
+    out.push(b'"');
+    if !file.is_empty() {
+        out.extend_from_slice(b",\"source\":{\"file\":\"");
+        out.extend_from_slice(file);
+        out.extend_from_slice(b"\",\"offset\":");
+    }
+    at
+}
+
 /// The same of a record of the MTA.
 fn of_mta(out: &mut Vec<u8>, kind: &[u8], wire: &Wire, frame: &Frame, place: &Place) -> usize {
-    let event = &frame.tables.events[wire.event()];
     let common = Common {
         kind,
-        zone_source: &frame.zone_source,
-        event: &event.name,
-        severity: &event.severity,
+        begin: Some(&frame.begins[wire.event()]),
         host: wire.host(frame),
-        process: b"",
         pid: wire.pid,
         thread: wire.thread,
         sequence: wire.sequence,
+        ..Common::default()
     };
     begun(out, &common, frame, place)
 }

@@ -20,6 +20,8 @@ use crate::{attributes, ecs, json, messages, mta, native, object, service, xml};
 /// What is the same for all lines of a log. The texts are inside of JSON strings, but for `host`.
 pub struct Frame {
     pub tables: Tables,
+    /// Of records of the MTA, by the number of their event.
+    pub begins: Vec<native::Begin>,
     pub attributes: attributes::Told,
     pub zone_source: Vec<u8>,
     pub file: Vec<u8>,
