@@ -151,9 +151,8 @@ pub fn connects(line: &[u8]) -> bool {
     line.len() > 50 && ends.next().is_some_and(|end| matches!(begin[end - 4], b' ' | b':'))
 }
 
-/// `rest`: the line after its time stamp and the blank behind it.
-pub fn message<'a>(rest: &'a [u8], tables: &Tables) -> Option<Message<'a>> {
-    let mut record = Message::default();
+/// `rest`: the line after its time stamp and the blank behind it; `record`: one of which nothing is known, which is lent, as moving it takes time.
+pub fn message<'a>(rest: &'a [u8], tables: &Tables, record: &mut Message<'a>) -> Option<()> {
     let rest = channels(rest, &mut record.wire, tables.told.as_ref())?;
     let (destination, rest) = column(rest)?;
     if let [single] = destination {
@@ -167,8 +166,8 @@ pub fn message<'a>(rest: &'a [u8], tables: &Tables) -> Option<Message<'a>> {
     record.size_blocks = Some(digits(size, 18)?);
     if let Some(told) = &tables.told {
         if let Some((Item::Text(sender), after)) = item(rest) {
-            counted(sender, after, &mut record, told)?;
-            return Some(record);
+            counted(sender, after, record, told)?;
+            return Some(());
         }
     }
 
@@ -178,16 +177,16 @@ pub fn message<'a>(rest: &'a [u8], tables: &Tables) -> Option<Message<'a>> {
     }
     record.from(sender, original);
     if record.wire.code[0] == b'B' {
-        bad_command(from, &mut record)?;
-        return Some(record);
+        bad_command(from, record)?;
+        return Some(());
     }
     let (recipient, mut rest) = from.split_at(address_end(from));
     record.recipient = address(recipient);
     if let Some(told) = &tables.told {
         if let Some(rest) = rest.strip_prefix(b" ") {
-            by_name(rest, &mut record, told, tables)?;
+            by_name(rest, record, told, tables)?;
         }
-        return Some(record);
+        return Some(());
     }
 
     // From here on `rest` is empty, or begins with the blank before the next field.
@@ -201,7 +200,7 @@ pub fn message<'a>(rest: &'a [u8], tables: &Tables) -> Option<Message<'a>> {
         if name.is_empty() || memchr(b':', file).is_some() {
             return None;
         }
-        queue_file(file, &mut record);
+        queue_file(file, record);
         rest = after;
     }
     if rest.starts_with(b" <") {
@@ -257,25 +256,24 @@ pub fn message<'a>(rest: &'a [u8], tables: &Tables) -> Option<Message<'a>> {
         }
     }
     if rest.is_empty() {
-        return Some(record);
+        return Some(());
     }
     let status = rest.strip_prefix(b" ")?;
     if memmem::find(status, b" TCP|").is_some() {
         return None;
     }
     if status.starts_with(b"dns;") || status.starts_with(b"smtp;") || status.starts_with(b"(TCP|") {
-        delivery(status, &mut record)?;
+        delivery(status, record)?;
     } else {
         if user.is_empty() && ip.is_empty() || !is_text(status, record.wire.code[0], tables)? {
             return None;
         }
         reply(status, &mut record.wire)?;
     }
-    Some(record)
+    Some(())
 }
 
-pub fn connection<'a>(rest: &'a [u8], tables: &Tables) -> Option<Connection<'a>> {
-    let mut record = Connection::default();
+pub fn connection<'a>(rest: &'a [u8], tables: &Tables, record: &mut Connection<'a>) -> Option<()> {
     let rest = channels(rest, &mut record.wire, tables.told.as_ref())?;
     let (direction, rest) = column(rest)?;
     match direction {
@@ -290,7 +288,7 @@ pub fn connection<'a>(rest: &'a [u8], tables: &Tables) -> Option<Connection<'a>>
     }
     if rest.first().is_some_and(u8::is_ascii_digit) {
         counted_connection(rest, &mut record.wire)?;
-        return Some(record);
+        return Some(());
     }
     let (transport, rest) = word(rest)?;
     ports(transport, &mut record.wire)?;
@@ -332,7 +330,7 @@ pub fn connection<'a>(rest: &'a [u8], tables: &Tables) -> Option<Connection<'a>>
             reply(status, &mut record.wire)?;
         }
     }
-    succeeded(&record.wire).then_some(record)
+    succeeded(&record.wire).then_some(())
 }
 
 /// Transport, application, user name and diagnostic of LOG_FORMAT 3: `_connection_tail`.

@@ -474,11 +474,13 @@ pub fn of_mta<'a, T>(
         }
     };
     if mta::connects(line) {
-        let mut record = mta::connection(&line[rest..], &frame.tables)?;
+        let mut record = mta::Connection::default();
+        mta::connection(&line[rest..], &frame.tables, &mut record)?;
         let host = named(&mut record.wire);
         Some(then(Line::Connection(&record), host))
     } else {
-        let mut record = mta::message(&line[rest..], &frame.tables)?;
+        let mut record = mta::Message::default();
+        mta::message(&line[rest..], &frame.tables, &mut record)?;
         let host = named(&mut record.wire);
         Some(then(Line::Message(&record), host))
     }
