@@ -164,6 +164,19 @@ mod tests {
     }
 
     #[test]
+    fn it_is_seen_wherever_it_stands() {
+        for size in 0..100 {
+            let mut text = vec![b'a'; size];
+            assert!(is_plain(&text) && is_plain_quoted(&text));
+            for at in 0..size {
+                text[at] = b'\\';
+                assert!(!is_plain(&text) && !is_plain_quoted(&text), "{at} of {size}");
+                text[at] = b'a';
+            }
+        }
+    }
+
+    #[test]
     fn numbers() {
         let mut out = Vec::new();
         number(&mut out, 0);
