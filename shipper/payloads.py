@@ -84,13 +84,11 @@ class Stretch(NamedTuple):
     ids: bytes
     ahead: Any = None
 
-    def payloads(
-        self, style: Style | None, observed: int, priorities: Sequence[int | None] | None, made: Sequence[tuple[int, bytes]]
-    ) -> Payloads:
+    def rendered(
+        self, writer: Any, observed: int, priorities: Sequence[int | None] | None, made: Sequence[tuple[int, bytes]]
+    ) -> Payloads:  # fmt: skip
         """A payload of each line."""
-        if style is None and self.ahead is not None and self.ahead.observed == observed:
-            return Payloads(*self.ahead.filled(list(made)))
-        twin, writer = self.writers.twin, self.writers.of(style)
+        twin = self.writers.twin
         return twin.payloads(writer, self.data, self.start, self.offset, self.hour, self.ids, observed, priorities, made)
 
 
@@ -106,14 +104,25 @@ class Spell(NamedTuple):
     ids: bytes
     ahead: Any = None
 
-    def payloads(
-        self, style: Style | None, observed: int, priorities: Sequence[int | None] | None, made: Sequence[tuple[int, bytes]]
-    ) -> Payloads:
-        """See `Stretch`."""
-        if style is None and self.ahead is not None and self.ahead.observed == observed:
-            return Payloads(*self.ahead.filled(list(made)))
-        twin, writer = self.writers.twin, self.writers.of(style)
+    def rendered(
+        self, writer: Any, observed: int, priorities: Sequence[int | None] | None, made: Sequence[tuple[int, bytes]]
+    ) -> Payloads:  # fmt: skip
+        """A payload of each message."""
+        twin = self.writers.twin
         return twin.message_payloads(writer, self.messages, self.start, self.hour, self.limit, self.ids, observed, priorities, made)
+
+
+def payloads_of(
+    part: Stretch | Spell,
+    style: Style | None,
+    observed: int,
+    priorities: Sequence[int | None] | None,
+    made: Sequence[tuple[int, bytes]],
+) -> Payloads:
+    """A payload of each line or message, in a style, or (None) OTLP: those that are there, else rendered now."""
+    if style is None and part.ahead is not None and part.ahead.observed == observed:
+        return Payloads(*part.ahead.filled(list(made)))
+    return part.rendered(part.writers.of(style), observed, priorities, made)
 
 
 def otlp_writer(module: Any, *, zone_source: str, file: str) -> Any:

@@ -24,7 +24,7 @@ from shipper.formats import Log
 from shipper.framing import Block
 from shipper.fused import Fused
 from shipper.lines import Packed, packed, together
-from shipper.payloads import Spell, Stretch, Writers
+from shipper.payloads import Spell, Stretch, Writers, payloads_of
 from shipper.profiles import PROFILES, Profile
 from shipper.profiles.rfc5424 import Style
 from shipper.reader import RawPolicy, Reader
@@ -146,8 +146,8 @@ class Straight(Sequence[Record]):
         for (place, stretch), before in zip(self.stretches, ends, strict=False):
             end = place + stretch.lines
             inside = first[bisect_left(first, place) : bisect_left(first, end)]
-            found = stretch.payloads(
-                style, observed, priorities and priorities[place:end], [(number - place, made[number]) for number in inside]
+            found = payloads_of(
+                stretch, style, observed, priorities and priorities[place:end], [(number - place, made[number]) for number in inside]
             )  # fmt: skip
             parts += (packed([made[number] for number in range(before, place)]), Packed(found.octets, stretch.lines, found.table))
             left += [place + number for number in found.left]
