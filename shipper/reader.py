@@ -67,13 +67,14 @@ class Reader:
 
     def read(self, block: Block) -> list[Record]:
         """One record for each line of the block, in order."""
-        frames: Sequence[bytes] = block.data.split(b"\n")
-        raws: Sequence[str]
         wrong: dict[int, str] = {}
         if block.data.isascii():
             raws = block.data.decode("ascii").split("\n")
+            lengths = [len(raw) for raw in raws]
         else:
+            frames = block.lines()
             raws = [_decode(frame, wrong, number) for number, frame in enumerate(frames)]
+            lengths = [len(frame) for frame in frames]
         lines = _bare(raws) if block.data.find(b"\r") >= 0 or block.data.find(_BOM) >= 0 else raws
         if block.cut:
             wrong[0] = f"line of {len(block.data) + block.cut} octets, cut after {len(block.data)}"
@@ -81,7 +82,7 @@ class Reader:
         if block.encoding:
             starts = _offsets([len(raw.encode(block.encoding)) // 2 for raw in raws], block.offset, 2)
         else:
-            starts = _offsets([len(frame) for frame in frames], block.offset, 1)
+            starts = _offsets(lengths, block.offset, 1)
         self._finish(records, contents, raws, starts, wrong)
         return records
 

@@ -26,6 +26,7 @@ MONTH_NAMES = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _MTA = re.compile(r"[0-9]{2}-[A-Za-z]{3}-[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{2})?(?= )")
 _SIXTY = frozenset(f"{number:02d}" for number in range(60))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FRACTIONS = 1000
 _BACKWARDS = 1800
 """A step back by more seconds than this, inside the repeated hour, is the clock's and not that of two processes writing in turn."""
 
@@ -56,12 +57,13 @@ def offset_text(seconds: int) -> str:
 class Clock:
     """Turns the stamps of one log into ISO 8601. `source` is what `time_zone_source` says of a stamp that names no zone."""
 
-    __slots__ = ("_fixed", "_hour", "_hour_iso", "_last", "_nslog", "_offset", "_prefix", "_second", "source", "zone")
+    __slots__ = ("_fixed", "_fractions", "_hour", "_hour_iso", "_last", "_nslog", "_offset", "_prefix", "_second", "source", "zone")
 
     def __init__(self, zone: tzinfo | None = None, source: ZoneSource = "config") -> None:
         self.zone: tzinfo = zone if zone is not None else system_zone()
         self.source: str = source if zone is not None else "system"
         self._fixed = isinstance(self.zone, timezone)
+        self._fractions: set[str] = set()  # such as were good
         self._last: int | None = None  # seconds since 1970 of the last stamp without a zone; of its hour's begin, where that is enough
         self._hour = self._second = "?"  # the last stamp, as written, up to its hour and up to its second; "?" when it must not be reused
         self._hour_iso = self._prefix = self._offset = ""  # the same in ISO 8601, and the offset
@@ -78,8 +80,11 @@ class Clock:
             self._prefix = self._hour_iso + stamp[15:20]
             self._second = stamp[:20]
         fraction = stamp[20:]
-        if fraction and not (fraction[0] == "." and fraction[1:].isdecimal() and fraction.isascii() and len(fraction) < 11):
-            return ""
+        if fraction not in self._fractions:
+            if fraction and not (fraction[0] == "." and fraction[1:].isdecimal() and fraction.isascii() and len(fraction) < 11):
+                return ""
+            if len(self._fractions) < _FRACTIONS:
+                self._fractions.add(fraction)
         return f"{self._prefix}{fraction}{self._offset}"
 
     def _mta_slow(self, stamp: str) -> str:

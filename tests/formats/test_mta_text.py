@@ -18,7 +18,22 @@ from shipper.stamps import Clock
 GOLDEN = sorted((Path(__file__).parent / "mta_text").glob("*/input.log"))
 LINES = [line for path in GOLDEN for line in path.read_text().splitlines()]
 PIECES = ["", " ", "  ", '"', "<", ">", "<>", "(", ")", "[", "]", ":", ";", "|", ",", "/", "*", "276", "550 ", "+", "ü", "\x00"]
-PIECES += [" rfc822;<> ", " <> ", "dns;", "smtp;", " TCP|", "rfc822;", "mailsrv ", "E 1 ", "276 /q/ZZ1.00 ", "<a@b> ", "h (d [192.0.2.1])"]
+PIECES += [
+    " rfc822;<> ",
+    " <> ",
+    "dns;",
+    "smtp;",
+    " TCP|",
+    "rfc822;",
+    "mailsrv ",
+    "E 1 ",
+    "276 /q/ZZ1.00 ",
+    "<a@b> ",
+    "h (d [192.0.2.1])",
+    '"a b"@c ',
+    '"a rfc822;b"@c ',
+    "SMTP 500 5.7.1 x",
+]
 
 
 def read(line: str, fields: tuple[str, ...] | None = None) -> Record:
