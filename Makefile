@@ -20,7 +20,7 @@ help:
 	@echo "make demo    a day of logs, generated and converted to JSON lines, in ./$(DEMO)"
 	@echo "make test    the tests"
 	@echo "make check   ruff, mypy --strict, the rule of the rooms"
-	@echo "make bench   speed, beside rsyslog, syslog-ng and the OpenTelemetry Collector; rewrites the tables of docs/performance.md"
+	@echo "make bench   speed, beside the log shippers that are here (bench/peers); rewrites the tables of docs/performance.md"
 	@echo "make bench-full    the same with more of everything"
 	@echo "make native  the compiled twin, which the others build too where they can; wheel: to take away, in ./dist"
 	@echo "make fuzz-native   damaged lines through the twin and through Python, until they differ or five millions are done"

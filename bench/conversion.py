@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from bench import corpus, report
 from bench.measure import POLL, Child, Cost, Count, Failed, best, to_the_end, until_written
-from bench.peers import Job, Peer
+from bench.peers import Job, Peer, share_read
 from bench.report import Row
 from shipper import compiled
 
@@ -20,7 +20,6 @@ SHIPPER = (sys.executable, "-m", "shipper")
 UNREAD = (b'"kind":"unparsed"', b'"kind":"text"')
 """What a record of ours has, in any profile, whose line could not be read."""
 
-UNPACKS = {"rsyslogd": "zcat into a file that imfile follows", "syslog-ng": "zcat piped into stdin()", "otelcol": "compression: gzip"}
 GiveUp = Callable[[str, str, Failed], None]
 """Is told who failed at what, and how; raises it where that must not be."""
 
@@ -52,20 +51,17 @@ def ours(profile: str, *, python: bool = False) -> Contender:
 
     name = f"shipper, {profile}, plain Python" if python else f"shipper, {profile}"
     how = "convert, SHIPPER_NATIVE=0" if python else "convert"
-    return Contender(name, how, run, share_read, 4 if python else 1)
+    return Contender(name, how, run, share_of_ours, 4 if python else 1)
 
 
 def theirs(peer: Peer, kind: str, job: Job = "read") -> Contender:
     """A peer that reads the log, or its archive; what unpacks it for the peer counts with it."""
+    way = peer.ways[job]
 
     def run(log: Path, output: Path, state: Path, lines: int, cpus: set[int]) -> Cost:
-        feed: Sequence[str] = ()
-        into: Path | None = None
-        source = log
-        if job == "archive" and peer.program != "otelcol":
-            feed = ("zcat", str(log))
-        if feed and peer.program == "rsyslogd":
-            into = source = state.with_suffix(".log")
+        feed = ("zcat", str(log)) if way.into else ()
+        into = state.with_suffix(".log") if way.into == "file" else None
+        source = into or log
         command = peer.command(job, kind, state, source=source, target=output, cpus=len(cpus))
         output.unlink(missing_ok=True)
         count = Count(output, peer.mark)
@@ -74,10 +70,7 @@ def theirs(peer: Peer, kind: str, job: Job = "read") -> Contender:
             into.unlink()
         return cost
 
-    how = peer.how
-    if job == "archive":
-        how = UNPACKS[peer.program]
-    return Contender(peer.name, how, run, lambda output, lines: peer.read(kind, output, lines), peer.part)
+    return Contender(peer.name, way.how, run, lambda output, lines: share_read(output, kind, lines), peer.part)
 
 
 def floor(*command: str) -> Contender:
@@ -101,7 +94,7 @@ def floor_of_output() -> Contender:
     return Contender("copying the JSON", "cat", run)
 
 
-def share_read(output: Path, lines: int) -> float:
+def share_of_ours(output: Path, lines: int) -> float:
     """The share of lines that shipper could read."""
     with output.open("rb") as stream:
         return sum(not any(mark in line for mark in UNREAD) for line in stream) / lines
@@ -140,11 +133,11 @@ def race(
     shares: dict[str, float] = {}
     lost: set[str] = set()
     for turn in range(runs):
-        for contender in field:
+        for number, contender in enumerate(field):
             if contender.name in lost:
                 continue
             report.progress(f"{title}, run {turn + 1} of {runs}: {contender.name}")
-            state, count = folder / f"{turn}-{contender.name}", max(1, lines // contender.part)
+            state, count = folder / f"{turn}-{number}", max(1, lines // contender.part)
             try:
                 start = contender.run(piece(1), output, state.with_name(state.name + "-start"), 1, cpus)
                 output.unlink()
@@ -176,12 +169,12 @@ def field(kind: str, peers: Sequence[Peer]) -> list[Contender]:
         ours("native"),
         ours("ecs"),
         *plain,
-        *[theirs(peer, kind) for peer in peers if "read" in peer.jobs],
+        *[theirs(peer, kind) for peer in peers if "read" in peer.ways],
     ]
 
 
 def field_of_archives(kind: str, peers: Sequence[Peer]) -> list[Contender]:
-    return [floor("zcat"), ours("native"), ours("ecs"), *[theirs(peer, kind, "archive") for peer in peers if "archive" in peer.jobs]]
+    return [floor("zcat"), ours("native"), ours("ecs"), *[theirs(peer, kind, "archive") for peer in peers if "archive" in peer.ways]]
 
 
 def linearity(log: Path, lines: int, unit: int, runs: int, cpus: set[int], scratch: Path) -> list[Row]:

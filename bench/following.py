@@ -15,12 +15,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench import report
 from bench.measure import POLL, Child, Cost, Count
-from bench.peers import Peer
+from bench.peers import Job, Peer
 from bench.report import Row
 from bench.sink import Sink
 
@@ -31,13 +32,15 @@ BEHIND = 0.5
 
 
 class Follower(NamedTuple):
-    """One program: `start(folder, log, target)` writes its configuration into the folder and says how it is started."""
+    """One program: `start(folder, log, target)` writes its configuration into the folder and says how it is started; `part`: of how many lines
+    it gets one."""
 
     name: str
     how: str
     start: Callable[[Path, Path, object], Sequence[str]]
     env: dict[str, str] = {}  # noqa: RUF012
     mark: bytes = b"\n"
+    part: int = 1
 
 
 def run_command(folder: Path, inputs: Mapping[str, object], output: Mapping[str, object], port: int = 0) -> list[str]:
@@ -60,32 +63,33 @@ def ours(profile: str, buffer: str) -> Follower:
     return Follower(f"shipper, {profile}, buffer in memory" if buffer == "memory" else f"shipper, {profile}, buffer on disk", "run", start)
 
 
-def theirs(peer: Peer, kind: str, to: str) -> Follower:
+def theirs(peer: Peer, kind: str, job: Job) -> Follower:
     def start(folder: Path, log: Path, target: object) -> Sequence[str]:
-        return peer.command("otlp" if to == "otlp" else "tail", kind, folder / "state", source=log, target=target)
+        return peer.command(job, kind, folder / "state", source=log, target=target)
 
-    return Follower(peer.name, peer.how, start, peer.environment(), peer.mark)
+    # There are fewer lines to begin with than of a log that is read once.
+    return Follower(peer.name, peer.ways[job].how, start, peer.environment(), peer.mark, max(1, peer.part // 8))
 
 
 def followers(kind: str, peers: Sequence[Peer]) -> list[Follower]:
     """Log to JSON lines in a file."""
     own = [ours("native", "memory"), ours("ecs", "memory"), ours("native", "disk")]
-    return own + [theirs(peer, kind, "file") for peer in peers if "tail" in peer.jobs]
+    return own + [theirs(peer, kind, "tail") for peer in peers if "tail" in peer.ways]
 
 
 def senders(kind: str, peers: Sequence[Peer]) -> list[Follower]:
     """Log to an OTLP receiver."""
-    return [ours("otlp", "memory"), ours("otlp", "disk")] + [theirs(peer, kind, "otlp") for peer in peers if "otlp" in peer.jobs]
+    return [ours("otlp", "memory"), ours("otlp", "disk")] + [theirs(peer, kind, "otlp") for peer in peers if "otlp" in peer.ways]
 
 
 def follow(one: Follower, log: Path, lines: int, cpus: set[int], scratch: Path, *, sink: bool = False) -> Row:
-    """What the lines after the first ones cost."""
+    """What the lines after the first ones cost, of so many in all."""
     folder = Path(tempfile.mkdtemp(dir=scratch))
     first = max(1, min(1000, lines // 10))
     followed = folder / "log" / "mail.log"
     followed.parent.mkdir()
     with log.open("rb") as source:
-        begin, rest = b"".join(source.readline() for _ in range(first)), source.read()
+        begin, rest = (b"".join(islice(source, count)) for count in (first, lines - first))
     followed.write_bytes(begin)
     if not sink:
         count = Count(folder / "output", one.mark)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.measure import Cost
-from bench.peers import Peer
+from bench.peers import Peer, title
 from shipper import __version__, compiled
 
 NONE = "–"
@@ -107,7 +107,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def surroundings(sizes: str, peers: Sequence[Peer], missing: Sequence[str], load: float, cpus: int) -> list[tuple[str, str]]:
     """What was measured, where, with what."""
     found = compiled.find()
-    versions = sorted({f"{peer.name.partition(',')[0]} {peer.version}" for peer in peers})
+    versions = sorted({f"{title(peer)} {peer.version}" for peer in peers})
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return [
         ("date", datetime.now(UTC).strftime("%Y-%m-%d")),

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from bench import corpus, following, report
 from bench.measure import POLL, Child, Count
-from bench.peers import Peer
+from bench.peers import Peer, title
 
 HEADER = b"<22>Aug 30 16:53:05 mail.example.com imta[411]: "
 OTHER = b"<86>Aug 30 16:53:05 mail.example.com sshd[911]: Accepted publickey for adam from 192.0.2.7 port 51234 ssh2: " + b"x" * 190
@@ -77,16 +77,11 @@ def theirs(peer: Peer) -> Receiver:
     def start(folder: Path, port: int, output: Path) -> Sequence[str]:
         return peer.command("udp", "mta", folder / "state", source=port, target=output)
 
-    how = {
-        "rsyslogd": "imudp, fields of the header",
-        "syslog-ng": "network(udp), fields of the header",
-        "otelcol": "syslog, fields of the header",
-    }
-    return Receiver(peer.name.partition(",")[0], how[peer.program], start, peer.environment(), peer.mark)
+    return Receiver(title(peer), peer.ways["udp"].how, start, peer.environment(), peer.mark)
 
 
 def receivers(peers: Sequence[Peer]) -> list[Receiver]:
-    return [ours("native"), *[theirs(peer) for peer in peers if "udp" in peer.jobs]]
+    return [ours("native"), *[theirs(peer) for peer in peers if "udp" in peer.ways]]
 
 
 def messages(log: Path, count: int) -> list[bytes]:

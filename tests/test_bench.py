@@ -163,35 +163,38 @@ def _peers(tmp_path: Path) -> list[peers.Peer]:
     """As if they were installed."""
     (tmp_path / "usr/lib/x86_64-linux-gnu/rsyslog").mkdir(parents=True)
     (tmp_path / "usr/lib/syslog-ng/3.38").mkdir(parents=True)
-    return [one._replace(version="3.38.1") for one in [*peers._debian(tmp_path), peers._collector(tmp_path)]]
+    others = (peers.collector, peers.filebeat, peers.telegraf, peers.fluent_bit, peers.vector)
+    return [one._replace(version="3.38.1") for one in [*peers.debian(tmp_path), *[peer(tmp_path) for peer in others]]]
 
 
 @pytest.mark.parametrize("kind", ["mta", "service"])
 def test_every_configuration_is_filled_in(tmp_path: Path, kind: str) -> None:
     """No word is left over; input and output stand in it."""
-    ways = [(peer, job) for peer in _peers(tmp_path) for job in peer.jobs]
+    ways = [(peer, job) for peer in _peers(tmp_path) for job in peer.ways]
     for number, (peer, job) in enumerate(ways):
         state = tmp_path / str(number)
         command = peer.command(job, kind, state, source="/in/mail.log", target="/out/put")
         (text,) = [path.read_text() for path in state.iterdir() if path.is_file()]
-        assert str(state / peer.jobs[job]) in command
-        assert not re.search(r"@[A-Z]+@", text)
-        assert "/out/put" in text and ("/in" in text or job == "archive")
+        assert str(state / peer.ways[job].config) in command
+        assert not re.search(r"@[A-Z]+@", " ".join([text, *command]))
+        assert re.search("/out/put|'/out'.*\\s.*'put'|path: '/out', filename: 'put'", text) and ("/in" in text or job == "archive")
 
 
 def test_every_configuration_that_is_there_is_used(tmp_path: Path) -> None:
     """None is left behind."""
-    used = {name for peer in _peers(tmp_path) for name in peer.jobs.values()}
-    assert used == {path.name for path in peers.HERE.iterdir() if path.suffix in (".conf", ".yaml")}
+    used = {way.config for peer in _peers(tmp_path) for way in peer.ways.values()}
+    assert used == {path.name for path in peers.HERE.iterdir() if path.suffix in (".conf", ".yaml", ".yml")}
 
 
 def test_what_peers_could_not_read_is_told(tmp_path: Path) -> None:
-    """Each in its own way."""
+    """Each in its own way: without the fields of a line, or with empty ones."""
     output = tmp_path / "output"
-    output.write_bytes(b'{"time":"x"}\n{}\n{"time":""}\n{"originalmsg":"y","unparsed-data":"y"}\n')
-    assert peers.share_read(output, "syslog-ng", "mta", 4) == 0.25
-    output.write_bytes(b'{"logRecords":[{"attributes":[{"key":"code"}]},{"body":{}}]}\n')
-    assert peers.share_read(output, "otelcol", "mta", 2) == 0.5
+    output.write_bytes(b'{"code":"E","time":"x"}\n{}\n{"time":"","code":""}\n{"originalmsg":"y","unparsed-data":"\\"code\\":\\"E\\""}\n')
+    assert peers.share_read(output, "mta", 4) == 0.25
+    output.write_bytes(b'{"mail":{"level": "Notice"},"log":{}}\n{"message":"y","log":{}}\n')
+    assert peers.share_read(output, "service", 2) == 0.5
+    output.write_bytes(b'{"logRecords":[{"attributes":[{"key":"code"}]},{"body":{}},{"attributes":[{"key":"code"}]},{"body":{}}]}\n')
+    assert peers.share_read(output, "mta", 4) == 0.5
 
 
 def test_a_log_is_as_long_as_wanted(tmp_path: Path) -> None:
