@@ -30,7 +30,7 @@ from shipper.profiles.base import INBOUND, PROTOCOLS
 from shipper.reader import RawPolicy
 from shipper.record import Connection, Mta, Record, Service, Store, Syslog
 
-INTERFACE = 30
+INTERFACE = 31
 """Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
 PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
@@ -138,7 +138,7 @@ class Payloads(NamedTuple):
 
 class Twin:
     """The twin at work on one log. It is what gives ids there, too, as it has the count of identical lines. `fields`: see `formats.base.Log`;
-    `each`: whether it is asked for each line."""
+    `peer`: where lines come from that are of no file; `each`: whether it is asked for each line."""
 
     def __init__(
         self,
@@ -151,6 +151,7 @@ class Twin:
         profile: str,
         observed: int,
         fields: tuple[str, ...] | None = None,
+        peer: str = "",
         each: bool = False,
     ) -> None:
         kinds = (Mta, Connection) if profile == "ecs" else ()
@@ -170,6 +171,7 @@ class Twin:
             ),
             zone_source=zone_source,
             file=file,
+            peer=peer,
             host=host,
             raw=raw == "always",
             seconds_kept=SECONDS_KEPT,

@@ -231,9 +231,11 @@ class StraightReader:
     """Reads one log like `Reader`, with the twin before it, which renders `profile`, and (`otlp`) payloads of OTLP. Raises UnicodeEncodeError for
     half a character in the log's name."""
 
-    def __init__(self, module: Any, profile: str, log: Log, *, file: str, raw: RawPolicy, otlp: bool = False) -> None:
+    def __init__(
+        self, module: Any, profile: str, log: Log, *, file: str = "", peer: str = "", raw: RawPolicy, otlp: bool = False
+    ) -> None:  # fmt: skip
         told: dict[str, Any] = {
-            "zone_source": log.clock.source, "file": file, "host": log.host, "raw": raw, "observed": 0, "fields": log.fields,
+            "zone_source": log.clock.source, "file": file, "peer": peer, "host": log.host, "raw": raw, "observed": 0, "fields": log.fields,
         }  # fmt: skip
         self._module = module
         self._again = partial(Twin, module, profile="native", **told)
@@ -241,8 +243,8 @@ class StraightReader:
         self._otlp = otlp
         self._twin = _Noting(module, profile=profile, **told)
         self._writers = Writers(module, self._twin, zone_source=log.clock.source, file=file, host=log.host)
-        self.reader = Reader(log, file=file, raw=raw, ids=self._twin)
-        self._fused = Fused(self._twin, self.reader, log.clock)
+        self.reader = Reader(log, file=file, peer=peer, raw=raw, ids=self._twin)
+        self._fused = Fused(self._twin, self.reader, log.clock, opens=True)
 
     def read(self, block: Block, observed: int = 0) -> Sequence[Record]:
         """One record for each line of the block, in order. `observed`: when it was read, in nanoseconds since 1970, for the lines."""

@@ -210,10 +210,19 @@ pub fn log_place(out: &mut Vec<u8>, frame: &Frame, place: &Place) {
         out.extend_from_slice(&frame.file);
         out.extend_from_slice(b"\"},\"offset\":");
         number(out, place.offset);
+    } else if !frame.peer.is_empty() {
+        source(out, &frame.peer);
     }
     if let Some(header) = place.header {
         header.log(out, &frame.messages.keywords);
     }
+}
+
+/// Where it came from, as a part of `log`.
+pub fn source(out: &mut Vec<u8>, peer: &[u8]) {
+    out.extend_from_slice(b",\"source\":{\"address\":\"");
+    text(out, peer, false);
+    out.extend_from_slice(b"\"}");
 }
 
 pub fn host_part(out: &mut Vec<u8>, host: &[u8]) {

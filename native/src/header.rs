@@ -3,7 +3,7 @@
 
 use memchr::memchr;
 
-use crate::ecs::{key, member};
+use crate::ecs::{key, member, source};
 use crate::json::{number, text};
 use crate::mta::digits;
 use crate::run::Time;
@@ -255,9 +255,7 @@ impl<'a> Header<'a> {
     /// What `log` of an ECS document has of it.
     pub fn log(&self, out: &mut Vec<u8>, names: &Keywords) {
         if !self.peer.is_empty() {
-            out.extend_from_slice(b",\"source\":{\"address\":\"");
-            text(out, self.peer, false);
-            out.extend_from_slice(b"\"}");
+            source(out, self.peer);
         }
         out.extend_from_slice(b",\"syslog\":{");
         if self.told {

@@ -39,7 +39,7 @@ use crate::run::{Form, Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 30;
+const INTERFACE: u32 = 31;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -208,7 +208,7 @@ impl Twin {
     /// `events`: name and severity of each (`Wire::event`); `messages`: the letters of transaction records; `bare`: whether
     /// nothing is written of a line of a log but its id; `ecs`: None for the native profile.
     #[new]
-    #[pyo3(signature = (*, events, messages, accounts, words, daemons, fields, attributes, zone_source, file, host, raw, seconds_kept, lines_kept, bare, each, ecs, service, syslog))]
+    #[pyo3(signature = (*, events, messages, accounts, words, daemons, fields, attributes, zone_source, file, peer, host, raw, seconds_kept, lines_kept, bare, each, ecs, service, syslog))]
     #[allow(clippy::too_many_arguments)] // they are named
     fn new(
         events: Vec<(String, String)>,
@@ -220,6 +220,7 @@ impl Twin {
         attributes: AttributesTold,
         zone_source: &str,
         file: &str,
+        peer: String,
         host: String,
         raw: bool,
         seconds_kept: usize,
@@ -275,6 +276,7 @@ impl Twin {
                 begins,
                 zone_source,
                 file,
+                peer: peer.into_bytes(),
                 host: host.into_bytes(),
                 raw,
                 bare,

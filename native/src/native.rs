@@ -95,6 +95,9 @@ pub fn begun(out: &mut Vec<u8>, record: &Common, frame: &Frame, place: &Place) -
     if !frame.file.is_empty() {
         number(out, place.offset);
         out.push(b'}');
+    } else if !frame.peer.is_empty() {
+        member(out, b",\"source\":{\"peer\":\"", &frame.peer, false);
+        out.push(b'}');
     }
     if let Some(header) = place.header {
         header.native_source(out);

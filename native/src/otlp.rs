@@ -481,6 +481,8 @@ fn source(out: &mut Vec<u8>, frame: &Frame, told: &Otlp, place: &run::Place) {
     if !frame.file.is_empty() {
         out.extend_from_slice(&told.file);
         told.number(out, Name::Offset, Some(place.offset));
+    } else {
+        told.text(out, Name::SourcePeer, &frame.peer);
     }
     if let Some(header) = place.header {
         told.text(out, Name::SourcePeer, header.peer);
@@ -491,8 +493,10 @@ fn source(out: &mut Vec<u8>, frame: &Frame, told: &Otlp, place: &run::Place) {
 /// The header that a record came behind.
 fn envelope(out: &mut Vec<u8>, header: &Header, frame: &Frame, told: &Otlp) {
     let keywords = &frame.messages.keywords;
-    told.text(out, Name::Facility, &keywords.facilities[header.facility]);
-    told.text(out, Name::HeaderSeverity, &keywords.severities[header.severity]);
+    if header.told {
+        told.text(out, Name::Facility, &keywords.facilities[header.facility]);
+        told.text(out, Name::HeaderSeverity, &keywords.severities[header.severity]);
+    }
     told.number(out, Name::Version, header.version.then_some(1));
     told.text(out, Name::Hostname, header.host);
     told.text(out, Name::HeaderTag, header.app);

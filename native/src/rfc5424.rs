@@ -315,7 +315,8 @@ fn of_mta<'a>(event: &'a Event, wire: &Wire<'a>, with: &With<'a>) -> Head<'a> {
 impl<'a> With<'a> {
     /// The priority: that asked for, or the record's, whose facility is that of its header, if it has one.
     fn priority_of(&self, own: u64) -> u64 {
-        self.priority.unwrap_or_else(|| self.place.header.map_or(own, |header| header.facility as u64 * 8 + own % 8))
+        self.priority
+            .unwrap_or_else(|| self.place.header.filter(|header| header.told).map_or(own, |header| header.facility as u64 * 8 + own % 8))
     }
 
     /// The text of a record that has a message of its own.

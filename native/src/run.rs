@@ -17,7 +17,7 @@ use crate::tables::Tables;
 use crate::xml::Element;
 use crate::{attributes, ecs, json, messages, mta, native, object, service, xml};
 
-/// What is the same for all lines of a log. The texts are inside of JSON strings, but for `host`.
+/// What is the same for all lines of a log. The texts are inside of JSON strings, but for `peer` and `host`.
 pub struct Frame {
     pub tables: Tables,
     /// Of records of the MTA, by the number of their event.
@@ -25,6 +25,8 @@ pub struct Frame {
     pub attributes: attributes::Told,
     pub zone_source: Vec<u8>,
     pub file: Vec<u8>,
+    /// Where lines come from that are of no file.
+    pub peer: Vec<u8>,
     pub host: Vec<u8>,
     pub raw: bool,
     /// Whether nothing is written of a record but its id.

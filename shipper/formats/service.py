@@ -374,7 +374,7 @@ def _unquoted(text: str) -> str:
 def _attributes(text: str) -> dict[str, str] | None:
     """`function=getserverhello|port=2500|error=failed to connect` -> the pairs; None when the first key is no single word.
 
-    Keys may have blanks and parentheses; a piece without a key belongs to the value before it.
+    Keys may have blanks and parentheses; a piece without a key belongs to the value before it. A key without a value says nothing.
     """
     found: dict[str, list[str]] = {}
     key = ""
@@ -387,7 +387,7 @@ def _attributes(text: str) -> dict[str, str] | None:
             found.setdefault(key, []).append(value)
         else:
             found[key].append(piece)
-    return {key: "|".join(values) for key, values in found.items()}
+    return {key: value for key, values in found.items() if (value := "|".join(values))} or None
 
 
 FORMAT = Format("service", "service logs (nslog): imap, pop, http, admin, default, imta, proxies, message trace", parse_run)

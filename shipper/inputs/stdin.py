@@ -9,19 +9,23 @@ import asyncio
 import os
 import select
 import time
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 
 from shipper.batch import Arrival, Batch, Receipt
-from shipper.framing import MAX_LINE
+from shipper.framing import MAX_LINE, Block
 from shipper.inputs.base import LINGER_SECONDS, Deliver, Places, Reading
 from shipper.inputs.section import Common, MaxLine
 from shipper.reader import Reader
 from shipper.record import Record
+from shipper.straight import StraightReader, joined
 from shipper.tail.slices import LINES, framed, line_ends
 
-SLICE = 1 << 16
+PEER = "stdin"
+SLICE = 1 << 18
+"""Octets that go together; a pipe gives a quarter of them at a time, at most."""
 
 
 class Section(Common):
@@ -53,7 +57,7 @@ class Stdin:
 
     async def run(self, deliver: Deliver, places: Places, stop: asyncio.Event) -> None:
         """Until the end of the pipe, or `stop`."""
-        reader = Reader(self._reading.log(self._service), peer="stdin", raw=self._reading.raw)
+        reader = self._reader()
         rest = b""  # the beginning of a line, at most max_line octets of it
         cut = 0  # octets of that line that were left out
         self._state = "reading"
@@ -69,6 +73,17 @@ class Stdin:
             await self._lines(reader, rest, cut, b"", deliver)
         self._state = "stopped"
 
+    def _reader(self) -> Reader | StraightReader:
+        """With the compiled twin, where that is here."""
+        told = self._reading
+        log = told.log(self._service)
+        if told.twin is not None:
+            try:
+                return StraightReader(told.twin, told.profile, log, peer=PEER, raw=told.raw, otlp=told.otlp)
+            except UnicodeEncodeError:  # half a character in the host's name
+                pass
+        return Reader(log, peer=PEER, raw=told.raw)
+
     def _read(self) -> bytes | None:
         """Some octets, none at the end; None when there was nothing for a moment, so that `stop` is seen."""
         try:
@@ -82,7 +97,9 @@ class Stdin:
         except OSError:
             return b""
 
-    async def _lines(self, reader: Reader, rest: bytes, cut: int, octets: bytes, deliver: Deliver) -> tuple[bytes, int]:
+    async def _lines(
+        self, reader: Reader | StraightReader, rest: bytes, cut: int, octets: bytes, deliver: Deliver
+    ) -> tuple[bytes, int]:  # fmt: skip
         """Hands over the whole lines of `rest` and `octets`; gives what is left. No octets: the last line is whole."""
         if cut:
             end = octets.find(b"\n")
@@ -90,7 +107,7 @@ class Stdin:
                 return rest, cut + len(octets)
             block = framed(rest, self._position, "", self._max_line)[0]
             cut += max(0, end)
-            await self._hand_over(reader.read(block._replace(cut=cut)), deliver)
+            await self._hand_over(reader, [block._replace(cut=cut)], deliver)
             self._position += len(rest) + cut + 1
             rest, octets = b"", octets[end + 1 :]
             if not octets:
@@ -102,16 +119,17 @@ class Stdin:
         start = 0
         for number in range(LINES - 1, len(ends) + LINES - 1, LINES):
             end = ends[min(number, len(ends) - 1)]
-            records: list[Record] = []
-            for block in framed(body[start:end], self._position, "", self._max_line):
-                records += reader.read(block)
+            found = framed(body[start:end], self._position, "", self._max_line)
             self._position += end - start
             start = end
-            await self._hand_over(records, deliver)
+            await self._hand_over(reader, found, deliver)
         body = body[start:]
         return body[: self._max_line], max(0, len(body) - self._max_line)
 
-    async def _hand_over(self, records: list[Record], deliver: Deliver) -> None:
+    async def _hand_over(self, reader: Reader | StraightReader, blocks: Sequence[Block], deliver: Deliver) -> None:
+        observed = time.time_ns()
+        read = [reader.read(block, observed) if isinstance(reader, StraightReader) else reader.read(block) for block in blocks]
+        records: Sequence[Record] = joined(read) if read else []
         count = len(records)
         self._waiting += count
         self._recorded = time.monotonic()
@@ -119,7 +137,7 @@ class Stdin:
         def settled() -> None:
             self._waiting -= count
 
-        await deliver(Batch(records, Arrival(self.name, time.time_ns()), Receipt(settled)))
+        await deliver(Batch(records, Arrival(self.name, observed), Receipt(settled)))
 
     def lag(self) -> list[dict[str, Any]]:
         """One line: its state, octets read, records waiting to be settled, seconds since the last one."""

@@ -7,13 +7,16 @@ import os
 import threading
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shipper import compiled
 from shipper.batch import Batch
 from shipper.inputs.base import Reading
 from shipper.inputs.stdin import Section, Stdin
 from shipper.record import Record
+from shipper.straight import apart
 
 
 class Nothing:
@@ -24,8 +27,10 @@ class Nothing:
         raise AssertionError("a pipe has no places")
 
 
-def given_out(pieces: list[bytes], max_line: int = 1 << 20) -> list[Record]:
-    """The records of a pipe into which these pieces are written."""
+def given_out(
+    pieces: list[bytes], max_line: int = 1 << 20, told: Reading | None = None, batches: list[Batch] | None = None
+) -> list[Record]:  # fmt: skip
+    """The records of a pipe into which these pieces are written; and the batches that they came in."""
     reading, writing = os.pipe()
 
     def write() -> None:
@@ -36,13 +41,15 @@ def given_out(pieces: list[bytes], max_line: int = 1 << 20) -> list[Record]:
     records: list[Record] = []
 
     async def deliver(batch: Batch) -> None:
+        if batches is not None:
+            batches.append(batch)
         records.extend(batch.records)
         batch.receipt.settle()
 
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        asyncio.run(Stdin("in", Reading(), max_line=max_line, descriptor=reading).run(deliver, Nothing(), asyncio.Event()))
+        asyncio.run(Stdin("in", told or Reading(), max_line=max_line, descriptor=reading).run(deliver, Nothing(), asyncio.Event()))
     finally:
         thread.join()
         os.close(reading)
@@ -93,3 +100,18 @@ def test_it_stops_while_nothing_comes() -> None:
 
 def test_its_section() -> None:
     assert Section.model_validate({"type": "stdin"}).service == ""
+
+
+def test_lines_that_the_compiled_twin_reads_are_the_same() -> None:
+    """Whatever pieces they come in, and with what is not for it in between; and it does read them."""
+    module, why = compiled.find()
+    if module is None:
+        pytest.skip(f"no compiled twin: {why}")
+    line = b"19-Jan-1998 19:%02d:%02d.64 2e2d.2.1 tcp_local    ims-ms       E 1 adam@example.com rfc822;bob@example.org bob@example.org\n"
+    stream = b"".join([line % (number // 60, number % 60) for number in range(3000)]) + b"y" * 3000 + b"\nthe last"
+    pieces = [stream[:7], stream[7:200_000], stream[200_000:330_000], stream[330_000:]]
+    for profile in ("native", "ecs"):
+        batches: list[Batch] = []
+        with_twin = given_out(pieces, 2000, Reading(twin=module, profile=profile), batches)
+        assert with_twin == given_out(pieces, 2000)
+        assert sum([len(batch.records) - len([*apart(batch.records)]) for batch in batches]) > 2500

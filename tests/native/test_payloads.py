@@ -27,7 +27,7 @@ from shipper.record import Record
 from shipper.stamps import Clock
 from shipper.straight import Straight, StraightReader, joined
 from shipper.straight import payloads as again
-from tests.native.differ import FIELDS, GOLDEN, OBSERVED, SETTINGS, ZONES, fields_of, golden_options, log_of, seeds
+from tests.native.differ import FIELDS, GOLDEN, OBSERVED, SETTINGS, ZONES, fields_of, golden_options, headed, log_of, seeds
 
 MODULE, WHY = compiled.find()
 pytestmark = pytest.mark.skipif(MODULE is None, reason=f"no compiled twin: {WHY}")
@@ -51,6 +51,7 @@ class Told(NamedTuple):
     host: str = ""
     raw: Any = "errors"
     fields: tuple[str, ...] | None = None
+    peer: str = ""
 
     def log(self) -> Log:
         return Log(clock=Clock(ZoneInfo(self.zone)), fields=self.fields, host=self.host)
@@ -73,7 +74,8 @@ class Watched(compiled.Twin):
 
     def __init__(self, told: Told, zone_source: str, priorities: dict[int, int | None]) -> None:
         super().__init__(
-            MODULE, zone_source=zone_source, file=told.file, host=told.host, raw=told.raw, profile="native", observed=OBSERVED, fields=told.fields
+            MODULE, zone_source=zone_source, file=told.file, peer=told.peer, host=told.host, raw=told.raw, profile="native", observed=OBSERVED,
+            fields=told.fields,
         )  # fmt: skip
         self.writers = [payloads.otlp_writer(MODULE, zone_source=zone_source, file=told.file)]
         self.writers += [payloads.syslog_writer(MODULE, zone_source=zone_source, host=told.host, style=style) for style in STYLES]
@@ -119,7 +121,7 @@ def differs(data: bytes, told: Told = _USUAL, seed: int = 1) -> tuple[str, int, 
     rng = random.Random(seed)
     block = Block(data, 0)
     log = told.log()
-    records = Reader(log, file=told.file, raw=told.raw).read(block)
+    records = Reader(log, file=told.file, peer=told.peer, raw=told.raw).read(block)
     lines = data.split(b"\n")
     offsets = [0]
     for line in lines:
@@ -131,8 +133,8 @@ def differs(data: bytes, told: Told = _USUAL, seed: int = 1) -> tuple[str, int, 
 
     log = told.log()
     twin = Watched(told, log.clock.source, priorities)
-    reader = Reader(log, file=told.file, raw=told.raw, ids=twin)
-    Fused(twin, reader, log.clock).render(block, lambda records, _: native.render(records, OBSERVED), lambda *_: None)
+    reader = Reader(log, file=told.file, peer=told.peer, raw=told.raw, ids=twin)
+    Fused(twin, reader, log.clock, opens=True).render(block, lambda records, _: native.render(records, OBSERVED), lambda *_: None)
     made = 0
     for number, (line, at) in enumerate(zip(lines, offsets, strict=False)):
         for name, mine, its in zip(("otlp", *STYLES), ours, twin.found.get(at, ()), strict=False):
@@ -174,6 +176,16 @@ def test_generated_logs_are_the_same(log_format: int, tmp_path: Path) -> None:
             assert made > 0.9 * lines * (1 + len(STYLES))
 
 
+@pytest.mark.parametrize("form", [0, 1, 2, 4])
+def test_lines_behind_a_syslog_header_are_the_same(form: int, tmp_path: Path) -> None:
+    """With a PRI and without: facility and severity are those of the header, if it has them."""
+    data = b"\n".join(headed(line, form) for line in generated(tmp_path, SETTINGS[1]).split(b"\n"))
+    for told in (Told(), Told(raw="always", file="", peer="stdin")):
+        found, lines, made = differs(data, told)
+        assert not found
+        assert made > 0.7 * lines * (1 + len(STYLES))
+
+
 def generated(directory: Path, chosen: str, *more: str) -> bytes:
     command = [sys.executable, "-m", "shipper", "generate", "--lines", "800", "--rate", "20000", "--quiet", "--out", str(directory), *more]
     subprocess.run([*command, *(["--options", chosen] if chosen else [])], check=True)
@@ -189,9 +201,10 @@ def test_damaged_lines_are_the_same(request: pytest.FixtureRequest, tmp_path: Pa
 def fuzz(pool: Any, lines: int, seed: int) -> Iterator[str]:
     for number in range(max(1, lines // 2000)):
         rng = random.Random(f"{seed} {number}")
+        file, peer = rng.choice((("", ""), ("", "stdin"), ("", 'a "b"/é'), ("mail.log", ""), ('a "b"/é', "")))
         told = Told(
-            rng.choice(ZONES), rng.choice(("", "mail.log", 'a "b"/é')), rng.choice(("", "mta1.example.com", "hö st")),
-            rng.choice(("always", "errors", "never")), rng.choice(FIELDS),
+            rng.choice(ZONES), file, rng.choice(("", "mta1.example.com", "hö st")),
+            rng.choice(("always", "errors", "never")), rng.choice(FIELDS), peer,
         )  # fmt: skip
         found, _, _ = differs(log_of(rng, pool, 2000), told, number)
         yield f"seed {seed}, log {number}: {found}" if found else ""

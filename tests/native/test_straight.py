@@ -63,14 +63,15 @@ def both(
     *,
     zone: str = "UTC",
     file: str = "mail.log",
+    peer: str = "",
     host: str = "",
     raw: RawPolicy = "errors",
     fields: tuple[str, ...] | None = None,
     seed: int = 1,
 ) -> Iterator[tuple[Sequence[Record], list[Record]]]:
     """What the twin and what Python alone makes of portions of a log."""
-    fast = StraightReader(MODULE, profile, Log(clock=Clock(ZoneInfo(zone)), fields=fields, host=host), file=file, raw=raw)
-    slow = Reader(Log(clock=Clock(ZoneInfo(zone)), fields=fields, host=host), file=file, raw=raw)
+    fast = StraightReader(MODULE, profile, Log(clock=Clock(ZoneInfo(zone)), fields=fields, host=host), file=file, peer=peer, raw=raw)
+    slow = Reader(Log(clock=Clock(ZoneInfo(zone)), fields=fields, host=host), file=file, peer=peer, raw=raw)
     for block in portions(data, random.Random(seed)):
         yield fast.read(block, OBSERVED), slow.read(block)
 
@@ -118,6 +119,7 @@ def test_the_law_for_damaged_logs(profile: str, pool: Seeds) -> None:
             "raw": rng.choice(("always", "errors", "never")),
             "host": rng.choice(("", "mta1")),
             "fields": FIELDS[2 * seed],
+            **({"file": "", "peer": 'a "b"/é'} if seed % 2 else {}),
         }
         batches = list(both(data, profile, seed=seed, **told))
         for found, wanted in batches:
@@ -134,6 +136,14 @@ def test_a_run_goes_through_the_same_lines_in_every_profile(profile: str) -> Non
     for seed in range(8):
         for found, wanted in both(data, profile, file="imap", seed=seed):
             holds(found, wanted, random.Random(seed))
+
+
+def test_keys_without_a_value_are_the_same() -> None:
+    """They are nothing, for a route too."""
+    line = b"[30/Aug/2004:16:53:05 -0700] vadar imsched[1]: General Notice: "
+    data = b"\n".join(line + text for text in (b"a=1", b"alarmid=|state=down", b"alarmid=", b"alarmid=|", b"alarmid=|a=|alarmid=7"))
+    for found, wanted in both(data, "native", file="imsched"):
+        holds(found, wanted, random.Random(1))
 
 
 def routers() -> Iterator[tuple[str, Router]]:
