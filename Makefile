@@ -82,7 +82,7 @@ wheel: $(VENV)/installed
 	@ls dist
 
 fuzz-native: $(VENV)/installed-test native
-	$(BIN)/python -m tests.native.differ $(FUZZ)
+	$(BIN)/python -m tests.native.fuzz $(FUZZ)
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -17,4 +17,3 @@ settings.load_profile("always the same" if os.environ.get("CI") else "always new
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--bless`: write what is read now as what is expected. A human then reads the difference, line by line, before committing it."""
     parser.addoption("--bless", action="store_true", help="rewrite tests/formats/*/*/expected.jsonl; read the diff before you commit it")
-    parser.addoption("--fuzz-lines", type=int, default=200_000, help="damaged lines that the compiled twin is held to the Python on")

@@ -23,13 +23,15 @@ from shipper.reader import RawPolicy, Reader
 from shipper.record import Record
 from shipper.stamps import Clock
 from shipper.straight import Straight, apart, payloads, rendered
-from tests.native.differ import FIELDS, OBSERVED, Seeds, mutated, seeds
+from tests.native.differ import FIELDS, OBSERVED, Seeds, mutated
 from tests.native.test_payloads import PRIORITIES, STYLES
 
 MODULE, WHY = compiled.find()
 pytestmark = pytest.mark.skipif(MODULE is None, reason=f"no compiled twin: {WHY}")
 
 RECEIVED = date(2005, 10, 30)
+PROFILES_READ = [*sorted(compiled.PROFILES), compiled.BARE]
+"""By what messages are read: for lines of a profile, or for payloads alone."""
 TESTS = Path(__file__).resolve().parent.parent
 _HEADERS = (
     b"<%d>Oct 30 %s mail.example.com imta[411]: ",
@@ -188,21 +190,27 @@ def test_what_the_tests_of_syslog_have_is_the_same() -> None:
                 assert not both.differs(messages, [PEERS[0]] * len(messages), {}, **told)
 
 
-def test_damaged_messages_are_the_same(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_damaged_messages_are_the_same(pool: Seeds) -> None:
     """Records and texts behind headers of all kinds, octets flipped, cut and moved, over the hour that comes twice, with all options."""
-    pool, done, number, compiled_ones = seeds(tmp_path), 0, 0, 0
-    while done < request.config.getoption("--fuzz-lines") // 4:
-        rng = random.Random(f"messages {number}")
-        zone = rng.choice(("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"))
-        raw: RawPolicy = rng.choice(("always", "errors", "never"))
-        both = Both(rng.choice(sorted(compiled.PROFILES)), zone, rng.choice(("", "mx.example.com")), raw, rng.choice(FIELDS))
-        for _ in range(3):
-            found = both.differs(*batches(rng, pool, 1000))
-            assert not found, f"{number}: {found}"
-            done += 1000
-        number += 1
-        compiled_ones += both.compiled
+    compiled_ones = done = 0
+    for number in range(8):
+        found, messages, by_twin = batches_differ(pool, f"messages {number}")
+        assert not found
+        done += messages
+        compiled_ones += by_twin
     assert compiled_ones > done / 5
+
+
+def batches_differ(pool: Seeds, name: str) -> tuple[str, int, int]:
+    """(what differs of some batches of this name, messages, those that the twin has read)."""
+    rng = random.Random(name)
+    zone = rng.choice(("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"))
+    raw: RawPolicy = rng.choice(("always", "errors", "never"))
+    both = Both(rng.choice(sorted(compiled.PROFILES)), zone, rng.choice(("", "mx.example.com")), raw, rng.choice(FIELDS))
+    for _ in range(3):
+        if found := both.differs(*batches(rng, pool, 1000)):
+            return found, 3000, both.compiled
+    return "", 3000, both.compiled
 
 
 def test_the_straight_ones_are_done_by_the_twin() -> None:
@@ -235,9 +243,8 @@ def test_the_straight_ones_are_done_by_the_twin() -> None:
     )
 
 
-def test_records_are_those_of_python_when_somebody_looks(tmp_path: Path) -> None:
+def test_records_are_those_of_python_when_somebody_looks(pool: Seeds) -> None:
     """Lines with the time of reading put in, and records made afterwards, are what Python makes; in every profile."""
-    pool = seeds(tmp_path)
     for number in range(12):
         rng = random.Random(number)
         log, other = (Log(clock=Clock(ZoneInfo("Europe/Berlin"))) for _ in range(2))
@@ -252,43 +259,52 @@ def test_records_are_those_of_python_when_somebody_looks(tmp_path: Path) -> None
             assert list(found) == wanted
 
 
-@pytest.mark.parametrize("profile", [*sorted(compiled.PROFILES), compiled.BARE])
-def test_payloads_are_those_of_python(profile: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """OTLP and syslog of each form, whole and cut, of messages with all kinds of headers and bodies, with priorities for some."""
-    pool, left = seeds(tmp_path), 0
-    count = max(4, request.config.getoption("--fuzz-lines") // 24_000)
-    for number in range(count):
-        rng = random.Random(f"{profile} {number}")
-        zone, host = ZoneInfo(rng.choice(("UTC", "Europe/Berlin", "Asia/Kathmandu"))), rng.choice(("", "mx.example.com"))
-        raw: RawPolicy = rng.choice(("always", "errors", "never"))
-        plain = Reader(Log(clock=Clock(zone), host=host), raw=raw)
-        at_once = number % 2 == 1  # payloads of OTLP
-        twin = Messages(Log(clock=Clock(zone), host=host), raw=raw, module=MODULE, profile=profile, otlp=at_once)
-        messages, peers, wrong = batches(rng, pool, 800)
-        wanted = plain.read_messages(messages, RECEIVED, peers, wrong)
-        found = twin.straight(messages, RECEIVED, peers, wrong, observed=OBSERVED)
-        assert not isinstance(found, Straight) or all((spell.ahead is not None) == at_once for _, spell in found.stretches)
-        given = [rng.choice(PRIORITIES) for _ in wanted]
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("profile", PROFILES_READ)
+def test_payloads_are_those_of_python(profile: str, at_once: bool, pool: Seeds) -> None:
+    """OTLP and syslog of each form, whole and cut, of messages with all kinds of headers and bodies, with priorities for some; also where those
+    of OTLP are made when a message is read."""
+    for number in range(2):
+        found, _ = payloads_differ(profile, at_once, pool, f"{profile} {number}")
+        assert not found
 
-        def python(some: Sequence[Record], _: Any) -> list[bytes]:
-            nonlocal left
-            left += len(some)
-            return otlp.payloads(some, OBSERVED)
 
-        for mine, its in zip(otlp.payloads(wanted, OBSERVED), payloads(found, None, python, OBSERVED), strict=True):
-            assert mine == its
-        for style in STYLES:
-            made = payloads(found, style, lambda some, its, style=style: rfc5424.render(some, OBSERVED, style, its), OBSERVED, given)
-            assert made == rfc5424.render(wanted, OBSERVED, style, given)
-        left -= len([*apart(found)])
-    assert not left, "the twin makes those of all messages that it has read"
+def payloads_differ(profile: str, at_once: bool, pool: Seeds, name: str) -> tuple[str, int]:
+    """(what differs of a batch of this name, messages)."""
+    rng = random.Random(name)
+    left = 0
+    zone, host = ZoneInfo(rng.choice(("UTC", "Europe/Berlin", "Asia/Kathmandu"))), rng.choice(("", "mx.example.com"))
+    raw: RawPolicy = rng.choice(("always", "errors", "never"))
+    plain = Reader(Log(clock=Clock(zone), host=host), raw=raw)
+    twin = Messages(Log(clock=Clock(zone), host=host), raw=raw, module=MODULE, profile=profile, otlp=at_once)
+    messages, peers, wrong = batches(rng, pool, 800)
+    wanted = plain.read_messages(messages, RECEIVED, peers, wrong)
+    found = twin.straight(messages, RECEIVED, peers, wrong, observed=OBSERVED)
+    assert not isinstance(found, Straight) or all((spell.ahead is not None) == at_once for _, spell in found.stretches)
+    given = [rng.choice(PRIORITIES) for _ in wanted]
+
+    def python(some: Sequence[Record], _: Any) -> list[bytes]:
+        nonlocal left
+        left += len(some)
+        return otlp.payloads(some, OBSERVED)
+
+    pairs = {"otlp": (otlp.payloads(wanted, OBSERVED), payloads(found, None, python, OBSERVED))}
+    for style in STYLES:
+        made = payloads(found, style, lambda some, its, style=style: rfc5424.render(some, OBSERVED, style, its), OBSERVED, given)
+        pairs[str(style)] = rfc5424.render(wanted, OBSERVED, style, given), made
+    for kind, (ours, theirs) in pairs.items():
+        for message, mine, its in zip(messages, ours, theirs, strict=True):
+            if mine != its:
+                return f"{kind}: {message!r}\nPython {mine!r}\n  twin {its!r}", len(messages)
+    unseen = left - len([*apart(found)])
+    return f"the twin left {unseen} to Python that it has read" if unseen else "", len(messages)
 
 
 @pytest.mark.parametrize("relays", [frozenset[str](), frozenset(["192.0.2.1"])])
-def test_loops_are_stopped_as_of_records(relays: frozenset[str], tmp_path: Path) -> None:
+def test_loops_are_stopped_as_of_records(relays: frozenset[str], pool: Seeds) -> None:
     """Our own messages that come back, with structured data and inside of a text, and what comes from a relay; and nobody looks at a record where
     there is nothing of that."""
-    pool, rng = seeds(tmp_path), random.Random(1)
+    rng = random.Random(1)
     plain, twin = Reader(Log(clock=Clock(ZoneInfo("UTC")))), Messages(Log(clock=Clock(ZoneInfo("UTC"))), module=MODULE, profile="native")
     now = [0.0]
     copies = [Copies(lambda: now[0]) for _ in range(2)]

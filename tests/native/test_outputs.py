@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,9 +21,9 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from shipper import compiled
-from tests.native.differ import Seeds, headed, log_of, seeds
+from tests.native.differ import Seeds, headed, log_of
 from tests.outputs.bad_server import BadServer, Request
-from tests.service import TELEMETRY, Running, free_port, shipper
+from tests.service import TELEMETRY, Running, free_port, status
 
 MODULE, WHY = compiled.find()
 pytestmark = pytest.mark.skipif(MODULE is None, reason=f"no compiled twin: {WHY}")
@@ -125,9 +126,10 @@ class Service(Running):
         request.answer(200)
 
     def until_read(self, count: int) -> None:
-        last = time.monotonic() + 30
-        while (read := json.loads(shipper("status", "--json", self.config).stdout)["ledger"]["read"]) < count:
+        last = time.monotonic() + 60
+        while (read := status(self.home / "state")["ledger"]["read"]) < count:
             assert time.monotonic() < last, f"{read} of {count}"
+            time.sleep(0.02)
         assert read == count
 
     def received(self) -> dict[str, list[str]]:
@@ -164,11 +166,6 @@ class Service(Running):
         if "time_unknown" in document.get("tags", ()):
             del document["@timestamp"]
         return json.dumps(document)
-
-
-@pytest.fixture(scope="module")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Seeds:
-    return seeds(tmp_path_factory.mktemp("seeds"))
 
 
 def parts(lines: list[bytes]) -> list[list[bytes]]:
@@ -234,7 +231,8 @@ def test_each_output_gets_the_same(plan: str, inputs: str, pool: Seeds) -> None:
     """Over several batches of each input, whatever else is rendered of them; also where another plan is taken between two batches."""
     first, _, then = plan.partition(", then ")
     content = content_of(pool, plan)
-    python, twin = (through(first, inputs, native, content, then) for native in ("0", "1"))
+    with ThreadPoolExecutor(2) as side_by_side:
+        python, twin = side_by_side.map(lambda native: through(first, inputs, native, content, then), ("0", "1"))
     assert python.keys() == twin.keys()
     for output, lines in python.items():
         more, fewer = Counter(twin[output]) - Counter(lines), Counter(lines) - Counter(twin[output])

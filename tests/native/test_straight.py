@@ -29,7 +29,7 @@ from shipper.record import Record
 from shipper.router import Router, Rule, Taker
 from shipper.stamps import Clock
 from shipper.straight import Straight, StraightReader, apart, joined, rendered
-from tests.native.differ import FIELDS, GOLDEN, ZONES, Seeds, golden_options, log_of, seeds
+from tests.native.differ import FIELDS, GOLDEN, ZONES, Seeds, golden_options, log_of
 from tests.service import TELEMETRY, Running
 
 MODULE, WHY = compiled.find()
@@ -40,11 +40,6 @@ OUTPUTS: list[Output] = [
 ]
 pytestmark = pytest.mark.skipif(MODULE is None, reason=f"no compiled twin: {WHY}")
 OBSERVED = 1_700_000_000_123_456_789
-
-
-@pytest.fixture(scope="module")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Seeds:
-    return seeds(tmp_path_factory.mktemp("seeds"))
 
 
 def portions(data: bytes, rng: random.Random) -> Iterator[Block]:
