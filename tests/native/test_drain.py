@@ -128,10 +128,11 @@ def test_a_flood_waits_in_the_kernel() -> None:
             sender.connect(sock.getsockname())
             for number in range(sent):
                 sender.send(b"%d" % number)
-        before = -1
-        while before < (before := drained.waiting()[0]):
-            await asyncio.sleep(0.1)
-        assert 16 * 4096 < before < 20 * 4096
+        last = time.monotonic() + 20
+        while drained.waiting()[0] <= 16 * 4096 and time.monotonic() < last:
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.2)
+        assert 16 * 4096 < drained.waiting()[0] < 20 * 4096
         found: list[bytes] = []
         while len(found) < sent:
             await asyncio.wait_for(inbox.ready.wait(), 20)
@@ -161,7 +162,11 @@ def test_who_asks_what_waits_keeps_nothing_from_the_loop() -> None:
                 sender.sendto(b"text", sock.getsockname())
                 for _ in range(2):
                     await asyncio.sleep(0)  # the loop sees that there is something
-                time.sleep(0.1)  # the thread has read it, has found nothing more, and has said so
+                last = time.monotonic() + 20
+                while drained.waiting() != (1, 4):
+                    assert time.monotonic() < last
+                    time.sleep(0.01)
+                time.sleep(0.1)  # the thread has found nothing more, and has said so
                 assert drained.waiting() == (1, 4)
                 await asyncio.wait_for(inbox.ready.wait(), 20)
                 assert [len(some.messages) for some in inbox.take()] == [1]

@@ -9,6 +9,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -30,7 +31,7 @@ from shipper.router import Router, Rule, Taker
 from shipper.stamps import Clock
 from shipper.straight import Straight, StraightReader, apart, joined, rendered
 from tests.native.differ import FIELDS, GOLDEN, ZONES, Seeds, golden_options, log_of
-from tests.service import TELEMETRY, Running
+from tests.service import TELEMETRY, Running, status
 
 MODULE, WHY = compiled.find()
 FILES = [log_files.Section(type="log_files", directory="logs", profile=profile) for profile in ("native", "ecs")]
@@ -201,8 +202,15 @@ class Service(Running):
             found[path.name] = [_timeless(line) if b'"created":"' in line else line for line in lines]
         return found
 
+    def until_named(self, path: Path) -> None:
+        """A log is known by its new name."""
+        last = time.monotonic() + 60
+        while str(path) not in [log["path"] for log in status(self.home / "state")["inputs"]["mail"]["lag"]]:
+            assert time.monotonic() < last
+            time.sleep(0.02)
+
     def until_lines(self, count: int) -> None:
-        last = time.monotonic() + 20
+        last = time.monotonic() + 60
         paths = [self.out, *([self.home / "ecs.jsonl"] if "ecs.jsonl" in self.config.read_text() else [])]
         while any(not path.exists() or path.read_bytes().count(b"\n") < count for path in paths):
             assert time.monotonic() < last
@@ -228,40 +236,42 @@ def logs(pool: Seeds) -> list[bytes]:
 @pytest.mark.parametrize("profile", ["native", "ecs"])
 def test_the_service_writes_the_same_with_the_twin_and_without(profile: str, pool: Seeds, tmp_path: Path) -> None:
     """Over a rotation and a restart, and of an archive, octet for octet."""
-    written: list[dict[str, list[bytes]]] = []
-    first, second, third = logs(pool)
-    other_one = b"\n".join(pool.mta[3200:]) + b"\n"
-    for native in ("0", "1"):
-        home = tmp_path / f"{profile}-{native}"
-        home.mkdir()
+    portions = [*logs(pool), b"\n".join(pool.mta[3000:3200]) + b"\n", b"\n".join(pool.mta[3200:]) + b"\n"]
+    with ThreadPoolExecutor(2) as side_by_side:
+        python, twin = side_by_side.map(lambda native: written(tmp_path / f"{profile}-{native}", native, *portions), ("0", "1"))
+    assert python == twin
+
+
+def written(home: Path, native: str, first: bytes, second: bytes, third: bytes, late: bytes, archived: bytes) -> dict[str, list[bytes]]:
+    """What a service writes of a log, of lines that come after its rotation, of its successor and an archive."""
+    home.mkdir()
+    service = Service(home, SHIPPER_NATIVE=native)
+    try:
+        with service.log.open("ab") as log:
+            log.write(first)
+        service.until_lines(count := first.count(b"\n"))
+        service.log.rename(old := service.log.with_name("mail.log_yesterday"))
+        service.until_named(old)
+        with old.open("ab") as log:  # under its new name, which stands in the lines
+            log.write(late)
+        service.until_lines(count := count + late.count(b"\n"))
+        service.log.write_bytes(second)
+        service.until_lines(count := count + second.count(b"\n"))
+        assert service.stop() == 0
+        with service.log.open("ab") as log:
+            log.write(third)
         service = Service(home, SHIPPER_NATIVE=native)
-        try:
-            with service.log.open("ab") as log:
-                log.write(first)
-            service.until_lines(count := first.count(b"\n"))
-            service.log.rename(old := service.log.with_name("mail.log_yesterday"))
-            time.sleep(0.3)
-            with old.open("ab") as log:  # under its new name, which stands in the lines
-                log.write(late := b"\n".join(pool.mta[3000:3200]) + b"\n")
-            service.until_lines(count := count + late.count(b"\n"))
-            service.log.write_bytes(second)
-            service.until_lines(count := count + second.count(b"\n"))
-            assert service.stop() == 0
-            with service.log.open("ab") as log:
-                log.write(third)
-            service = Service(home, SHIPPER_NATIVE=native)
-            service.until_lines(count := count + third.count(b"\n"))
-            other = service.log.with_name("new")
-            other.write_bytes(gzip.compress(other_one))
-            os.utime(other, (time.time() - 60,) * 2)  # it is complete
-            other.rename(service.log.with_name("other.gz"))
-            service.until_lines(count + other_one.count(b"\n"))
-            assert service.stop() == 0
-        finally:
-            if service.process.poll() is None:
-                service.stop(signal.SIGKILL)
-        written.append(service.lines())
-    assert written[0] == written[1]
+        service.until_lines(count := count + third.count(b"\n"))
+        other = service.log.with_name("new")
+        other.write_bytes(gzip.compress(archived))
+        os.utime(other, (time.time() - 60,) * 2)  # it is complete
+        other.rename(service.log.with_name("other.gz"))
+        service.until_lines(count + archived.count(b"\n"))
+        assert service.stop() == 0
+    finally:
+        if service.process.poll() is None:
+            service.stop(signal.SIGKILL)
+    return service.lines()
 
 
 def test_a_new_name_stands_in_lines_behind_a_hole(pool: Seeds, tmp_path: Path) -> None:
@@ -273,7 +283,7 @@ def test_a_new_name_stands_in_lines_behind_a_hole(pool: Seeds, tmp_path: Path) -
         service.log.write_bytes(some)
         service.until_lines(50)
         service.log.rename(new := service.log.with_name("mail.log_yesterday"))
-        time.sleep(0.3)
+        service.until_named(new)
         with new.open("ab") as log:
             log.write(bytes(5000) + some)
         service.until_lines(100)
