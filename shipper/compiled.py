@@ -30,7 +30,7 @@ from shipper.profiles.base import INBOUND, PROTOCOLS
 from shipper.reader import RawPolicy
 from shipper.record import Connection, Mta, Record, Service, Store, Syslog
 
-INTERFACE = 31
+INTERFACE = 32
 """Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
 PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
@@ -160,7 +160,8 @@ class Twin:
             events=[(event.name, event.severity) for _, event in ACTIONS],
             messages="".join(events.MTA_EVENTS),
             accounts=sorted(mta_fields.ACCOUNTS),
-            words=sorted(mta_fields.WORDS),
+            words=(sorted(mta_fields.SENSITIVITIES), sorted(mta_fields.PRIORITIES)),
+            failures=list(mta_fields.FAILURES),
             daemons=sorted(mta_text.DAEMONS),
             fields=None if fields is None else [name for name in mta_text.OPTIONAL if name in fields],
             attributes=(
@@ -303,7 +304,7 @@ class Twin:
 
 _ATTRIBUTES = (
     "ts", "no", "pi", "sc", "dc", "dr", "ac", "sz", "so", "od", "de", "rf", "fi", "ei", "mi", "us", "ss", "se", "pr", "in", "ia", "fl", "re", "di",
-    "rm", "tr", "ap", "qt",
+    "rm", "tr", "ap", "qt", "va",
 )  # fmt: skip
 """In the order of `native/src/attributes.rs`."""
 

@@ -36,10 +36,11 @@ pub enum Name {
     Tr,
     Ap,
     Qt,
+    Va,
 }
 
 /// How many names there are.
-pub const NAMES: usize = Name::Qt as usize + 1;
+pub const NAMES: usize = Name::Va as usize + 1;
 /// Of those that Python does not name.
 const UNKNOWN: u8 = u8::MAX;
 
@@ -108,6 +109,11 @@ impl<'a> Attributes<'a> {
 
     fn has(&self, name: Name) -> bool {
         self.given & (1 << name as u32) != 0
+    }
+
+    /// Whether it can be a header line's and nothing else: `mta_json._flat`.
+    pub fn heads(&self) -> bool {
+        self.has(Name::Va) && self.get(Name::Ac).is_empty()
     }
 
     /// Whether an object that says no more of itself is a connection's: `mta_json._flat`.
@@ -192,9 +198,6 @@ pub fn connection<'a>(given: &Attributes<'a>, told: &Told) -> Option<Connection<
     wire.tag = given.get(Name::Mi);
     if !given.get(Name::Di).is_empty() {
         mta::reply(given.get(Name::Di), wire)?;
-    }
-    if wire.code[0] == b'U' {
-        wire.failed = wire.smtp_code? >= 400; // else the words of the text say it
     }
     transport(given.get(Name::Tr), wire)?;
     Some(record)

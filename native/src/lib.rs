@@ -20,6 +20,7 @@ mod payloads;
 mod rfc5424;
 mod run;
 mod service;
+mod shapes;
 mod spool;
 mod tables;
 mod xml;
@@ -39,7 +40,7 @@ use crate::run::{Form, Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 31;
+const INTERFACE: u32 = 32;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -208,13 +209,14 @@ impl Twin {
     /// `events`: name and severity of each (`Wire::event`); `messages`: the letters of transaction records; `bare`: whether
     /// nothing is written of a line of a log but its id; `ecs`: None for the native profile.
     #[new]
-    #[pyo3(signature = (*, events, messages, accounts, words, daemons, fields, attributes, zone_source, file, peer, host, raw, seconds_kept, lines_kept, bare, each, ecs, service, syslog))]
+    #[pyo3(signature = (*, events, messages, accounts, words, failures, daemons, fields, attributes, zone_source, file, peer, host, raw, seconds_kept, lines_kept, bare, each, ecs, service, syslog))]
     #[allow(clippy::too_many_arguments)] // they are named
     fn new(
         events: Vec<(String, String)>,
         messages: &str,
         accounts: Vec<String>,
-        words: Vec<String>,
+        words: (Vec<String>, Vec<String>),
+        failures: Vec<String>,
         daemons: Vec<String>,
         fields: Option<Vec<String>>,
         attributes: AttributesTold,
@@ -271,7 +273,7 @@ impl Twin {
         let begins = events.iter().map(|event| native::Begin::new(&zone_source, &event.name, &event.severity, &file)).collect();
         Ok(Twin {
             frame: Arc::new(Frame {
-                tables: Tables::new(events, messages, accounts, words, daemons, fields),
+                tables: Tables::new(events, messages, accounts, words, failures, daemons, fields),
                 attributes,
                 begins,
                 zone_source,

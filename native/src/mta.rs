@@ -117,6 +117,16 @@ impl<'a> Message<'a> {
         self.original_recipient_type = b"rfc822";
     }
 
+    /// All three addresses; of a bad command what stands for the recipient.
+    pub fn to(&mut self, sender: &'a [u8], original: &'a [u8], recipient: &'a [u8]) {
+        self.from(sender, original);
+        if self.wire.code[0] == b'B' {
+            self.bad_command = recipient;
+        } else {
+            self.recipient = address(recipient);
+        }
+    }
+
     /// What a summary says of the outcome.
     pub fn detail(&self) -> &'a [u8] {
         first_of([self.wire.diagnostic, self.wire.reason])
@@ -153,6 +163,13 @@ pub fn connects(line: &[u8]) -> bool {
 
 /// `rest`: the line after its time stamp and the blank behind it; `record`: one of which nothing is known, which is lent, as moving it takes time.
 pub fn message<'a>(rest: &'a [u8], tables: &Tables, record: &mut Message<'a>) -> Option<()> {
+    let rest = head(rest, tables, record)?;
+    optional(rest, tables, record)
+}
+
+/// Channels, code and size; what stands after their blank.
+#[inline]
+pub fn head<'a>(rest: &'a [u8], tables: &Tables, record: &mut Message<'a>) -> Option<&'a [u8]> {
     let rest = channels(rest, &mut record.wire, tables.told.as_ref())?;
     let (destination, rest) = column(rest)?;
     if let [single] = destination {
@@ -164,6 +181,12 @@ pub fn message<'a>(rest: &'a [u8], tables: &Tables, record: &mut Message<'a>) ->
     let rest = code(rest, &mut record.wire)?;
     let (size, rest) = word(rest)?;
     record.size_blocks = Some(digits(size, 18)?);
+    Some(rest)
+}
+
+/// Addresses, and what follows them.
+#[inline]
+fn optional<'a>(rest: &'a [u8], tables: &Tables, record: &mut Message<'a>) -> Option<()> {
     if let Some(told) = &tables.told {
         if let Some((Item::Text(sender), after)) = item(rest) {
             counted(sender, after, record, told)?;
@@ -288,7 +311,7 @@ pub fn connection<'a>(rest: &'a [u8], tables: &Tables, record: &mut Connection<'
     }
     if rest.first().is_some_and(u8::is_ascii_digit) {
         counted_connection(rest, &mut record.wire)?;
-        return Some(());
+        return judge(&mut record.wire, tables);
     }
     let (transport, rest) = word(rest)?;
     ports(transport, &mut record.wire)?;
@@ -330,7 +353,7 @@ pub fn connection<'a>(rest: &'a [u8], tables: &Tables, record: &mut Connection<'
             reply(status, &mut record.wire)?;
         }
     }
-    succeeded(&record.wire).then_some(())
+    judge(&mut record.wire, tables)
 }
 
 /// Transport, application, user name and diagnostic of LOG_FORMAT 3: `_connection_tail`.
@@ -354,12 +377,19 @@ fn counted_connection<'a>(rest: &'a [u8], wire: &mut Wire<'a>) -> Option<()> {
     if !status.is_empty() {
         reply(status, wire)?;
     }
-    (rest.is_empty() && succeeded(wire)).then_some(())
+    rest.is_empty().then_some(())
 }
 
-/// Whether this is no failed login, for all that can be said here: only Python knows the words, and that its severity is another one.
-fn succeeded(wire: &Wire) -> bool {
-    wire.code[0] != b'U' || wire.diagnostic.is_empty() || wire.smtp_code.is_some_and(|code| code < 400)
+/// Of a login: whether it failed, by the server's reply, else by the words of its texts: `fields.auth_failed`.
+pub fn judge(wire: &mut Wire, tables: &Tables) -> Option<()> {
+    if wire.code[0] == b'U' {
+        wire.failed = match wire.smtp_code {
+            Some(code) => code >= 400,
+            None if wire.tag.is_ascii() && wire.diagnostic.is_ascii() => tables.says_failed([wire.tag, wire.diagnostic]),
+            None => return None,
+        };
+    }
+    Some(())
 }
 
 /// The optional fields of a server whose options are known: `_by_name`.
@@ -475,7 +505,7 @@ fn takes<'a>(record: &mut Message<'a>, field: Field, word: &'a [u8], plain: bool
 }
 
 /// What is left: the delivery status, with transport, application and queue time behind it: `_tail`.
-fn left<'a>(rest: &'a [u8], dequeues: bool, record: &mut Message<'a>) -> Option<()> {
+pub fn left<'a>(rest: &'a [u8], dequeues: bool, record: &mut Message<'a>) -> Option<()> {
     let mut rest = rest;
     let found = if rest.starts_with(b"TCP|") { Some(0) } else { memmem::rfind(rest, b" TCP|").map(|blank| blank + 1) };
     if let Some(found) = found {
@@ -517,14 +547,14 @@ pub fn diagnostic<'a>(text: &'a [u8], record: &mut Message<'a>) -> Option<()> {
 }
 
 /// Whether another optional field begins here: `_optional_follows`.
-fn optional_follows(text: &[u8], tables: &Tables) -> Option<bool> {
+pub fn optional_follows(text: &[u8], tables: &Tables) -> Option<bool> {
     let (name, _) = first(text);
     let begins = matches!(text.first(), Some(b'<' | b'*'));
     Some(begins || tables.is_account(name) || is_queue_file(name) || system_end(text, false, tables)? > 0)
 }
 
 /// A path as the queue has them: `_is_queue_file`.
-fn is_queue_file(name: &[u8]) -> bool {
+pub fn is_queue_file(name: &[u8]) -> bool {
     let has = |part: &[u8]| memmem::find(name, part).is_some();
     if name.first() == Some(&b'/') {
         return !has(b"://");
@@ -533,7 +563,7 @@ fn is_queue_file(name: &[u8]) -> bool {
 }
 
 /// The index after the source system at the beginning of a text, 0 where there is none: `_source_system_end`. None where only Python can say it.
-fn system_end(rest: &[u8], plain: bool, tables: &Tables) -> Option<usize> {
+pub fn system_end(rest: &[u8], plain: bool, tables: &Tables) -> Option<usize> {
     if rest.starts_with(b"(TCP|") {
         return Some(0);
     }
@@ -621,7 +651,7 @@ pub fn queue_file<'a>(file: &'a [u8], record: &mut Message<'a>) {
 }
 
 /// The index after `<id>` or `<new>,<original>`; 0 when that is not there: `_message_id_end`.
-fn message_id_end(text: &[u8]) -> usize {
+pub fn message_id_end(text: &[u8]) -> usize {
     if text.first() != Some(&b'<') {
         return 0;
     }
@@ -659,12 +689,7 @@ fn counted<'a>(sender: &'a [u8], rest: &'a [u8], record: &mut Message<'a>, told:
     }
     let (original, rest) = text_item(rest)?;
     let (recipient, mut rest) = text_item(rest)?;
-    record.from(sender, original.strip_prefix(b"rfc822;")?);
-    if record.wire.code[0] == b'B' {
-        record.bad_command = recipient;
-    } else {
-        record.recipient = address(recipient);
-    }
+    record.to(sender, original.strip_prefix(b"rfc822;")?, recipient);
     for &field in &told.fields {
         if rest.is_empty() {
             break;
@@ -703,13 +728,13 @@ fn counted<'a>(sender: &'a [u8], rest: &'a [u8], record: &mut Message<'a>, told:
 }
 
 /// What LOG_FORMAT 3 writes: a number, or a text behind the count of its characters.
-enum Item<'a> {
+pub enum Item<'a> {
     Number(&'a [u8]),
     Text(&'a [u8]),
 }
 
 /// The item that a text begins with, and what follows its blank: `_counted`.
-fn item(text: &[u8]) -> Option<(Item<'_>, &[u8])> {
+pub fn item(text: &[u8]) -> Option<(Item<'_>, &[u8])> {
     let end = text.iter().take(10).take_while(|octet| octet.is_ascii_digit()).count();
     let count = digits(&text[..end], 10)?;
     let (item, rest) = if text.get(end) == Some(&b':') {
@@ -726,7 +751,7 @@ fn item(text: &[u8]) -> Option<(Item<'_>, &[u8])> {
     }
 }
 
-fn text_item(text: &[u8]) -> Option<(&[u8], &[u8])> {
+pub fn text_item(text: &[u8]) -> Option<(&[u8], &[u8])> {
     match item(text)? {
         (Item::Text(text), rest) => Some((text, rest)),
         _ => None,
@@ -817,7 +842,7 @@ fn column(rest: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// `sender rfc822;original recipient …` -> sender, original recipient, and what stands from the recipient on.
-fn addresses(tail: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+pub fn addresses(tail: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (sender, rest) = word(tail)?;
     if let Some(rest) = rest.strip_prefix(b"rfc822;") {
         let (original, from) = word(rest)?;
@@ -836,7 +861,7 @@ fn addresses(tail: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 }
 
 /// Where the address at the beginning of a text ends: `_address_end`.
-fn address_end(text: &[u8]) -> usize {
+pub fn address_end(text: &[u8]) -> usize {
     let (mut quoted, mut position) = (false, 0);
     while let Some(length) = memchr(b' ', &text[position..]) {
         let blank = position + length;
@@ -855,7 +880,7 @@ fn address_end(text: &[u8]) -> usize {
 }
 
 /// What stands for the recipient of a B record: the command, and the reply to it.
-fn bad_command<'a>(from: &'a [u8], record: &mut Message<'a>) -> Option<()> {
+pub fn bad_command<'a>(from: &'a [u8], record: &mut Message<'a>) -> Option<()> {
     let text = trimmed_start(from);
     for blank in memchr::memchr_iter(b' ', text) {
         if is_reply(&text[blank + 1..]) {
@@ -999,7 +1024,7 @@ fn is_text(status: &[u8], action: u8, tables: &Tables) -> Option<bool> {
 }
 
 /// Whether a text begins with an SMTP reply: `fields.is_reply`.
-fn is_reply(text: &[u8]) -> bool {
+pub fn is_reply(text: &[u8]) -> bool {
     matches!(text, [b'2'..=b'5', b'0'..=b'5', b'0'..=b'9', b' ' | b'-', rest @ ..] if rest.first() != Some(&b' '))
 }
 
@@ -1056,6 +1081,6 @@ fn trimmed(text: &[u8]) -> &[u8] {
     &text[..end]
 }
 
-fn trimmed_start(text: &[u8]) -> &[u8] {
+pub fn trimmed_start(text: &[u8]) -> &[u8] {
     &text[text.iter().take_while(|&&octet| octet == b' ').count()..]
 }

@@ -33,6 +33,11 @@ pub fn is_certain(line: &[u8], element: Element) -> bool {
     once(b"\"ts\"") && memmem::find(line, b"\\u").is_none() && (element != Element::Any || code())
 }
 
+/// Whether the text of a header line, which is one of its attributes, is no number.
+pub fn has_text(line: &[u8]) -> bool {
+    memmem::find(line, b"\"va\":\"").is_some()
+}
+
 /// The same as of XML (`xml::attributes`).
 pub fn attributes<'a>(line: &'a [u8], nested: bool, room: &'a mut [u8], told: &Told, plain: &mut bool) -> Option<Attributes<'a>> {
     let mut given = Attributes::default();

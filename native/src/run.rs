@@ -15,7 +15,7 @@ use crate::header::Header;
 use crate::identity::{self, Counts};
 use crate::tables::Tables;
 use crate::xml::Element;
-use crate::{attributes, ecs, json, messages, mta, native, object, service, xml};
+use crate::{attributes, ecs, json, messages, mta, native, object, service, shapes, xml};
 
 /// What is the same for all lines of a log. The texts are inside of JSON strings, but for `peer` and `host`.
 pub struct Frame {
@@ -482,7 +482,13 @@ pub fn of_mta<'a, T>(
         Some(then(Line::Connection(&record), host))
     } else {
         let mut record = mta::Message::default();
-        mta::message(&line[rest..], &frame.tables, &mut record)?;
+        if mta::message(&line[rest..], &frame.tables, &mut record).is_none() {
+            if frame.tables.told.is_some() {
+                return None;
+            }
+            record = mta::Message::default();
+            shapes::message(&line[rest..], &frame.tables, &mut record)?;
+        }
         let host = named(&mut record.wire);
         Some(then(Line::Message(&record), host))
     }
@@ -511,6 +517,7 @@ fn of_attributes<T>(
         Form::Json => object::attributes(rest, element != Element::Any, &mut room, told, &mut plain),
         _ => xml::attributes(rest, &mut room, told, &mut plain),
     };
+    let heads = element == Element::Any && given.as_ref().is_some_and(attributes::Attributes::heads) && object::has_text(line);
     let done = given.and_then(|given| {
         let place = Place { time: &time[..size], offset, raw, plain, header: None };
         let then = |found, wire: &mta::Wire| {
@@ -520,14 +527,15 @@ fn of_attributes<T>(
             (host.1 <= line.len()).then(|| then(&Straight { line: found, place, content: (0, line.len()), host }))
         };
         if element == Element::Connection || (element == Element::Any && given.connect(told)) {
-            let record = attributes::connection(&given, told)?;
+            let mut record = attributes::connection(&given, told)?;
+            mta::judge(&mut record.wire, &frame.tables)?;
             then(Line::Connection(&record), &record.wire)
         } else {
             let record = attributes::message(&given, told)?;
             then(Line::Message(&record), &record.wire)
         }
     });
-    if done.is_none() && json && !object::is_certain(line, element) {
+    if done.is_none() && json && !heads && !object::is_certain(line, element) {
         return Err(Stop::Foreign);
     }
     Ok(done)

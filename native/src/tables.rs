@@ -14,6 +14,8 @@ pub struct Tables {
     messages: [bool; 26],
     accounts: Vec<Vec<u8>>,
     words: Vec<Vec<u8>>,
+    sensitivities: Vec<Vec<u8>>,
+    failures: Vec<Vec<u8>>,
     daemons: Vec<Vec<u8>>,
     /// The optional fields of a line; None where they are told by their shapes.
     pub told: Option<Told>,
@@ -102,12 +104,14 @@ impl Told {
 }
 
 impl Tables {
-    /// `events`: for `A` to `Z`, and for a login that failed; `messages`: the actions of message records; `words`: in lower case; `daemons`: host names of channels.
+    /// `events`: for `A` to `Z`, and for a login that failed; `messages`: the actions of message records; `words`: sensitivities, and priorities, in lower case; `failures`: what the texts of failed
+    /// logins have in them, in lower case; `daemons`: host names of channels.
     pub fn new(
         events: Vec<Event>,
         messages: &str,
         accounts: Vec<String>,
-        words: Vec<String>,
+        words: (Vec<String>, Vec<String>),
+        failures: Vec<String>,
         daemons: Vec<String>,
         told: Option<Vec<String>>,
     ) -> Tables {
@@ -116,7 +120,9 @@ impl Tables {
             tables.messages[usize::from(letter - b'A')] = true;
         }
         tables.accounts = accounts.into_iter().map(String::into_bytes).collect();
-        tables.words = words.into_iter().map(String::into_bytes).collect();
+        tables.sensitivities = words.0.into_iter().map(String::into_bytes).collect();
+        tables.words = words.1.into_iter().map(String::into_bytes).chain(tables.sensitivities.iter().cloned()).collect();
+        tables.failures = failures.into_iter().map(String::into_bytes).collect();
         tables.daemons = daemons.into_iter().map(String::into_bytes).collect();
         tables.told = told.map(|names| Told::new(&names));
         tables
@@ -134,6 +140,16 @@ impl Tables {
     /// Whether this is a sensitivity or a priority.
     pub fn is_word(&self, name: &[u8]) -> bool {
         self.words.iter().any(|word| word.eq_ignore_ascii_case(name))
+    }
+
+    pub fn is_sensitivity(&self, name: &[u8]) -> bool {
+        self.sensitivities.iter().any(|word| word.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether one of these texts tells of a failed login.
+    pub fn says_failed(&self, texts: [&[u8]; 2]) -> bool {
+        let texts = texts.join(&b' ').to_ascii_lowercase();
+        self.failures.iter().any(|words| memchr::memmem::find(&texts, words).is_some())
     }
 
     /// Whether a channel that needs no network is called so.

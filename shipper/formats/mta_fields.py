@@ -19,7 +19,8 @@ PRIORITIES = frozenset(("nonurgent", "non-urgent", "normal", "urgent"))
 WORDS = SENSITIVITIES | PRIORITIES
 STATUS_TYPES = ("smtp;", "lmtp;")
 """What stands before the reply of the other side; LMTP's replies are SMTP's (RFC 2033)."""
-_AUTH_FAILED = ("fail", "bad password", "invalid", "denied", "reject", "no such user", "unknown", "disabled")
+FAILURES = ("fail", "bad password", "invalid", "denied", "reject", "no such user", "unknown", "disabled")
+"""What texts of failed logins have in them."""
 _IP = frozenset("0123456789abcdefABCDEF.:%")
 
 
@@ -228,4 +229,4 @@ def auth_failed(record: Connection) -> bool:
     if record.smtp_code is not None:
         return record.smtp_code >= 400
     words = f"{record.tag} {record.diagnostic}".lower()
-    return any(word in words for word in _AUTH_FAILED)
+    return any(word in words for word in FAILURES)

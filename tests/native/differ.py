@@ -168,7 +168,7 @@ def seeds(directory: Path) -> Seeds:
     """The lines, some of which are generated in this directory, if they are not there yet."""
     generated: dict[str, list[bytes]] = {form: [] for form in FORMS}
     servers = [(settings, "mta_text") for settings in (*SETTINGS, *(f"LOG_FORMAT=3,{SETTINGS[number]}" for number in (1, 3)))]
-    servers += [(f"LOG_FORMAT={log_format},{SETTINGS[number]}", form) for log_format, form in _LOG_FORMATS for number in (0, 1, 3)]
+    servers += [(f"LOG_FORMAT={log_format},{SETTINGS[number]}", form) for log_format, form in _LOG_FORMATS for number in (0, 1, 3, 4)]
     for number, (settings, form) in enumerate(servers):
         out = directory / str(number)
         more = ["--options", settings.rstrip(",")] if settings else []
