@@ -30,7 +30,7 @@ from shipper.profiles.base import INBOUND, PROTOCOLS
 from shipper.reader import RawPolicy
 from shipper.record import Connection, Mta, Record, Service, Store, Syslog
 
-INTERFACE = 32
+INTERFACE = 33
 """Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
 PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
@@ -95,16 +95,20 @@ class Run(NamedTuple):
     last: str
 
 
+Hours = tuple[tuple[str, str, str] | None, tuple[str, str, str] | None]
+"""The hours (`Clock.hour`) that the clocks of messages' bodies and of their headers are in; None where that cannot be told."""
+
+
 class MessagesRun(NamedTuple):
     """What a run over syslog messages gives.
 
     `messages`: so many it has rendered; `needs`: where it stopped for a stamp of an hour that it was not told, that stamp as MTA
-    text has it, else `""`; `latest`: the format that took the last of the bodies that one took: 0 `mta_text`, 1 `service`, -1: none did; `kinds`:
-    of each of `KINDS`, and of `syslog` at the end; `panics`: see `Run`.
+    text has it, else `""`, of a body and of a header; `latest`: the format that took the last of the bodies that one took: 0 `mta_text`,
+    1 `service`, -1: none did; `kinds`: of each of `KINDS`, and of `syslog` at the end; `panics`: see `Run`.
     """
 
     messages: int
-    needs: str
+    needs: tuple[str, str]
     latest: int
     kinds: tuple[int, int, int, int, int]
     panics: int
@@ -253,28 +257,28 @@ class Twin:
         writer: Any,
         messages: Packed,
         start: int,
-        hour: tuple[str, str, str] | None,
+        hours: Hours,
         limit: date,
         ids: bytes,
         observed: int,
         priorities: Sequence[int | None] | None = None,
         made: Sequence[tuple[int, bytes]] = (),
     ) -> Payloads:
-        """The same of syslog messages, which a run took with this `hour` and this `limit`."""
+        """The same of syslog messages, which a run took with these `hours` and this `limit`."""
         day = (limit.year, limit.month, limit.day)
-        return Payloads(*self._twin.message_payloads(writer, messages, start, hour, day, ids, observed, priorities, list(made)))
+        return Payloads(*self._twin.message_payloads(writer, messages, start, hours, day, ids, observed, priorities, list(made)))
 
     def run_messages(
         self,
         messages: Packed,
         start: int,
         end: int,
-        hour: tuple[str, str, str] | None,
+        hours: Hours,
         limit: date,
     ) -> MessagesRun:
-        """Renders the syslog messages of these numbers, as far as they are straight, and their stamps without a zone of this hour; their lines are
+        """Renders the syslog messages of these numbers, as far as they are straight, and their stamps without a zone of these hours; their lines are
         kept for `written`. `limit`: the last day of a stamp without a year."""
-        ran = self._twin.run_messages(messages, start, end, hour, (limit.year, limit.month, limit.day))
+        ran = self._twin.run_messages(messages, start, end, hours, (limit.year, limit.month, limit.day))
         return MessagesRun(*ran)
 
     def put(self, lines: bytes) -> None:

@@ -1,6 +1,6 @@
 """Syslog messages through the compiled twin, with Python at those that it does not know.
 
-- The twin goes on until a message is not straight, or has a stamp without a zone in another hour than the clock is in: what Python makes of a
+- The twin goes on until a message is not straight, or has a stamp without a zone in another hour than its clock is in: what Python makes of a
   message can move the clock, so one that it reads is read in its place, and there are no gaps.
 - Python reads one message there, and more where the twin takes none at all; the twin is given few at first, and more while it takes all that it
   gets. So messages that are not for it cost little more than without it.
@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
-from shipper.compiled import BARE, MessagesRun, Packed, Twin
+from shipper.compiled import BARE, Hours, MessagesRun, Packed, Twin
 from shipper.compiled import PROFILES as TWINS
 from shipper.formats import Log, mta_text, service
 from shipper.formats.syslog import DAYS_AHEAD
@@ -50,9 +50,9 @@ class Messages:
         if self._twin is not None:
             self._writers = Writers(module, self._twin, zone_source=log.clock.source, file="", host=log.host)
         self._otlp = otlp
-        self._hour: tuple[str, str, str] | None = None  # that the twin was told last
+        self._hours: Hours = (None, None)  # that the twin was told last
         self._reader = Reader(log, raw=raw, ids=self._twin)
-        self._clock = log.clock
+        self._clocks = (log.clock, self._reader.headers)
         self._given = FEW
         self._stretch = 1
 
@@ -82,6 +82,8 @@ class Messages:
                 if run.messages == most:
                     self._given = min(4 * self._given, MOST)
                     continue
+                if run.messages and any(run.needs):
+                    continue  # the next run begins there, and is told
                 self._given = max(FEW, 2 * run.messages)
             last = min(count, position + self._stretch)
             said = {index - position: error for index, error in wrong.items() if position <= index < last}
@@ -127,7 +129,7 @@ class Messages:
             else:
                 kinds.update([kind for kind, some in zip(_KINDS, part.kinds, strict=True) if some])
                 ids, ahead = self._twin.ids(), self._twin.ahead()
-                spells.append((count, Spell(part.messages, self._writers, packed, count, self._hour, limit, ids, ahead)))
+                spells.append((count, Spell(part.messages, self._writers, packed, count, self._hours, limit, ids, ahead)))
                 count += part.messages
         octets = self.written()
         if not kinds:
@@ -144,11 +146,15 @@ class Messages:
         return messages
 
     def _run(self, twin: Twin, messages: Packed, start: int, end: int, limit: date) -> MessagesRun:
-        self._hour = self._clock.latest_hour()
-        run = twin.run_messages(messages, start, end, self._hour, limit)
-        if run.needs and not run.messages and (hour := self._clock.hour(run.needs)) is not None:
-            self._hour = hour
-            run = twin.run_messages(messages, start, end, hour, limit)
+        bodies, headers = self._clocks
+        self._hours = (bodies.latest_hour(), headers.latest_hour())
+        run = twin.run_messages(messages, start, end, self._hours, limit)
+        body, header = run.needs
+        if not run.messages and (body or header):
+            told = (bodies.hour(body), self._hours[1]) if body else (self._hours[0], headers.hour(header))
+            if told != self._hours:
+                self._hours = told
+                run = twin.run_messages(messages, start, end, told, limit)
         if run.latest >= 0:
             self._reader.took(_FORMATS[run.latest])
         return run
@@ -180,7 +186,7 @@ def _again(native: Callable[[], Twin | None], count: int, spells: Sequence[Spell
     lines = [b""] * count
     for spell in spells:
         end = spell.start + spell.lines
-        twin.run_messages(spell.messages, spell.start, end, spell.hour, spell.limit)
+        twin.run_messages(spell.messages, spell.start, end, spell.hours, spell.limit)
         lines[spell.start : end] = twin.written().split(b"\n")[: spell.lines]
     records = decoded(b"\n".join(lines) + b"\n", apart)
     for spell in spells:

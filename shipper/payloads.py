@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from shipper import events
-from shipper.compiled import ACTIONS, Packed, Payloads, Twin, service_cases
+from shipper.compiled import ACTIONS, Hours, Packed, Payloads, Twin, service_cases
 from shipper.profiles import otel, otlp
 from shipper.profiles.base import INBOUND, event_of
 from shipper.profiles.rfc5424 import ORIGIN, PARAMETERS, Style, element_id, head
@@ -99,7 +99,7 @@ class Spell(NamedTuple):
     writers: Writers
     messages: Packed
     start: int
-    hour: tuple[str, str, str] | None
+    hours: Hours
     limit: date
     ids: bytes
     ahead: Any = None
@@ -109,7 +109,7 @@ class Spell(NamedTuple):
     ) -> Payloads:  # fmt: skip
         """A payload of each message."""
         twin = self.writers.twin
-        return twin.message_payloads(writer, self.messages, self.start, self.hour, self.limit, self.ids, observed, priorities, made)
+        return twin.message_payloads(writer, self.messages, self.start, self.hours, self.limit, self.ids, observed, priorities, made)
 
 
 def payloads_of(

@@ -5,7 +5,9 @@ behind an envelope (a syslog header, a `file:` prefix): what is inside is read t
 left is `Text`.
 
 Messages from the network are read by the same rules, each by itself: one may hold LF, has its syslog header whatever it looks like, and leaves
-nothing for the next one, which may be another sender's. A time of day alone is no debug line there, as there is no date before it.
+nothing for the next one, which may be another sender's. A time of day alone is no debug line there, as there is no date before it. Headers' stamps
+have a clock of their own: bodies of several messages are read before the headers they came behind, and how many that are must say nothing about the
+hour that comes twice.
 
 This is the one place that sees octets: a line that is not UTF-8 is read as Latin-1 and says so in `error`, so that every record is text and
 every octet can be had back (`octets`).
@@ -41,7 +43,8 @@ _MAX_ENVELOPES = 4
 
 
 class Reader:
-    """Reads one log. `file` or `peer` says where from; `raw` when a record keeps its line; `only` forces one format; `ids` gives the ids."""
+    """Reads one log. `file` or `peer` says where from; `raw` when a record keeps its line; `only` forces one format; `ids` gives the ids.
+    `headers`: the clock of messages' headers."""
 
     def __init__(
         self, log: Log, *, file: str = "", peer: str = "", raw: RawPolicy = "errors", only: Format | None = None, ids: Ids | None = None
@@ -55,6 +58,7 @@ class Reader:
         log.keeps_ids = only is native.FORMAT
         self._latest = self._formats[0]
         self._identity = ids or Identity()
+        self.headers = log.clock.another()
 
     @property
     def latest(self) -> Format:
@@ -114,7 +118,7 @@ class Reader:
         for number, note in notes.items():
             said[number] = f"{said[number]}; {note}" if number in said else note
         read = [syslog.parse(text, received, assume_pri=True, colonless_tag=colonless_tag) for text in texts]
-        headers = [SyslogHeader(message, self.log) for message in read]
+        headers = [SyslogHeader(message, self.log, self.headers) for message in read]
         records, contents = self._messages(headers, texts)
         sources: dict[str, Source] = {}
         for record, message, peer in zip(records, read, peers, strict=True):

@@ -69,6 +69,12 @@ class Clock:
         self._hour_iso = self._prefix = self._offset = ""  # the same in ISO 8601, and the offset
         self._nslog: tuple[str, str] = ("", "")
 
+    def another(self) -> Clock:
+        """One of the same zone, for stamps that come in an order of their own."""
+        other = Clock(self.zone)
+        other.source = self.source
+        return other
+
     def mta(self, stamp: str) -> str:
         """`19-Jan-1998 19:16:57.64` -> `1998-01-19T19:16:57.64-05:00`; `""` when it is no such stamp.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shipper.formats import BY_NAME, Log
@@ -54,6 +55,47 @@ def test_batches_make_no_difference(found: list[bytes], pieces: int) -> None:
     """However a log is cut into pieces, it is the same records, ids and all."""
     data = b"\n".join(found)
     assert records(data, pieces=pieces) == records(data)
+
+
+BODIES = (
+    b"30-Oct-2005 %s.64 tcp_local    ims-ms       E 1 adam@example.com rfc822;bob@example.org bob@example.org",
+    b"30-Oct-2005 %s.64 tcp_local    + O TCP|192.0.2.1|25|192.0.2.2|1234 SMTP",
+    b'<en ts="2005-10-30T%s.64" ac="E" sc="tcp_local" fr="adam@example.com" to="bob@example.org"/>',
+    b'<en ts="no time" ac="E" sc="tcp_local" fr="adam@example.com" to="bob@example.org"/>',
+    b'{"ac":"E","sc":"tcp_local","fr":"adam@example.com"}',
+    b"[30/Oct/2005:%s +0100] mail imapd[27]: Account Information: login [192.0.2.7:1234] adam plaintext",
+    b"Account Notice: badlogin: [192.0.2.7:40718] plaintext user1 authentication failure",
+    b"Account Notice: close [192.0.2.7:1234] user1 2005/10/30 1:59:01 0:20:00 10 20 1",
+    b"Oct 30 %s relay imta: 30-Oct-2005 %s.64 tcp_local    ims-ms       E 1 adam@example.com rfc822;bob@example.org bob@example.org",
+    b"text of another program",
+)
+HEADERS = (b"<22>Oct 30 %s mail imta[411]: ", b"<22>1 2005-10-30T%s.5 mail imta 411 - - ", b"<22>Oct 30 %s.25 mail imta: ", b"<22>")
+messages = st.lists(
+    st.tuples(st.sampled_from(HEADERS), st.sampled_from(BODIES), st.integers(3600, 4 * 3600 - 1), st.integers(-3600, 3600)), max_size=12
+)
+"""Headers, bodies, seconds of the header's stamp since midnight, and how many later that of the body is."""
+
+
+def clocked(text: bytes, second: int) -> bytes:
+    return text.replace(b"%s", b"%02d:%02d:%02d" % (second // 3600, second // 60 % 60, second % 60))
+
+
+@given(messages, st.lists(st.integers(1, 5), min_size=1))
+@example([(HEADERS[0], BODIES[3], 9000, 0), (HEADERS[0], BODIES[2], 9000, 3600)], [1])
+def test_batches_of_messages_make_no_difference(found: list[tuple[bytes, bytes, int, int]], sizes: list[int]) -> None:
+    """In the hour that comes twice, whatever bodies come together and whether their times can be read: however many are read at once, it is the same
+    records, ids and all."""
+    sent = [clocked(header, second) + clocked(body, second + later) for header, body, second, later in found]
+    got: list[list[Record]] = []
+    for batches in ([max(1, len(sent))], sizes):
+        reader, start = Reader(Log(Clock(ZoneInfo("Europe/Berlin")))), 0
+        got.append([])
+        while start < len(sent):
+            size = batches[len(got[-1]) % len(batches)]
+            some = sent[start : start + size]
+            got[-1] += reader.read_messages(some, date(2005, 10, 30), ["192.0.2.1"] * len(some))
+            start += size
+    assert got[0] == got[1]
 
 
 def test_the_same_line_has_the_same_id_in_every_copy() -> None:

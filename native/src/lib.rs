@@ -40,7 +40,7 @@ use crate::run::{Form, Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 32;
+const INTERFACE: u32 = 33;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -176,9 +176,12 @@ type Payloads<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Vec<usize>);
 /// Payloads that Python has made, each with its number, which grow.
 type Made<'py> = Vec<(usize, Bound<'py, PyBytes>)>;
 
-/// What a run of messages gives: (messages; whether it stopped for another hour, and a stamp in that; the number of the format that took
-/// the last body, of none -1; of each kind how many records, `syslog` at the end; panics).
-type RanMessages = (usize, String, i8, [usize; 5], usize);
+/// The same of messages: of their bodies, and of their headers.
+type HoursTold<'a> = (HourTold<'a>, HourTold<'a>);
+
+/// What a run of messages gives: (messages; where it stopped for another hour of bodies, or of headers, a stamp in that; the number of the format that
+/// took the last body, of none -1; of each kind how many records, `syslog` at the end; panics).
+type RanMessages = (usize, (String, String), i8, [usize; 5], usize);
 
 /// A run whose gaps Python is about to fill, and the octets it read.
 struct Open {
@@ -342,18 +345,18 @@ impl Twin {
         self.begun = Some(begun);
     }
 
-    /// Reads the messages of these numbers, as far as they are straight; their lines are kept for `written`. `hour`: that the clock is in, None where
-    /// it cannot be told; `limit`: (year, month, day) of the last day of a stamp without a year.
+    /// Reads the messages of these numbers, as far as they are straight; their lines are kept for `written`. `hours`: that the clocks are in,
+    /// None where it cannot be told; `limit`: (year, month, day) of the last day of a stamp without a year.
     fn run_messages(
         &mut self,
         py: Python<'_>,
         messages: Bound<'_, Messages>,
         start: usize,
         end: usize,
-        hour: HourTold,
+        hours: HoursTold,
         limit: (u64, u64, u64),
     ) -> PyResult<RanMessages> {
-        let hour = hour_of(hour)?;
+        let hours = (hour_of(hours.0)?, hour_of(hours.1)?);
         let messages = messages.get();
         let buffer = std::mem::take(&mut self.kept);
         let (frame, counts) = (&self.frame, &mut self.counts);
@@ -361,7 +364,7 @@ impl Twin {
             caught(|| {
                 let (mut run, mut left) = (Run::new(buffer), Left::default());
                 run.ahead = frame.ahead.is_some().then(|| ahead::Taken::new(messages.octets(start..end)));
-                messages::go(&mut run, messages, start..end, Clock { hour: hour.as_ref(), limit }, frame, &mut left);
+                messages::go(&mut run, messages, start..end, clock_of(&hours, limit), frame, &mut left);
                 run.hash(messages.text(), &frame.host);
                 run.settle(messages.text(), &[], counts, &frame.host);
                 (run, left)
@@ -370,7 +373,8 @@ impl Twin {
         self.ahead = ahead::Taken::done(run.ahead.take(), frame.ahead.as_ref());
         (self.kept, self.ids) = (run.out, run.ids);
         let latest = left.latest.map_or(-1, |body| if body == Body::Mta { 0 } else { 1 });
-        Ok((run.lines, String::from_utf8_lossy(&left.needs).into_owned(), latest, run.kinds, run.panics))
+        let text = |stamp: &[u8]| String::from_utf8_lossy(stamp).into_owned();
+        Ok((run.lines, (text(&left.needs.body), text(&left.needs.header)), latest, run.kinds, run.panics))
     }
 
     /// Lines that Python has rendered, behind those that are kept.
@@ -461,22 +465,22 @@ impl Twin {
 
     /// The same of syslog messages, from the one of this number on.
     #[allow(clippy::too_many_arguments)]
-    #[pyo3(signature = (writer, messages, start, hour, limit, ids, observed, priorities, made))]
+    #[pyo3(signature = (writer, messages, start, hours, limit, ids, observed, priorities, made))]
     fn message_payloads<'py>(
         &mut self,
         py: Python<'py>,
         writer: Bound<'py, Writer>,
         messages: Bound<'py, Messages>,
         start: usize,
-        hour: HourTold,
+        hours: HoursTold,
         limit: (u64, u64, u64),
         ids: &[u8],
         observed: u64,
         priorities: Option<Vec<Option<u64>>>,
         made: Made<'py>,
     ) -> PyResult<Payloads<'py>> {
-        let hour = hour_of(hour)?;
-        let source = payloads::Source::Messages { messages: messages.get(), next: start, clock: Clock { hour: hour.as_ref(), limit } };
+        let hours = (hour_of(hours.0)?, hour_of(hours.1)?);
+        let source = payloads::Source::Messages { messages: messages.get(), next: start, clock: clock_of(&hours, limit) };
         self.rendered(py, source, &writer, ids, observed, priorities, &made)
     }
 
@@ -624,6 +628,10 @@ fn hour_of(told: HourTold) -> PyResult<Option<Hour>> {
         },
     };
     Ok(Some(Hour { form, stamp, iso: exactly(iso)?, offset: exactly(offset)? }))
+}
+
+fn clock_of(hours: &(Option<Hour>, Option<Hour>), limit: header::Limit) -> Clock<'_> {
+    Clock { body: hours.0.as_ref(), header: hours.1.as_ref(), limit }
 }
 
 fn exactly<const SIZE: usize>(text: &str) -> PyResult<[u8; SIZE]> {

@@ -133,8 +133,7 @@ pub enum Body {
 pub struct Left {
     /// The body that a format took last.
     pub latest: Option<Body>,
-    /// A stamp in the form of MTA text, in the hour that the next message needs to be told.
-    pub needs: Vec<u8>,
+    pub needs: Needs,
 }
 
 /// A message whose body is text. `own`: whether its stamp names the zone.
@@ -144,10 +143,19 @@ pub struct Text<'a> {
     pub own: bool,
 }
 
-/// What messages are read by, beside their log's frame. `hour`: that the clock is in, None where it cannot be told.
+/// A stamp in the form of MTA text, in the hour that the next message needs to be told: of bodies, or of headers. Nothing in either where it is not
+/// straight.
+#[derive(Default)]
+pub struct Needs {
+    pub body: Vec<u8>,
+    pub header: Vec<u8>,
+}
+
+/// What messages are read by, beside their log's frame: the hours that the clocks of bodies and of headers are in, None where it cannot be told.
 #[derive(Clone, Copy)]
 pub struct Clock<'a> {
-    pub hour: Option<&'a Hour>,
+    pub body: Option<&'a Hour>,
+    pub header: Option<&'a Hour>,
     pub limit: Limit,
 }
 
@@ -167,7 +175,7 @@ pub fn go(run: &mut Run, messages: &Messages, numbers: Range<usize>, clock: Cloc
         }));
         let done = done.unwrap_or_else(|_| {
             run.panics += 1;
-            Err(Vec::new())
+            Err(Needs::default())
         });
         if let Some(ahead) = &mut run.ahead {
             if done.is_ok() {
@@ -186,19 +194,19 @@ pub fn go(run: &mut Run, messages: &Messages, numbers: Range<usize>, clock: Cloc
 }
 
 impl Messages {
-    /// Reads the message of this number, and gives it to `then` with where it begins. Err with the stamp of an hour that is to be told, or with nothing
-    /// where it is not straight.
+    /// Reads the message of this number, and gives it to `then` with where it begins. Err where an hour is to be told first, or it is not straight.
     pub fn read<T>(
         &self,
         number: usize,
         clock: Clock,
         frame: &Frame,
         then: impl FnOnce(&Straight, usize) -> Option<T>,
-    ) -> Result<T, Vec<u8>> {
-        let &(begin, end, peer) = self.places.get(number).ok_or_else(Vec::new)?;
+    ) -> Result<T, Needs> {
+        let &(begin, end, peer) = self.places.get(number).ok_or_else(Needs::default)?;
         let message = &self.text[begin..end];
-        let header = Header::read(message, &self.peers[peer], clock.limit).ok_or_else(Vec::new)?;
-        straight(message, (message, 0), &header, clock.hour, frame, |straight| then(straight, begin))?.ok_or_else(Vec::new)
+        let header = Header::read(message, &self.peers[peer], clock.limit).ok_or_else(Needs::default)?;
+        let hours = (clock.body, clock.header);
+        straight(message, (message, 0), &header, hours, frame, |straight| then(straight, begin))?.ok_or_else(Needs::default)
     }
 }
 
@@ -229,23 +237,23 @@ pub fn enveloped<T>(
     if !(line[header.behind].is_ascii_digit() || header.stamp()[..10] == time[..10]) {
         return Ok(None);
     }
-    Ok(straight(line, (raw, offset), &header, Some(hour), frame, then).ok())
+    Ok(straight(line, (raw, offset), &header, (Some(hour), None), frame, then).ok())
 }
 
-/// A message with this header. `raw`: as it stands in its log, and where.
+/// A message with this header. `raw`: as it stands in its log, and where; `hours`: of bodies and of headers.
 fn straight<T>(
     message: &[u8],
     (raw, offset): (&[u8], u64),
     header: &Header,
-    hour: Option<&Hour>,
+    hours: (Option<&Hour>, Option<&Hour>),
     frame: &Frame,
     then: impl FnOnce(&Straight) -> T,
-) -> Result<T, Vec<u8>> {
+) -> Result<T, Needs> {
     let start = header.end;
     let body = &message[start..];
     let plain = json::is_plain(message);
     if !body.last().is_some_and(u8::is_ascii_graphic) || !(plain || is_text(message)) {
-        return Err(Vec::new());
+        return Err(Needs::default());
     }
     let mut time = [0; 48];
     let named = header.host.as_ptr() as usize - message.as_ptr() as usize;
@@ -256,30 +264,30 @@ fn straight<T>(
     };
     match body[0] {
         b'0'..=b'9' | b' ' => {
-            let needs = || body[..body.len().min(32)].to_vec();
-            let (size, rest) = match stamp(body, hour.ok_or_else(needs)?, &mut time) {
+            let needs = || Needs { body: body[..body.len().min(32)].to_vec(), ..Needs::default() };
+            let (size, rest) = match stamp(body, hours.0.ok_or_else(needs)?, &mut time) {
                 Ok(found) if body[..body.len().min(mta::COLUMNS)].is_ascii() => found,
                 Err(Stop::Hour) => return Err(needs()),
-                _ => return Err(Vec::new()),
+                _ => return Err(Needs::default()),
             };
             let done = of_mta(body, rest, header.host, frame, |line, (begin, end)| {
                 given(line, &time[..size], start, if end > 0 { (start + begin, start + end) } else { named })
             });
-            done.ok_or_else(Vec::new)
+            done.ok_or_else(Needs::default)
         }
         b'[' if plain || body.is_ascii() => {
-            let size = service::stamp(body, &mut time).ok_or_else(Vec::new)?;
-            let record = service::read(&body[service::STAMP..], &frame.service).ok_or_else(Vec::new)?;
+            let size = service::stamp(body, &mut time).ok_or_else(Needs::default)?;
+            let record = service::read(&body[service::STAMP..], &frame.service).ok_or_else(Needs::default)?;
             let host = start + service::STAMP;
             Ok(given(Line::Service(&record), &time[..size], start, (host, host + record.host.len())))
         }
-        b'[' => Err(Vec::new()),
-        _ if is_foreign(body, &frame.service) => match header.time(hour.map(|hour| (&hour.iso, &hour.offset)), &mut time) {
+        b'[' => Err(Needs::default()),
+        _ if is_foreign(body, &frame.service) => match header.time(hours.1.map(|hour| (&hour.iso, &hour.offset)), &mut time) {
             // Its id is made of all but its PRI.
             Some((size, own)) => Ok(given(Line::Text(&Text { header, message: body, own }), &time[..size], header.behind, named)),
-            None => Err(as_mta(header.stamp())),
+            None => Err(Needs { header: as_mta(header.stamp()), ..Needs::default() }),
         },
-        _ => Err(Vec::new()),
+        _ => Err(Needs::default()),
     }
 }
 

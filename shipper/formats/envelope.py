@@ -28,7 +28,7 @@ from shipper import events
 from shipper.formats import service, syslog
 from shipper.formats.base import Log
 from shipper.record import Envelope, Record, Service, Syslog
-from shipper.stamps import MONTH_NAMES, epoch_ns
+from shipper.stamps import MONTH_NAMES, Clock, epoch_ns
 
 
 class Opened(Protocol):
@@ -118,13 +118,15 @@ _EMPTY = Envelope()
 
 
 class SyslogHeader:
-    """A syslog message that was read: from a line of a file, or (with the time it came in the stamp's year) from the network."""
+    """A syslog message that was read: from a line of a file, or (with the time it came in the stamp's year) from the network. `clock`: of its stamp,
+    where that is not the log's."""
 
-    __slots__ = ("_envelope", "_error", "_log", "_message", "_tag", "_year_assumed", "inner")
+    __slots__ = ("_clock", "_envelope", "_error", "_log", "_message", "_tag", "_year_assumed", "inner")
 
-    def __init__(self, read: syslog.Message, log: Log) -> None:
+    def __init__(self, read: syslog.Message, log: Log, clock: Clock | None = None) -> None:
         self._envelope, self._message, self._error, _ = read
         self._log = log
+        self._clock = clock or log.clock
         self._year_assumed = False
         self._tag = ""
         self.inner = "" if self._error else self._message
@@ -200,7 +202,7 @@ class SyslogHeader:
                 self._year_assumed = True
             if near is not None:
                 envelope.timestamp = syslog.dated(envelope.timestamp, near)
-        return ("", "") if other else log.clock.iso(envelope.timestamp)
+        return ("", "") if other else self._clock.iso(envelope.timestamp)
 
 
 class FilePrefix:

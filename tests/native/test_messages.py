@@ -88,6 +88,7 @@ class Both:
         self.plain = Reader(Log(clock=self.clocks[0], fields=fields, host=host), raw=raw)
         log = Log(clock=self.clocks[1], fields=fields, host=host)
         self.messages = Messages(log, raw=raw, module=MODULE, profile=profile, observed=OBSERVED)
+        self.headers = self.plain.headers, self.messages._reader.headers
         self.compiled = 0
 
     def differs(self, messages: list[bytes], peers: list[str], wrong: dict[int, str], **told: Any) -> str:
@@ -106,8 +107,9 @@ class Both:
         for message, line, wrongly in zip(messages, ours, theirs, strict=True):
             if line != wrongly:
                 return f"{message!r}\nPython {line!r}\n  twin {wrongly!r}"
-        if self.clocks[0].state() != self.clocks[1].state():
-            return f"clock: Python {self.clocks[0].state()}, twin {self.clocks[1].state()}"
+        for plain, twin in (self.clocks, self.headers):
+            if plain.state() != twin.state():
+                return f"clock: Python {plain.state()}, twin {twin.state()}"
         return ""
 
 
@@ -211,6 +213,26 @@ def batches_differ(pool: Seeds, name: str) -> tuple[str, int, int]:
         if found := both.differs(*batches(rng, pool, 1000)):
             return found, 3000, both.compiled
     return "", 3000, both.compiled
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_batches_make_no_difference(seed: int, pool: Seeds) -> None:
+    """The same lines, over the hour that comes twice and with damaged messages, whether Python has all at once or the twin has some at a time."""
+    rng = random.Random(seed)
+    messages, peers, _ = batches(rng, pool, 600)
+    hours = [10_000 + 7 * number % 7_000 for number in range(300)]
+    messages += [headed(rng, rng.choice(_BODIES), second, True) for second in hours]
+    peers += [PEERS[0]] * len(hours)
+    profile = PROFILES[sorted(compiled.PROFILES)[seed % 2]]
+    plain = Reader(Log(clock=Clock(ZoneInfo("Europe/Berlin"))))
+    wanted = profile.render(plain.read_messages(messages, RECEIVED, peers), OBSERVED)
+    twin, found, start = Messages(Log(clock=Clock(ZoneInfo("Europe/Berlin"))), module=MODULE, profile=profile.name), b"", 0
+    while start < len(messages):
+        end = start + rng.choice((1, 2, 7, 40, 300))
+        some = twin.straight(messages[start:end], RECEIVED, peers[start:end], {}, observed=OBSERVED)
+        found += rendered(some, profile, OBSERVED)
+        start = end
+    assert found == wanted
 
 
 def test_the_straight_ones_are_done_by_the_twin() -> None:
