@@ -44,15 +44,23 @@ class Found(NamedTuple):
     module: Any
     why: str
 
+    @property
+    def unfit(self) -> bool:
+        """It is installed and wanted, and cannot be used: another one has to be installed."""
+        return self.module is None and self.why not in (_OFF, _ABSENT)
+
+
+_OFF, _ABSENT = "turned off by SHIPPER_NATIVE=0", "not installed"
+
 
 def find() -> Found:
     """Looks for the twin. What is installed and does not fit is not used, whatever is wrong with it."""
     if os.environ.get("SHIPPER_NATIVE", "") == "0":
-        return Found(None, "turned off by SHIPPER_NATIVE=0")
+        return Found(None, _OFF)
     try:
         module = import_module("shipper_native")
     except ImportError as error:
-        return Found(None, "not installed" if isinstance(error, ModuleNotFoundError) else f"cannot be loaded: {error}")
+        return Found(None, _ABSENT if isinstance(error, ModuleNotFoundError) else f"cannot be loaded: {error}")
     version = getattr(module, "VERSION", "?")
     if version != __version__ or getattr(module, "INTERFACE", 0) != INTERFACE:
         return Found(None, f"built for another state of shipper (version {version}), so not used")

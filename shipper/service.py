@@ -79,7 +79,8 @@ class Service:
         self.taps: set[Tap] = set()
         self._load = load
         self._config = loaded.config
-        self._twin = compiled.find().module
+        self._found = compiled.find()
+        self._twin = self._found.module
         self._taken = _Taken(loaded)
         self._allow_root = allow_root
         self._state = "starting"
@@ -170,6 +171,8 @@ class Service:
         self._state = "running"
         self._systemd.tell("READY=1", "STATUS=running")
         logger.info("running: {} inputs, {} outputs", len(self._config.inputs), len(self._config.outputs))
+        if self._found.unfit:
+            logger.warning("the compiled twin is not in use, which makes this slower: {}", self._found.why)
         self._tell_of_orphans()
 
     def _draining(self) -> None:

@@ -120,7 +120,7 @@ def _version(wanted: bool) -> None:
         from shipper import compiled
 
         module, why = compiled.find()
-        print(f"shipper {__version__} (native: {'no' if module is None else 'yes'}, {why})")
+        print(f"shipper {__version__} (native: {f'no, {why}; all works, slower' if module is None else f'yes, {why}'})")
         raise typer.Exit
 
 

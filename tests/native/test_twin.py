@@ -31,6 +31,7 @@ from tests.native.differ import (
     options,
     window,
 )  # fmt: skip
+from tests.service import running
 
 MODULE, WHY = compiled.find()
 pytestmark = pytest.mark.skipif(MODULE is None, reason=f"no compiled twin: {WHY}")
@@ -174,9 +175,14 @@ def test_what_the_next_lines_depend_on_is_the_same_wherever_it_is_cut() -> None:
 
 
 def test_one_of_another_version_is_not_used(tmp_path: Path) -> None:
-    """And says so."""
-    (tmp_path / "shipper_native.py").write_text("VERSION = '0.0.0'\n")
-    assert "built for another state of shipper (version 0.0.0), so not used" in _told({"PYTHONPATH": str(tmp_path)})
+    """And says so, `--version` as the log of a service, which would be slower without a word else."""
+    (other := tmp_path / "other").mkdir()
+    (other / "shipper_native.py").write_text("VERSION = '0.0.0'\n")
+    why = "built for another state of shipper (version 0.0.0), so not used"
+    assert why in _told({"PYTHONPATH": str(other)})
+    with running(tmp_path, PYTHONPATH=str(other)) as service:
+        service.until_told(f"the compiled twin is not in use, which makes this slower: {why}")
+        assert service.stop() == 0
 
 
 def test_it_can_be_turned_off() -> None:
