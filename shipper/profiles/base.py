@@ -163,7 +163,7 @@ def summary(record: Record, event: events.Event) -> str:
 
     `deliver adam@example.com -> bob@example.org: smtp;250 2.1.5 Ok` · `connection-open in tcp_local 192.0.2.7` · `Subject: Hello`
     """
-    if isinstance(record, Mta):
+    if type(record) is Mta:
         told = (
             f"{event.action} {record.bad_command}"
             if record.bad_command
@@ -171,9 +171,9 @@ def summary(record: Record, event: events.Event) -> str:
         )
         detail = record.diagnostic or record.reason
         return f"{told}: {detail}" if detail else told
-    if isinstance(record, Connection):
+    if type(record) is Connection:
         other = record.remote_ip or record.remote_dns or record.dns_host or record.initial_host
-        told = " ".join(word for word in (event.action, record.direction, record.source_channel, other, record.username) if word)
+        told = " ".join([word for word in (event.action, record.direction, record.source_channel, other, record.username) if word])
         detail = record.diagnostic or record.tag or record.reason
         return f"{told}: {detail}" if detail else told or event.meaning
     if isinstance(record, Header):

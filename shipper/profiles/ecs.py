@@ -216,6 +216,18 @@ class _MtaPart(_Part):
     header: Part = None
 
 
+class _Process(_Part):
+    """`process`."""
+
+    name: str = ""
+    pid: int | None = None
+    thread: _Thread | None = None
+
+
+class _Thread(_Part):
+    id: int
+
+
 class _Blocks(_Part):
     blocks: int
 
@@ -765,9 +777,11 @@ def _channel(names: tuple[str, str]) -> msgspec.Raw | None:
     return _raw(source=names[0], destination=names[1])
 
 
-def _process(process: tuple[str, int | None, int | None]) -> msgspec.Raw | None:
+def _process(process: tuple[str, int | None, int | None]) -> _Process | None:
     name, pid, thread = process
-    return _raw(name=name, pid=pid, thread=None if thread is None else {"id": thread})
+    if not name and pid is None and thread is None:
+        return None
+    return _Process(name, pid, None if thread is None else _Thread(thread))  # a third of them comes once, so it is not encoded ahead
 
 
 def _service_name(names: tuple[str, str]) -> msgspec.Raw | None:
