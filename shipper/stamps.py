@@ -57,7 +57,20 @@ def offset_text(seconds: int) -> str:
 class Clock:
     """Turns the stamps of one log into ISO 8601. `source` is what `time_zone_source` says of a stamp that names no zone."""
 
-    __slots__ = ("_fixed", "_fractions", "_hour", "_hour_iso", "_last", "_nslog", "_offset", "_prefix", "_second", "source", "zone")
+    __slots__ = (
+        "_fixed",
+        "_fractions",
+        "_hour",
+        "_hour_iso",
+        "_last",
+        "_nslog",
+        "_offset",
+        "_prefix",
+        "_second",
+        "_second_iso",
+        "source",
+        "zone",
+    )
 
     def __init__(self, zone: tzinfo | None = None, source: ZoneSource = "config") -> None:
         self.zone: tzinfo = zone if zone is not None else system_zone()
@@ -66,6 +79,7 @@ class Clock:
         self._fractions: set[str] = set()  # such as were good
         self._last: int | None = None  # seconds since 1970 of the last stamp without a zone; of its hour's begin, where that is enough
         self._hour = self._second = "?"  # the last stamp, as written, up to its hour and up to its second; "?" when it must not be reused
+        self._second_iso = "?"  # the same of a stamp in ISO 8601 without a zone
         self._hour_iso = self._prefix = self._offset = ""  # the same in ISO 8601, and the offset
         self._nslog: tuple[str, str] = ("", "")
 
@@ -148,11 +162,16 @@ class Clock:
 
         A blank or `T` between date and time, fraction and zone (`Z`, `+hhmm`, `+hh:mm`) optional.
         """
+        if stamp[:19] == self._second_iso and stamp[19:] in self._fractions:
+            return stamp + self._offset, self.source
         if len(stamp) < 19 or stamp[4] != "-" or stamp[7] != "-" or stamp[10] not in "T t" or not stamp.isascii():
             return "", ""
         rest = stamp[19:]
         known = stamp[:14] == self._hour_iso and stamp[16] == ":" and stamp[14:16] in _SIXTY and stamp[17:19] in _SIXTY
         if known and (not rest or (rest[0] == "." and rest[1:].isdigit() and len(rest) < 11)):
+            self._second_iso = stamp[:19]
+            if len(self._fractions) < _FRACTIONS:
+                self._fractions.add(rest)
             return stamp + self._offset, self.source
         fraction = ""
         if rest[:1] in (".", ","):
@@ -211,7 +230,7 @@ class Clock:
         """Sets the prefix and offset of a new second; `""` (and nothing changed) when the numbers are no time."""
         if not _plausible(year, month, day, clock):
             return ""
-        self._hour = self._second = "?"
+        self._hour = self._second = self._second_iso = "?"
         self._hour_iso = ""
         leap = clock[6:] == "60"
         naive = datetime(int(year), month, int(day), int(clock[:2]), int(clock[3:5]), 59 if leap else int(clock[6:]))

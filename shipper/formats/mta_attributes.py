@@ -44,17 +44,23 @@ _SECONDS = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?(?:e-?[0-9]{1,2})?")
 def read(element: str, names: Sequence[str], values: Sequence[str], clock: Clock) -> Mta | Connection | Header:
     """The record of an element of `ELEMENTS` with these attributes. Never raises."""
     attributes = dict(zip(names, values, strict=True))
-    again: list[tuple[str, str]] = []
+    if len(attributes) == len(names):
+        return of(element, attributes, clock)
+    attributes, again = _first(names, values, KNOWN[element])
+    record = of(element, attributes, clock)
+    for name, value in again:
+        keep(record, name, value)
+    return record
+
+
+def of(element: str, attributes: dict[str, str], clock: Clock) -> Mta | Connection | Header:
+    """The same where no name comes twice."""
     known = KNOWN[element]
-    if len(attributes) != len(names):
-        attributes, again = _first(names, values, known)
     record = _READ[element](attributes, clock)
     if not known.issuperset(attributes):
         for name, value in attributes.items():
             if name not in known:
                 keep(record, name, value)
-    for name, value in again:
-        keep(record, name, value)
     return record
 
 
@@ -232,14 +238,13 @@ def _wire(record: Mta | Connection, attributes: dict[str, str]) -> None:
     if source:
         fields.source_system(record, source)
         dns, ip = record.remote_dns, record.remote_ip
-    if isinstance(record, Connection):
-        if status:
-            fields.status(record, status)
-    else:
+    if type(record) is Mta:
         if status:
             fields.diagnostic(record, status)
         if text := get("rm", ""):
             _remote_mta(record, text)
+    elif status:
+        fields.status(record, status)
     if text := get("tr", ""):
         _transport(record, text)
     if dns and not record.remote_dns:  # `dns;` alone names no host

@@ -32,7 +32,12 @@ def code_parts(code: str) -> tuple[str, str, events.Event]:
 
 def is_code(text: str) -> bool:
     """Whether this can stand where an entry code does: one to eight capital letters. Modifiers are an open set."""
-    return text.isalpha() and text.isupper() and text.isascii() and len(text) < 9
+    return len(text) < 9 and _is_code(text)
+
+
+@lru_cache(maxsize=1024)
+def _is_code(text: str) -> bool:
+    return text.isalpha() and text.isupper() and text.isascii()
 
 
 def is_process(text: str) -> bool:
@@ -41,23 +46,23 @@ def is_process(text: str) -> bool:
     return 2 <= len(parts) <= 3 and all(part and len(part) < 17 and _HEX.issuperset(part) for part in parts)
 
 
-@lru_cache(maxsize=4096)
-def _hex(text: str) -> int:
-    """The number, -1 when it is none. Pids, threads and small sequence numbers come again and again."""
-    return int(text, 16) if text and len(text) < 17 and _HEX.issuperset(text) else -1
-
-
 def process(record: Record, text: str) -> None:
     """`pid.thread.sequence` or `pid.sequence` in hexadecimal -> decimal `pid`, `thread`, `sequence`; anything else -> `process`."""
-    numbers = [_hex(part) for part in text.split(".")] if len(text) < 52 else []
-    if not 0 < len(numbers) < 4 or -1 in numbers:
+    numbers = process_numbers(text) if len(text) < 52 else None
+    if numbers is None:
         record.process = text
-        return
-    record.pid = numbers[0]
-    if len(numbers) > 1:
-        record.sequence = numbers[-1]
-    if len(numbers) == 3:
-        record.thread = numbers[1]
+    else:
+        record.pid, record.thread, record.sequence = numbers
+
+
+@lru_cache(maxsize=8192)
+def process_numbers(text: str) -> tuple[int, int | None, int | None] | None:
+    """`715d.1f.0` -> (pid, thread, sequence), None when it is no such thing. Threads come again and again, with small sequence numbers."""
+    parts = text.split(".")
+    if len(parts) > 3 or not all(part and len(part) < 17 and _HEX.issuperset(part) for part in parts):
+        return None
+    numbers = [int(part, 16) for part in parts]
+    return numbers[0], numbers[1] if len(numbers) == 3 else None, numbers[-1] if len(numbers) > 1 else None
 
 
 def queue_file(record: Mta, text: str) -> None:

@@ -29,6 +29,7 @@ from shipper.record import Connection, Header, Mta, Record, Unparsed
 
 _MORE = "more than one element in the line; the others are in extra.more"
 _EMPTY = (None, "")
+_SIMPLE = frozenset((str, int))
 _NESTED = re.compile(r'[ \t]*+\{[ \t]*+"(?:en|co|he)"[ \t]*+:')
 _FLAT = re.compile(r'[ \t]*+\{[ \t]*+"[a-z]{2}"[ \t]*+:')
 
@@ -85,20 +86,27 @@ def _record(decoded: dict[str, Any], log: Log) -> Mta | Connection | Header | Un
 
 def _flat(decoded: dict[str, Any]) -> str:
     """The element that a flat object is, or `""`."""
-    if all(decoded.get(name) in _EMPTY for name in ("ts", "sc", "pi")):
+    get = decoded.get
+    if get("ts") in _EMPTY and get("sc") in _EMPTY and get("pi") in _EMPTY:
         return ""
-    code = decoded.get("ac")
+    code = get("ac")
     if code in _EMPTY:
-        return "he" if isinstance(decoded.get("va"), str | list) else ""
+        return "he" if isinstance(get("va"), str | list) else ""
     if not isinstance(code, str):
         return ""
-    addressed = any(decoded.get(name) is not None for name in ("dc", "so", "od", "de"))  # a connection has none of these, not even empty
-    return "co" if decoded.get("dr") not in _EMPTY or (code[:1] in events.CONNECTION_EVENTS and not addressed) else "en"
+    if get("dr") not in _EMPTY:
+        return "co"
+    if code[:1] not in events.CONNECTION_EVENTS:
+        return "en"
+    addressed = any(get(name) is not None for name in ("dc", "so", "od", "de"))  # a connection has none of these, not even empty
+    return "en" if addressed else "co"
 
 
 def _read(element: str, attributes: dict[str, Any], log: Log) -> Mta | Connection | Header:
     """The record of an element. What is no text and no number stands in `extra` as it was."""
     known = mta_attributes.KNOWN[element]
+    if known.issuperset(attributes) and _SIMPLE.issuperset(map(type, attributes.values())):
+        return mta_attributes.of(element, {name: str(value) for name, value in attributes.items()}, log.clock)
     names: list[str] = []
     values: list[str] = []
     others: list[tuple[str, Any]] = []

@@ -20,7 +20,7 @@ from shipper.record import Connection, Mta
 _ACCOUNT = "|".join(sorted(fields.ACCOUNTS))
 _PROCESS = (
     r"(?:(?:(?![0-9a-f.]+ )([!-~]++) (?=[^ ]{1,11} )|)"  # node
-    r"([0-9a-f]{1,16}+\.(?:[0-9a-f]{1,16}+\.|))([0-9a-f]{1,16}+) |)"
+    r"([0-9a-f]{1,16}+\.[0-9a-f]{1,16}+(?:\.[0-9a-f]{1,16}+|)) |)"
 )
 _QUOTED = r"(?:\"[^\"\\]*+\"|)[^ \"]*+"
 _BEGIN = (
@@ -88,13 +88,6 @@ def _of_connection(head: str) -> Connection | None:
     )
 
 
-@lru_cache(maxsize=4096)
-def _of_process(text: str) -> tuple[int, int | None]:
-    """`715d.1f.` -> pid and thread, which is not always there."""
-    pid, thread, _ = f"{text}.".split(".", 2)
-    return int(pid, 16), int(thread, 16) if thread else None
-
-
 def message(line: str, first: int, time: str, zone_source: str, by_name: Callable[[Mta, str], None] | None = None) -> Mta | None:
     """The record of a line whose rest begins at `first`, after its time stamp; None when it is not straight. `by_name`: reads the optional fields
     where it is known which they are."""
@@ -102,7 +95,7 @@ def message(line: str, first: int, time: str, zone_source: str, by_name: Callabl
     if match is None:
         return None
     (
-        node, process, sequence, head, size, sender, original, recipient, notary, file, attempt, queue_id,
+        node, process, head, size, sender, original, recipient, notary, file, attempt, queue_id,
         message_id, related, user, name, dns, ip, status,
     ) = match.groups()  # fmt: skip
     begun = _of_message(head)
@@ -131,8 +124,7 @@ def message(line: str, first: int, time: str, zone_source: str, by_name: Callabl
     if not sender:
         record.null_sender = True
     if process:
-        record.pid, record.thread = _of_process(process)
-        record.sequence = int(sequence, 16)
+        fields.process(record, process)
         if node:
             record.host = node
     if by_name:
@@ -197,7 +189,7 @@ def connection(line: str, first: int, time: str, zone_source: str) -> Connection
     if match is None:
         return None
     (
-        node, process, sequence, head, local_ip, local_port, remote_ip, remote_port, application, initial_host, dns_host, cipher, status,
+        node, process, head, local_ip, local_port, remote_ip, remote_port, application, initial_host, dns_host, cipher, status,
     ) = match.groups()  # fmt: skip
     begun = _of_connection(head)
     if begun is None or (status and begun.action == "U"):
@@ -213,8 +205,7 @@ def connection(line: str, first: int, time: str, zone_source: str) -> Connection
         application=application,
     )
     if process:
-        record.pid, record.thread = _of_process(process)
-        record.sequence = int(sequence, 16)
+        fields.process(record, process)
         if node:
             record.host = node
     if initial_host:
