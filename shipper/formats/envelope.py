@@ -150,6 +150,8 @@ class SyslogHeader:
         one by which the session ends, after its seconds, when the record was written.
         """
         starts = (record.session_start, self._log.clock.iso(record.session_start[:19])[0])
+        if starts[0] == starts[1]:
+            return
         end = (epoch_ns(record.time) or 0) - (record.session_seconds or 0) * 1_000_000_000
         record.session_start = min(starts, key=lambda start: abs((epoch_ns(start) or 0) - end))
 

@@ -48,6 +48,8 @@ _PIECES = (
 """What stands between the stamp and the message, in order."""
 _HEAD = re.compile("".join(piece.pattern for _, piece in _PIECES))
 _CATEGORIES = "General LDAP Network Account Protocol Statistics Stats Store".split()
+_BEGUN = 40
+"""Characters in which a category and a level have their place."""
 _BODY = re.compile(rf"({'|'.join(_CATEGORIES)}) ({'|'.join(events.LEVELS)}):", re.IGNORECASE | re.ASCII)
 
 _SESSION = re.compile(
@@ -103,16 +105,23 @@ def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> 
 
 def is_body(text: str) -> bool:
     """Whether a text begins as the line does after its process, with a category and a level that the product knows."""
-    return _BODY.match(text) is not None
+    return _begun(text[: text.find(":", 0, _BEGUN) + 1]) is not None
 
 
 def parse_body(text: str, time: str, time_zone_source: str, process: str, pid: int | None, log: Log) -> Record:
     """`Account Notice: ...`, as a syslog message has it whose header says the rest -> its record. `text` is one that `is_body`."""
-    match = _BODY.match(text)
-    assert match is not None, "is_body was asked"
-    category, level = match.groups()
-    head = _templates(process, log.service, time_zone_source=time_zone_source, pid=pid, category=category, level=level)
-    return _read(head, time, text[match.end() :].removeprefix(" "))
+    end = text.find(":") + 1
+    begun = _begun(text[:end])
+    assert begun is not None, "is_body was asked"
+    head = _templates(process, log.service, time_zone_source, "", pid, *begun)
+    return _read(head, time, text[end:].removeprefix(" "))
+
+
+@lru_cache(maxsize=256)
+def _begun(text: str) -> tuple[str, str] | None:
+    """`Account Notice:` -> its two words; None when these are not such."""
+    match = _BODY.fullmatch(text)
+    return (match[1], match[2]) if match else None
 
 
 def render(record: Service | Debug) -> str:
@@ -141,14 +150,22 @@ def _head(text: str, log_service: str) -> Head | None:
     if match is None:
         return None
     host, process, pid, category, level = match.groups()
-    return _templates(
-        process, log_service, time_zone_source="record", host=host, pid=int(pid) if pid else None, category=category, level=level
-    )  # fmt: skip
+    return _templates(process, log_service, "record", host, int(pid) if pid else None, category, level)
 
 
-def _templates(process: str, log_service: str, *, level: str, **known: Any) -> Head:
+@lru_cache(maxsize=1024)
+def _templates(process: str, log_service: str, zone_source: str, host: str, pid: int | None, category: str, level: str) -> Head:
     service = process if process in DEBUG_LOGS else service_of_process(process) or log_service or "default"
-    known |= {"process": process, "service": service, "level": level, "severity": events.LEVELS.get(level.lower(), "info")}
+    known: dict[str, Any] = {
+        "time_zone_source": zone_source,
+        "host": host,
+        "process": process,
+        "pid": pid,
+        "service": service,
+        "category": category,
+        "level": level,
+        "severity": events.LEVELS.get(level.lower(), "info"),
+    }
     debug = Debug(event=events.DEBUG.name, **known) if service in DEBUG_LOGS else None
     return Head(Service(event=_MESSAGE, **known), Store(**known), debug)
 
