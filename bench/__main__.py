@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import conversion, corpus, following, peers, report, size, udp
+from bench import conversion, corpus, following, peers, report, shares, size, udp
 from bench.measure import Failed
 from bench.report import Row, megabytes, number, ratio
+from shipper import compiled
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 KINDS = {"mta": "MTA log", "service": "service log"}
@@ -80,6 +81,7 @@ class Bench:
             "linear": self.linear,
             "start": self.start,
             "idle": self.idle,
+            "shares": self.shares,
         }
         for name in names:
             jobs[name]()
@@ -258,6 +260,21 @@ class Bench:
         ]
         self.document.add("idle", "One input, one output.", ("", "resident, MB", "share (PSS), MB"), table)
 
+    def shares(self) -> None:
+        """What users feed in, and how much of it the compiled twin does."""
+        module = compiled.find().module
+        if module is None:
+            return
+        lines = min(self.sizes.generated, 20_000)
+        logs = shares.Logs(conversion.SHIPPER, self.scratch, lines)
+        table = []
+        for kind, with_twin, plain in shares.rows(logs, module, self.sizes.runs):
+            report.progress(kind.name)
+            figures = [number(one.seconds / one.lines * 1e6, ".1f") for one in (with_twin, plain)]
+            table.append((kind.name, f"{with_twin.share:.1%}", *figures, f"{with_twin.lines:,}"))
+        heads = ("", "of the twin", "CPU µs/line", "plain Python", "lines")
+        self.document.add("shares", f"Logs of a server that writes about {lines:,} lines.", heads, table)
+
     def linear(self) -> None:
         """Twice the lines, twice the time."""
         log, lines = self.logs["mta"]
@@ -297,7 +314,7 @@ def _race(rows: Sequence[Row]) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     ]
 
 
-JOBS = ("convert", "formats", "cores", "archive", "tail", "otlp", "udp", "memory", "linear", "start", "idle")
+JOBS = ("convert", "formats", "cores", "archive", "tail", "otlp", "udp", "memory", "linear", "start", "idle", "shares")
 
 
 def main() -> None:

@@ -141,7 +141,22 @@ def test_every_table_has_its_place_in_the_page() -> None:
     """docs/performance.md has prose for each of them."""
     page = (Path(__file__).parent.parent / "docs" / "performance.md").read_text()
     named = re.findall(r"<!-- bench: (\w+) -->", page)
-    assert named == ["machine", "mta", "service", "formats", "cores", "archive", "tail", "otlp", "udp", "memory", "linear", "start", "idle"]
+    assert named == [
+        "machine",
+        "mta",
+        "service",
+        "formats",
+        "shares",
+        "cores",
+        "archive",
+        "tail",
+        "otlp",
+        "udp",
+        "memory",
+        "linear",
+        "start",
+        "idle",
+    ]
     assert page.count("<!-- end -->") == len(named)
 
 
