@@ -4,7 +4,8 @@
   service log's. It stops where that ends, and leaves gaps for lines that are not straight: these are read together, and put where they
   belong.
 - In XML and JSON the stamp can be anywhere in a line, so the hour is that of the line before, and Python reads the first of each hour.
-- Lines behind a syslog header are such lines each for itself, whatever the line before was, of the hour that is known.
+- Lines behind a syslog header are such lines each for itself, whatever the line before was: of the hour that is known, or of the day and the zone
+  that a service's own stamp names.
 - Where it stops Python reads some lines: one at first, more where the twin gives little in between, so that a log that is not for it costs
   no more than without it.
 - Other threads may begin with blocks before it is their turn (`begin`). What is asked of the twin for a block is guessed then, and asked again in its
@@ -13,6 +14,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,12 +23,17 @@ from shipper.formats import begins_as_syslog, mta_json, mta_text, mta_xml, servi
 from shipper.framing import Block
 from shipper.reader import Reader
 from shipper.record import Record
-from shipper.stamps import Clock
+from shipper.stamps import MONTHS, Clock
 
 BEGINS = {mta_xml.FORMAT: "<", mta_json.FORMAT: "{"}
 """How lines of the MTA begin that are no text."""
 ENVELOPED = ">"
 """The same of lines behind a syslog header, and then the hour."""
+NO_STAMP = " " * 15
+"""In place of the hour of the MTA, where that is not known: no stamp begins so."""
+LONGEST = 320
+"""Octets of a header and the stamp behind it, at most."""
+_STAMP = re.compile(rb"(?:: |- )\[([0-9]{2})/([A-Za-z]{3})/([0-9]{4}):([0-9]{2}):[0-9]{2}:[0-9]{2} ([+-][0-9]{2})([0-9]{2})\] ")
 FORMATS = (mta_text.FORMAT, service.FORMAT, *BEGINS)
 """What the twin reads."""
 LONG = 64
@@ -110,6 +117,8 @@ class Fused:
         """The hour that lines of the MTA are in, where the line before was one, or they stand behind a header."""
         if self._opens and begins_as_syslog(data[position : position + 3].decode("latin-1")):
             known = self._clock.latest_hour()
+            if own := _own_hour(data, position):
+                known = known if known and known[1:] == own else (NO_STAMP, *own)
             return known and (ENVELOPED + known[0], *known[1:])
         latest = self._reader.latest
         if latest is mta_text.FORMAT:
@@ -127,6 +136,17 @@ class Fused:
             [data[start:end] for _, start, end in run.gaps], [block.offset + start for _, start, _ in run.gaps]
         )
         return self._twin.filled(rendered(records, [number + index for index, _, _ in run.gaps]))
+
+
+def _own_hour(data: bytes, position: int) -> tuple[str, str] | None:
+    """The hour and the offset that the stamp of a service's line behind a header names."""
+    end = data.find(b"\n", position, position + LONGEST)
+    stamp = _STAMP.search(data, position, end if end >= 0 else position + LONGEST)
+    if stamp is None:
+        return None
+    day, month, year, hour, hours, minutes = [part.decode("ascii") for part in stamp.groups()]
+    number = MONTHS.get(month.lower())
+    return (f"{year}-{number:02d}-{day}T{hour}:", f"{hours}:{minutes}") if number else None
 
 
 def _after(data: bytes, position: int, lines: int) -> int:

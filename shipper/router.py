@@ -128,7 +128,9 @@ class Router:
             return Routed(dict.fromkeys(self.outputs, Share(records)), {})
         if isinstance(records, Straight) and (alike := self._alike(records, input)) is not None:
             return self._whole(records, alike)
-        if self._rules:
+        if isinstance(records, Straight) and (told := self._by_kinds(records, input)) is not None:
+            outcomes = told
+        elif self._rules:
             decided = [self._decide(record, input) for record in records]
             outcomes = [outcome for outcome, _, _ in decided]
             if any(new is not record for record, (_, new, _) in zip(records, decided, strict=True)):
@@ -189,6 +191,19 @@ class Router:
             outcome, changed, _ = self._decide(record, input)
             found.add(outcome if changed is record else None)
         return found.pop() if len(found) == 1 else None
+
+    def _by_kinds(self, records: Straight, input: str) -> list[_Outcome] | None:
+        """Where each of these goes, if its kind alone says that."""
+        of_kinds = {kind: self._of_kind(kind, input) for kind in records.kinds}
+        if None in of_kinds.values() or (kinds := records.kind_of_each()) is None:
+            return None
+        outcomes = [of_kinds[kind] if kind else None for kind in kinds]
+        for place, record in records.apart.items():
+            outcome, changed, _ = self._decide(record, input)
+            if changed is not record:
+                return None
+            outcomes[place] = outcome
+        return outcomes  # type: ignore[return-value]
 
     def _of_kind(self, kind: type[Record], input: str) -> _Outcome | None:
         """Where every record of this kind goes, as it is; None when it depends."""

@@ -42,6 +42,7 @@ def lines_of(profile: str) -> Profile:
 _decoder = msgspec.json.Decoder(AnyRecord)
 _KIND = {kind.kind: kind for kind in KINDS}
 _ID = 16
+_BEGIN = len(b'{"kind":"')
 
 
 Priorities = Sequence[int | None] | None
@@ -89,6 +90,18 @@ class Straight(Sequence[Record]):
         if self._records is None:
             self._records = self._made()
         return self._records[index]
+
+    @property
+    def looked_at(self) -> bool:
+        """Whether the records have been made."""
+        return self._records is not None
+
+    def kind_of_each(self) -> list[type[Record] | None] | None:
+        """What each of them is, but for those apart; None where that does not stand in their lines."""
+        if self.profile != "native":
+            return None
+        known = {b'{"kind":"%b' % kind.kind.encode(): kind for kind in self.kinds}
+        return [known.get(line[: line.find(b'"', _BEGIN)]) for line in self.octets.split(b"\n")[:-1]]
 
     def of(self, numbers: Sequence[int]) -> Straight:
         """Those at these places, which grow."""

@@ -228,8 +228,10 @@ pub fn enveloped<T>(
         Some(b'0'..=b'9') => _ = stamp(body, hour, &mut time)?,
         Some(b'[') => {
             let size = service::stamp(body, &mut time).ok_or(Stop::Foreign)?;
-            // One zone a run.
-            (time[size - 6..size] == hour.offset).then_some(()).ok_or(Stop::Foreign)?;
+            // One zone a run, and where the header has no year one day.
+            if time[size - 6..size] != hour.offset || !(line[header.behind].is_ascii_digit() || time[..10] == hour.iso[..10]) {
+                return Err(Stop::Hour);
+            }
         }
         _ => return Err(Stop::Foreign),
     }

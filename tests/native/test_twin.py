@@ -105,6 +105,23 @@ def test_lines_behind_a_syslog_header_too(form: int) -> None:
     assert done == (0 if form == 3 else 999)
 
 
+@pytest.mark.parametrize("form", [0, 1, 2, 4])
+def test_service_lines_behind_a_syslog_header_too(form: int) -> None:
+    """Of one day and the next, of one zone and another, alone and between lines of the MTA."""
+    line = b"[%02d/Aug/2004:16:%02d:%02d %b] vadar imapd[13027]: Account Notice: badlogin: [192.0.2.7:40718] plaintext user1 authentication failure"
+    mta = [LINE % (number // 60, number % 60) for number in range(20)]
+    lines = [
+        line % (day, number // 60, number % 60, zone)
+        for day, zone in ((30, b"-0700"), (31, b"-0700"), (31, b"+0530"))
+        for number in range(300)
+    ]
+    for some in (lines, [each for pair in zip(lines, 45 * mta, strict=True) for each in pair], mta + lines):
+        data = b"\n".join([headed(each, form) for each in some])
+        for profile in PROFILES:
+            assert not differs(MODULE, data, "maillog", profile=profile)
+    assert converted(b"\n".join([headed(each, form) for each in lines]), options(MODULE), "maillog").done == len(lines)
+
+
 def test_it_does_those_between_two_times_and_those_that_did_not_come_before() -> None:
     """With --since, --until and --dedupe."""
     data = b"\n".join(LINE % (number // 60, number % 60) for number in range(1000))
