@@ -4,6 +4,7 @@
 //! end.
 
 use crate::mta::{self, digits, Connection, Message, Wire};
+use crate::octets::{find, find_piece};
 
 /// The attributes, in the order in which Python names them.
 #[derive(Clone, Copy)]
@@ -147,7 +148,7 @@ pub fn message<'a>(given: &Attributes<'a>, told: &Told) -> Option<Message<'a>> {
     record.sender = mta::address(given.get(Name::So));
     record.null_sender = record.sender.is_empty() && given.has(Name::So);
     let mut original = given.get(Name::Od);
-    if let Some(semicolon) = memchr::memchr(b';', original) {
+    if let Some(semicolon) = find(b';', original) {
         let kind = &original[..semicolon];
         if !kind.is_ascii() {
             return None;
@@ -178,7 +179,7 @@ pub fn message<'a>(given: &Attributes<'a>, told: &Told) -> Option<Message<'a>> {
     }
     let named = given.get(Name::Rm);
     if !named.is_empty() {
-        if memchr::memmem::find(named, b"dns;").is_some() || !(record.remote_mta.is_empty() || record.remote_mta == named) {
+        if find_piece(b"dns;", named).is_some() || !(record.remote_mta.is_empty() || record.remote_mta == named) {
             return None;
         }
         record.remote_mta = named;

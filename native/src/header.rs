@@ -1,11 +1,10 @@
 //! Headers of syslog messages as they nearly always are: the twin of `_STRAIGHT` and of the whole of RFC 5424 in `shipper/formats/syslog.py`, and
 //! of what the profiles make of an envelope. For any doubt it is None, and Python reads that message.
 
-use memchr::memchr;
-
 use crate::ecs::{key, member, source};
 use crate::json::{number, text};
 use crate::mta::digits;
+use crate::octets::find;
 use crate::run::Time;
 
 /// Octets of a header of RFC 3164 that is read so; `_HEADER` there.
@@ -49,7 +48,7 @@ impl<'a> Header<'a> {
 
     /// Reads the header of a message. What follows it is for the caller to look at.
     pub fn read(message: &'a [u8], peer: &'a [u8], limit: Limit) -> Option<Header<'a>> {
-        let close = memchr(b'>', &message[..message.len().min(5)])?;
+        let close = find(b'>', &message[..message.len().min(5)])?;
         let priority = digits(message[..close].strip_prefix(b"<")?, 3).filter(|&priority| priority < 192)? as usize;
         let mut header =
             Header { told: true, facility: priority / 8, severity: priority % 8, peer, behind: close + 1, ..Header::nothing() };
@@ -95,7 +94,7 @@ impl<'a> Header<'a> {
     /// What stands behind the header.
     fn rfc3164(&mut self, rest: &'a [u8], limit: Limit) -> Option<&'a [u8]> {
         let size = if rest.first()?.is_ascii_digit() {
-            let size = memchr(b' ', &rest[..rest.len().min(36)])?;
+            let size = find(b' ', &rest[..rest.len().min(36)])?;
             is_iso(&rest[..size]).then_some(())?;
             self.stamp[..size].copy_from_slice(&rest[..size]);
             self.stamp_size = size;
@@ -111,10 +110,10 @@ impl<'a> Header<'a> {
         if !is_name(host, b".-") || is_no_host(host) {
             return None;
         }
-        let colon = memchr(b':', &rest[..rest.len().min(LONGEST)])?;
+        let colon = find(b':', &rest[..rest.len().min(LONGEST)])?;
         let left = rest[colon + 1..].strip_prefix(b" ")?;
         let tag = &rest[..colon];
-        let bracket = memchr(b'[', tag);
+        let bracket = find(b'[', tag);
         let name = &tag[..bracket.unwrap_or(tag.len())];
         if !is_name(name, b"/.-") || name[0].is_ascii_digit() {
             return None;
@@ -342,6 +341,6 @@ fn is_date(year: u64, month: u64, day: u64) -> bool {
 }
 
 fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let blank = memchr(b' ', text)?;
+    let blank = find(b' ', text)?;
     Some((&text[..blank], &text[blank + 1..]))
 }

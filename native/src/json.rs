@@ -1,40 +1,19 @@
 //! JSON text: strings and whole numbers, escaped as msgspec does, and then as `shipper/profiles/base.py` does the ends of lines.
 
+use crate::octets;
+
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// Two hexadecimal digits of each octet, and two decimal ones of each number below 100.
-const PAIRS: [[u8; 2]; 256] = pairs(16);
-const TENS: [[u8; 2]; 256] = pairs(10);
-
-const fn pairs(base: usize) -> [[u8; 2]; 256] {
+/// Two hexadecimal digits of each octet.
+const PAIRS: [[u8; 2]; 256] = {
     let mut pairs = [[0; 2]; 256];
     let mut number = 0;
-    while number < base * base {
-        pairs[number] = [HEX[number / base], HEX[number % base]];
+    while number < 256 {
+        pairs[number] = [HEX[number / 16], HEX[number % 16]];
         number += 1;
     }
     pairs
-}
-
-/// Whether every octet stands for itself inside a JSON string: printable ASCII but `"` and `\`.
-pub fn is_plain(text: &[u8]) -> bool {
-    all(text, |octet| (octet.wrapping_sub(0x20) < 0x60) & (octet != b'"') & (octet != b'\\'))
-}
-
-/// The same of a line whose texts stand between quotation marks.
-pub fn is_plain_quoted(line: &[u8]) -> bool {
-    all(line, |octet| (octet.wrapping_sub(0x20) < 0x60) & (octet != b'\\'))
-}
-
-/// Whether all octets are so; 32 at a time, of which the last may have been looked at already, as the compiler makes few instructions of that.
-#[inline(always)]
-fn all(text: &[u8], is_so: impl Fn(u8) -> bool) -> bool {
-    let whole = |octets: &[u8]| octets.iter().fold(true, |all, &octet| all & is_so(octet));
-    match text.last_chunk::<32>() {
-        Some(last) => text.chunks_exact(32).all(whole) && whole(last),
-        None => whole(text),
-    }
-}
+};
 
 /// The inside of a string; `plain` when the caller knows it to be.
 #[inline]
@@ -48,7 +27,7 @@ pub fn text(out: &mut Vec<u8>, text: &[u8], plain: bool) {
 
 /// The inside of a string, which is UTF-8.
 pub fn escaped(out: &mut Vec<u8>, text: &[u8]) {
-    if is_plain(text) {
+    if octets::is_plain(text) {
         out.extend_from_slice(text);
         return;
     }
@@ -107,22 +86,36 @@ pub fn room(out: &mut Vec<u8>) -> usize {
 }
 
 /// A number in decimal.
-pub fn number(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0u8; 20];
-    let size = value.checked_ilog10().map_or(1, |power| power as usize + 1);
-    let mut first = size;
-    while first > 1 {
-        first -= 2;
-        digits[first..first + 2].copy_from_slice(&TENS[(value % 100) as usize]);
-        value /= 100;
+#[inline]
+pub fn number(out: &mut Vec<u8>, value: u64) {
+    if value < EIGHT {
+        let digits = eight(value);
+        let blank = (digits.trailing_zeros() / 8).min(7);
+        // Eight octets, as that is known to the compiler, and then not those that are too many.
+        let end = out.len() + 8 - blank as usize;
+        out.extend_from_slice(&((digits | ZEROS) >> (8 * blank)).to_le_bytes());
+        out.truncate(end);
+    } else {
+        number_of_more(out, value);
     }
-    if first > 0 {
-        digits[0] = TENS[value as usize][1];
-    }
-    // All of them, as their number is known to the compiler, and then not those that are too many.
-    let end = out.len() + size;
-    out.extend_from_slice(&digits);
-    out.truncate(end);
+}
+
+/// The first number of nine digits.
+const EIGHT: u64 = 100_000_000;
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+
+fn number_of_more(out: &mut Vec<u8>, value: u64) {
+    number(out, value / EIGHT);
+    out.extend_from_slice(&(eight(value % EIGHT) | ZEROS).to_le_bytes());
+}
+
+/// The eight digits of a number, the first in the lowest octet: halved into fours, twos and ones, side by side, where a product stands for each quotient.
+fn eight(value: u64) -> u64 {
+    let fours = (value / 10_000) | ((value % 10_000) << 32);
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = hundreds | ((fours - 100 * hundreds) << 16);
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | ((twos - 10 * tens) << 8)
 }
 
 /// `name` as it stands (`,"code":"`), the value, and the quotation mark behind it; nothing where there is no value.
@@ -156,33 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn plain_is_what_needs_no_escape() {
-        assert!(is_plain(b"19-Jan-1998 ~ {}"));
-        for text in [&b"\""[..], b"\\", b"\x1f", "é".as_bytes()] {
-            assert!(!is_plain(text));
-        }
-    }
-
-    #[test]
-    fn it_is_seen_wherever_it_stands() {
-        for size in 0..100 {
-            let mut text = vec![b'a'; size];
-            assert!(is_plain(&text) && is_plain_quoted(&text));
-            for at in 0..size {
-                text[at] = b'\\';
-                assert!(!is_plain(&text) && !is_plain_quoted(&text), "{at} of {size}");
-                text[at] = b'a';
-            }
-        }
-    }
-
-    #[test]
     fn numbers() {
         let mut out = Vec::new();
         number(&mut out, 0);
         number(&mut out, u64::MAX);
         assert_eq!(out, b"018446744073709551615");
-        for value in (0..1100).chain([9_999, 10_000, 65_535, 4_294_967_296]) {
+        for value in
+            (0..20_000).chain((0..EIGHT).step_by(9_973)).chain([99_999_999, EIGHT, EIGHT * EIGHT - 1, EIGHT * EIGHT, 4_294_967_296])
+        {
             out.clear();
             number(&mut out, value);
             assert_eq!(out, value.to_string().as_bytes());

@@ -15,6 +15,7 @@ mod messages;
 mod mta;
 mod native;
 mod object;
+mod octets;
 mod otlp;
 mod payloads;
 mod rfc5424;

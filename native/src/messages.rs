@@ -13,10 +13,10 @@ use pyo3::types::{PyBytes, PyList, PyString};
 
 use crate::ecs::{self, list};
 use crate::header::{Header, Keywords, Limit};
-use crate::json::{self, member, number_member, text};
+use crate::json::{member, number_member, text};
 use crate::native::{begun, Common};
 use crate::run::{of_mta, stamp, Frame, Hour, Line, Place, Run, Stop, Straight};
-use crate::{mta, service};
+use crate::{mta, octets, service};
 
 /// Octets of a word that can be the prefix of a line.
 const PREFIX: usize = 400;
@@ -253,7 +253,7 @@ fn straight<T>(
 ) -> Result<T, Needs> {
     let start = header.end;
     let body = &message[start..];
-    let plain = json::is_plain(message);
+    let plain = octets::is_plain(message);
     if !body.last().is_some_and(u8::is_ascii_graphic) || !(plain || is_text(message)) {
         return Err(Needs::default());
     }

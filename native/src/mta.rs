@@ -3,8 +3,9 @@
 //! A line is taken only where this is sure to say what the Python does; for any doubt it is None, and Python reads that line. Everything here
 //! is about octets: columns and lengths are only looked at where the octets are ASCII, which `run.rs` makes sure of.
 
-use memchr::{memchr, memmem};
+use memchr::memmem;
 
+use crate::octets::{find, find_any, find_piece, places};
 use crate::run::Frame;
 use crate::tables::{Field, Tables, Told};
 
@@ -157,8 +158,8 @@ pub const COLUMNS: usize = 128;
 /// Whether a line is a connection record's, or else a message's.
 pub fn connects(line: &[u8]) -> bool {
     let begin = &line[44.min(line.len())..line.len().min(90)];
-    let mut ends = memchr::memchr_iter(b'|', begin).filter(|&end| end >= 4 && begin[..end].ends_with(b"TCP"));
-    line.len() > 50 && ends.next().is_some_and(|end| matches!(begin[end - 4], b' ' | b':'))
+    let transport = begin.get(1..).and_then(|rest| find_piece(b"TCP|", rest));
+    line.len() > 50 && transport.is_some_and(|before| matches!(begin[before], b' ' | b':'))
 }
 
 /// `rest`: the line after its time stamp and the blank behind it; `record`: one of which nothing is known, which is lent, as moving it takes time.
@@ -195,7 +196,7 @@ fn optional<'a>(rest: &'a [u8], tables: &Tables, record: &mut Message<'a>) -> Op
     }
 
     let (sender, original, from) = addresses(rest)?;
-    if memchr::memchr2(b':', b';', sender).is_some() {
+    if find_any([b':', b';'], sender).is_some() {
         return None;
     }
     record.from(sender, original);
@@ -220,7 +221,7 @@ fn optional<'a>(rest: &'a [u8], tables: &Tables, record: &mut Message<'a>) -> Op
     if rest.starts_with(b" /") {
         let (file, after) = next(rest)?;
         let name = &file[memchr::memrchr(b'/', file)? + 1..];
-        if name.is_empty() || memchr(b':', file).is_some() {
+        if name.is_empty() || find(b':', file).is_some() {
             return None;
         }
         queue_file(file, record);
@@ -282,7 +283,7 @@ fn optional<'a>(rest: &'a [u8], tables: &Tables, record: &mut Message<'a>) -> Op
         return Some(());
     }
     let status = rest.strip_prefix(b" ")?;
-    if memmem::find(status, b" TCP|").is_some() {
+    if find_piece(b" TCP|", status).is_some() {
         return None;
     }
     if status.starts_with(b"dns;") || status.starts_with(b"smtp;") || status.starts_with(b"(TCP|") {
@@ -571,7 +572,7 @@ pub fn system_end(rest: &[u8], plain: bool, tables: &Tables) -> Option<usize> {
     let is_host = |name: &[u8]| {
         (name.contains(&b'.') && !name.iter().any(|octet| matches!(octet, b'@' | b';')) && !name.ends_with(b".")) || tables.is_daemon(name)
     };
-    let Some(open) = memchr(b'(', rest) else {
+    let Some(open) = find(b'(', rest) else {
         let (name, after) = first(rest);
         let last = after.len() < 2 || (digits(first(&after[1..]).0, 18).is_some() && !is_reply(&after[1..]));
         return Some(if last && is_host(name) { name.len() } else { 0 });
@@ -582,21 +583,21 @@ pub fn system_end(rest: &[u8], plain: bool, tables: &Tables) -> Option<usize> {
             return Some(0);
         }
         if plain {
-            let named = &rest[open + 1..open + memchr(b')', &rest[open..])?];
+            let named = &rest[open + 1..open + find(b')', &rest[open..])?];
             let end = open + named.len() + 2;
             if is_host(named) && !named.iter().any(|octet| matches!(octet, b' ' | b'|' | b'[')) && ends(end) {
                 return Some(end);
             }
         }
     }
-    let Some(close) = memmem::find(&rest[open..], b"])").map(|at| open + at) else { return Some(0) };
+    let Some(close) = find_piece(b"])", &rest[open..]).map(|at| open + at) else { return Some(0) };
     let Some(bracket) = memchr::memrchr(b'[', &rest[open..close]).map(|at| open + at) else { return Some(0) };
     Some(if is_ip(&rest[bracket + 1..close]) && ends(close + 2) { close + 2 } else { 0 })
 }
 
 /// `helo-name (dns-name [ip])`, or a part of it: `fields.source_system`.
 pub fn source_system<'a>(text: &'a [u8], wire: &mut Wire<'a>) {
-    let Some(open) = memchr(b'(', text).filter(|_| text.ends_with(b")")) else {
+    let Some(open) = find(b'(', text).filter(|_| text.ends_with(b")")) else {
         wire.remote_name = trimmed(trimmed_start(text));
         return;
     };
@@ -655,7 +656,7 @@ pub fn message_id_end(text: &[u8]) -> usize {
     if text.first() != Some(&b'<') {
         return 0;
     }
-    let close = |from: usize| memchr(b'>', &text[from..]).map(|at| from + at);
+    let close = |from: usize| find(b'>', &text[from..]).map(|at| from + at);
     let mut end = close(0);
     if let Some(first) = end.filter(|&end| text[end + 1..].starts_with(b",<")) {
         end = close(first + 2);
@@ -669,7 +670,7 @@ pub fn message_id<'a>(text: &'a [u8], record: &mut Message<'a>) {
         record.message_id = text;
         return;
     };
-    match memmem::find(inner, b">,<") {
+    match find_piece(b">,<", inner) {
         Some(at) => (record.message_id, record.related_message_id) = (&inner[..at], &inner[at + 3..]),
         None => record.message_id = inner,
     }
@@ -823,20 +824,43 @@ fn channels<'a>(rest: &'a [u8], wire: &mut Wire<'a>, told: Option<&Told>) -> Opt
 
 /// Takes `pid.thread.sequence` or `pid.sequence`, in hexadecimal, if it is that.
 pub fn process(name: &[u8], wire: &mut Wire) -> bool {
-    let mut parts = name.split(|&octet| octet == b'.').map(hexadecimal);
-    match [parts.next(), parts.next(), parts.next(), parts.next()] {
-        [Some(Some(pid)), Some(Some(sequence)), None, None] => (wire.pid, wire.sequence) = (Some(pid), Some(sequence)),
-        [Some(Some(pid)), Some(Some(thread)), Some(Some(sequence)), None] => {
-            (wire.pid, wire.thread, wire.sequence) = (Some(pid), Some(thread), Some(sequence));
+    let (mut numbers, mut count, mut digits) = ([0u64; 3], 0, 0);
+    for &octet in name {
+        let digit = match octet {
+            b'0'..=b'9' => octet - b'0',
+            b'a'..=b'f' => octet - b'a' + 10,
+            b'.' if digits > 0 && count < 2 => {
+                (count, digits) = (count + 1, 0);
+                continue;
+            }
+            _ => return false,
+        };
+        digits += 1;
+        numbers[count] = numbers[count] << 4 | u64::from(digit);
+        if digits > 16 {
+            return false;
         }
-        _ => return false,
     }
+    if digits == 0 || count == 0 {
+        return false;
+    }
+    let [pid, second, third] = numbers;
+    wire.pid = Some(pid);
+    (wire.thread, wire.sequence) = if count == 2 { (Some(second), Some(third)) } else { (wire.thread, Some(second)) };
     true
 }
 
 /// A word, or none, padded to twelve columns, and what stands after the blank that ends them; a longer one pushes what follows.
 fn column(rest: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = memchr(b' ', rest)?;
+    if let Some(begin) = rest.first_chunk() {
+        let blanks = places(b' ', begin);
+        let end = blanks.trailing_zeros();
+        if end <= 12 {
+            let padded = (blanks >> end).trailing_ones() > 12 - end;
+            return padded.then(|| (&rest[..end as usize], &rest[13..]));
+        }
+    }
+    let end = find(b' ', rest)?;
     let next = end.max(12) + 1;
     (rest.len() > next && rest[end..next].iter().all(|&octet| octet == b' ')).then(|| (&rest[..end], &rest[next..]))
 }
@@ -846,7 +870,7 @@ pub fn addresses(tail: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (sender, rest) = word(tail)?;
     if let Some(rest) = rest.strip_prefix(b"rfc822;") {
         let (original, from) = word(rest)?;
-        if memchr(b'"', &tail[..tail.len() - from.len()]).is_none() {
+        if find(b'"', &tail[..tail.len() - from.len()]).is_none() {
             return Some((sender, original, from));
         }
     }
@@ -854,7 +878,7 @@ pub fn addresses(tail: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     if !tail[0].is_ascii_punctuation() && !tail[0].is_ascii_alphabetic() && !tail.starts_with(b" rfc822;") {
         return None;
     }
-    let at = memmem::find(tail, b" rfc822;")?;
+    let at = find_piece(b" rfc822;", tail)?;
     let rest = &tail[at + 8..];
     let (original, from) = rest.split_at(address_end(rest));
     Some((&tail[..at], original, from.strip_prefix(b" ")?))
@@ -862,8 +886,12 @@ pub fn addresses(tail: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 
 /// Where the address at the beginning of a text ends: `_address_end`.
 pub fn address_end(text: &[u8]) -> usize {
+    match find_any([b' ', b'"'], text) {
+        Some(end) if text[end] == b'"' => {}
+        end => return end.unwrap_or(text.len()),
+    }
     let (mut quoted, mut position) = (false, 0);
-    while let Some(length) = memchr(b' ', &text[position..]) {
+    while let Some(length) = find(b' ', &text[position..]) {
         let blank = position + length;
         let piece = &text[position..blank];
         let marks = piece.iter().filter(|&&octet| octet == b'"').count();
@@ -871,7 +899,7 @@ pub fn address_end(text: &[u8]) -> usize {
             let escaped = memmem::find_iter(piece, b"\\\"").count();
             quoted ^= (marks - escaped) % 2 == 1;
         }
-        if !quoted || memchr(b'"', &text[blank..]).is_none() {
+        if !quoted || find(b'"', &text[blank..]).is_none() {
             return blank;
         }
         position = blank + 1;
@@ -908,13 +936,14 @@ pub fn is_code(text: &[u8]) -> bool {
 
 /// `TCP|local ip|local port|remote ip|remote port`, none of which may have a blank.
 pub fn ports<'a>(text: &'a [u8], wire: &mut Wire<'a>) -> Option<()> {
-    let mut parts = text.strip_prefix(b"TCP|")?.split(|&octet| octet == b'|');
-    wire.local_ip = parts.next()?;
-    wire.local_port = Some(digits(parts.next()?, 5)?);
-    wire.remote_ip = parts.next()?;
-    wire.remote_port = Some(digits(parts.next()?, 5)?);
+    let part = |text: &'a [u8]| find(b'|', text).map(|end| (&text[..end], &text[end + 1..]));
+    let (local_ip, rest) = part(text.strip_prefix(b"TCP|")?)?;
+    let (local_port, rest) = part(rest)?;
+    let (remote_ip, remote_port) = part(rest)?;
+    (wire.local_ip, wire.local_port) = (local_ip, Some(digits(local_port, 5)?));
+    (wire.remote_ip, wire.remote_port) = (remote_ip, Some(digits(remote_port, 5)?));
     wire.tcp = true;
-    parts.next().is_none().then_some(())
+    Some(())
 }
 
 /// `dns [ip])` or `[ip])`: what stands in the parentheses of a source system, and what follows.
@@ -927,7 +956,7 @@ fn system(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
         }
     }
     let text = text.strip_prefix(b"[")?;
-    let end = memchr(b']', text)?;
+    let end = find(b']', text)?;
     let after = text[end + 1..].strip_prefix(b")")?;
     let ip = &text[..end];
     (ended(after) && ip.iter().all(|octet| octet.is_ascii_hexdigit() || matches!(octet, b'.' | b':'))).then_some((dns, ip, after))
@@ -942,18 +971,18 @@ fn delivery<'a>(status: &'a [u8], record: &mut Message<'a>) -> Option<()> {
         rest = trimmed_start(after);
     }
     if rest.starts_with(b"(TCP|") {
-        let end = memchr(b')', rest)?;
+        let end = find(b')', rest)?;
         // Another transport than a plain one is left to Python, that it has no blank too.
-        if memchr(b' ', &rest[1..end]).is_some() {
+        if find(b' ', &rest[1..end]).is_some() {
             return None;
         }
         ports(&rest[1..end], &mut record.wire)?;
         rest = trimmed_start(&rest[end + 1..]);
     }
     if rest.first() == Some(&b'(') {
-        let end = memmem::find(rest, b") smtp;")?; // else an LMTP reply, or parentheses to be counted
-                                                   // Between two such ends the straight expression takes the first that a whole reply follows, the long way the first.
-        if memmem::find(&rest[end + 1..], b") smtp;").is_some() {
+        let end = find_piece(b") smtp;", rest)?; // else an LMTP reply, or parentheses to be counted
+                                                 // Between two such ends the straight expression takes the first that a whole reply follows, the long way the first.
+        if find_piece(b") smtp;", &rest[end + 1..]).is_some() {
             return None;
         }
         record.banner = &rest[1..end];
@@ -1003,13 +1032,13 @@ fn is_enhanced(word: &[u8]) -> bool {
 
 /// Whether what is left of a line is a status text and nothing else: `_is_text`. None where only Python can say it.
 fn is_text(status: &[u8], action: u8, tables: &Tables) -> Option<bool> {
-    if action == b'E' || action == b'D' || memmem::find(status, b" dns;").is_some() {
+    if action == b'E' || action == b'D' || find_piece(b" dns;", status).is_some() {
         return Some(false);
     }
     if is_reply(status) {
         return Some(true);
     }
-    let open = memchr(b'(', status);
+    let open = find(b'(', status);
     let (name, after) = first(status);
     if !name.is_ascii() {
         return None;
@@ -1036,27 +1065,17 @@ pub fn digits(text: &[u8], most: usize) -> Option<u64> {
     text.iter().try_fold(0, |value: u64, octet| octet.is_ascii_digit().then(|| value * 10 + u64::from(octet - b'0')))
 }
 
-/// A number of one to sixteen digits, in lower case.
-fn hexadecimal(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || text.len() > 16 {
-        return None;
-    }
-    text.iter().try_fold(0, |value: u64, octet| match octet {
-        b'0'..=b'9' => Some(value << 4 | u64::from(octet - b'0')),
-        b'a'..=b'f' => Some(value << 4 | u64::from(octet - b'a' + 10)),
-        _ => None,
-    })
-}
-
 /// What stands before the first blank, and what after it; None without one.
+#[inline]
 fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let blank = memchr(b' ', text)?;
+    let blank = find(b' ', text)?;
     Some((&text[..blank], &text[blank + 1..]))
 }
 
 /// The first word, and what follows, with its blank.
+#[inline]
 fn first(text: &[u8]) -> (&[u8], &[u8]) {
-    text.split_at(memchr(b' ', text).unwrap_or(text.len()))
+    text.split_at(find(b' ', text).unwrap_or(text.len()))
 }
 
 /// The word behind a blank, and what follows, with its blank; None at the end.
@@ -1067,7 +1086,7 @@ fn next(text: &[u8]) -> Option<(&[u8], &[u8])> {
 /// `<id>` -> the id, which has neither a blank nor another `<`, and what follows.
 fn enclosed(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let text = text.strip_prefix(b"<")?;
-    let end = memchr::memchr3(b'>', b'<', b' ', text)?;
+    let end = find_any([b'>', b'<', b' '], text)?;
     (text[end] == b'>').then_some((&text[..end], &text[end + 1..]))
 }
 

@@ -4,7 +4,7 @@
 use memchr::{memchr2, memmem};
 
 use crate::attributes::{Attributes, Told};
-use crate::json;
+use crate::octets::{find_any, is_plain};
 use crate::xml::Element;
 
 /// The same as of XML (`xml::begun`). A flat object may still be another format's.
@@ -46,7 +46,7 @@ pub fn attributes<'a>(line: &'a [u8], nested: bool, room: &'a mut [u8], told: &T
     while rest != end {
         let [b',', b'"', first, second, b'"', b':', value @ ..] = rest else { return None };
         let text = if let [b'"', value @ ..] = value {
-            let mut end = memchr2(b'"', b'\\', value)?;
+            let mut end = find_any([b'"', b'\\'], value)?;
             let text = if value[end] == b'"' {
                 &value[..end]
             } else {
@@ -54,7 +54,7 @@ pub fn attributes<'a>(line: &'a [u8], nested: bool, room: &'a mut [u8], told: &T
                 (end, size) = decode(value, room)?;
                 let (text, left) = std::mem::take(&mut room).split_at_mut(size);
                 room = left;
-                *plain &= json::is_plain(text);
+                *plain &= is_plain(text);
                 &*text
             };
             rest = &value[end + 1..];
@@ -81,7 +81,7 @@ fn decode(text: &[u8], room: &mut [u8]) -> Option<(usize, usize)> {
         size += octets.len();
     };
     loop {
-        let length = memchr2(b'"', b'\\', &text[at..])?;
+        let length = find_any([b'"', b'\\'], &text[at..])?;
         put(&text[at..at + length]);
         at += length;
         if text[at] == b'"' {

@@ -15,7 +15,7 @@ use crate::header::Header;
 use crate::identity::{self, Counts};
 use crate::tables::Tables;
 use crate::xml::Element;
-use crate::{attributes, ecs, json, messages, mta, native, object, service, shapes, xml};
+use crate::{attributes, ecs, json, messages, mta, native, object, octets, service, shapes, xml};
 
 /// What is the same for all lines of a log. The texts are inside of JSON strings, but for `peer` and `host`.
 pub struct Frame {
@@ -271,12 +271,15 @@ impl Run {
             second.copy_from_slice(&time[..19]);
             self.seconds.push(second);
         }
-        if self.first.is_empty() || self.first[..] > *time {
-            self.first = time.to_vec();
-        }
         if self.last[..] < *time {
             self.last.clear();
             self.last.extend_from_slice(time);
+            if self.first.is_empty() {
+                self.first.extend_from_slice(time);
+            }
+        } else if self.first[..] > *time {
+            self.first.clear();
+            self.first.extend_from_slice(time);
         }
         waiting.second = self.seconds.len() - 1;
         self.waiting.push(waiting);
@@ -448,7 +451,7 @@ fn of_text<T>(
 ) -> Result<Option<T>, Stop> {
     let mut time = [0; 48];
     let (size, rest) = stamp(line, hour, &mut time)?;
-    let plain = json::is_plain(raw);
+    let plain = octets::is_plain(raw);
     if !line.last().is_some_and(u8::is_ascii_graphic)
         || !(plain || line[..line.len().min(mta::COLUMNS)].is_ascii() && std::str::from_utf8(raw).is_ok())
     {
@@ -507,7 +510,7 @@ fn of_attributes<T>(
     let (element, at) = begun.ok_or(Stop::Foreign)?;
     let mut time = [0; 48];
     let (size, end) = iso_stamp(&line[at..], hour, &mut time)?;
-    let mut plain = json::is_plain_quoted(raw);
+    let mut plain = octets::is_plain_quoted(raw);
     let is_text = plain || (std::str::from_utf8(raw).is_ok() && !(json && raw.iter().any(|octet| *octet < b' ')));
     let escapes = memchr(if json { b'\\' } else { b'&' }, line).is_some();
     let mut room = if escapes { vec![0; line.len()] } else { Vec::new() };
@@ -555,7 +558,7 @@ pub fn straight_service<T>(
     if zone.is_some_and(|zone| zone[..] != time[size - 6..size]) {
         return Err(Stop::Hour);
     }
-    let plain = json::is_plain(raw);
+    let plain = octets::is_plain(raw);
     if !line.last().is_some_and(u8::is_ascii_graphic) || !(plain || raw.is_ascii()) {
         return Ok(None);
     }

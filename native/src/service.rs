@@ -2,12 +2,13 @@
 //!
 //! Only ASCII, with single blanks between the pieces and a process whose log is known; for any doubt it is None, and Python reads that line.
 
-use memchr::{memchr, memmem, memrchr};
+use memchr::{memmem, memrchr};
 
 use crate::ecs::{self, ip_version, key};
 use crate::json::{self, number, text};
 use crate::mta::digits;
 use crate::native::{begun, Common};
+use crate::octets::{find, find_piece};
 use crate::run::{Frame, Place};
 
 /// The events in the order in which Python tells them. The last three are of the message store.
@@ -132,13 +133,13 @@ fn is_date(year: u64, month: u64, day: u64) -> bool {
 /// The record of an ASCII line; `rest` is what stands after its stamp.
 pub fn read<'a>(rest: &'a [u8], told: &'a Told) -> Option<Service<'a>> {
     let (host, rest) = word(rest)?;
-    let bracket = memchr(b'[', rest)?;
+    let bracket = find(b'[', rest)?;
     let process = &rest[..bracket];
     let rest = &rest[bracket + 1..];
-    let close = memchr(b']', rest)?;
+    let close = find(b']', rest)?;
     let pid = digits(&rest[..close], 10)?;
     let (category, rest) = word(rest[close + 1..].strip_prefix(b": ")?)?;
-    let colon = memchr(b':', rest)?;
+    let colon = find(b':', rest)?;
     let level = &rest[..colon];
     let message = rest[colon + 1..].strip_prefix(b" ")?;
     if host.is_empty() || host.len() > 255 || !host.iter().all(u8::is_ascii_graphic) || !is_word(category) || !is_word(level) {
@@ -272,10 +273,10 @@ fn operation<'a>(record: &mut Service<'a>, verb: &[u8], event: usize) -> Option<
     }
     if event != EXPUNGE {
         // The folder after the first colon, or where its path begins.
-        let colon = memchr(b':', folder);
+        let colon = find(b':', folder);
         let after = colon.map_or(0, |colon| colon + 1);
         let is_path = folder[after..].starts_with(b"user/") || folder[after..].starts_with(b"shared/");
-        let path = if is_path { None } else { memmem::find(&folder[after..], b":user/").map(|path| after + path) };
+        let path = if is_path { None } else { find_piece(b":user/", &folder[after..]).map(|path| after + path) };
         if let Some(colon) = path.or(colon) {
             record.user = &folder[..colon];
             folder = &folder[colon + 1..];
@@ -289,7 +290,7 @@ fn operation<'a>(record: &mut Service<'a>, verb: &[u8], event: usize) -> Option<
 /// Any other message, with `key=value|key=value` or without.
 fn other<'a>(record: &mut Service<'a>) -> Option<()> {
     let message = record.message;
-    let bracket = memchr(b'[', &message[..message.len().min(256)]);
+    let bracket = find(b'[', &message[..message.len().min(256)]);
     if message.starts_with(b"(id ") {
         return None;
     }
@@ -304,13 +305,13 @@ fn other<'a>(record: &mut Service<'a>) -> Option<()> {
         }
         return Some(());
     }
-    if memchr(b'=', message).is_none() {
+    if find(b'=', message).is_none() {
         return Some(());
     }
     let mut found: Vec<(&[u8], Vec<u8>)> = Vec::new();
     let mut latest = 0;
     for piece in message.split(|&octet| octet == b'|') {
-        let equals = memchr(b'=', piece).unwrap_or(0);
+        let equals = find(b'=', piece).unwrap_or(0);
         if equals == 0 {
             let Some((_, value)) = found.get_mut(latest) else { return Some(()) };
             value.push(b'|');
@@ -349,7 +350,7 @@ fn peer<'a>(record: &mut Service<'a>, begin: &[u8]) -> Option<&'a [u8]> {
 
 /// The same for the address at the beginning of a text.
 fn address<'a>(record: &mut Service<'a>, text: &'a [u8]) -> Option<&'a [u8]> {
-    let end = memchr(b']', &text[..text.len().min(80)])?;
+    let end = find(b']', &text[..text.len().min(80)])?;
     let address = &text[..end];
     if address.first() == Some(&b'[') {
         return None;
@@ -367,7 +368,7 @@ fn address<'a>(record: &mut Service<'a>, text: &'a [u8]) -> Option<&'a [u8]> {
 /// (user, what stands after it): one word, unless it has quotation marks.
 fn user_of(text: &[u8]) -> (&[u8], &[u8]) {
     if text.first() == Some(&b'"') {
-        if let Some(end) = text.get(1..).and_then(|inner| memmem::find(inner, b"\" ")) {
+        if let Some(end) = text.get(1..).and_then(|inner| find_piece(b"\" ", inner)) {
             return (&text[1..1 + end], &text[end + 3..]);
         }
     }
@@ -391,12 +392,12 @@ fn is_word(text: &[u8]) -> bool {
 }
 
 fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let blank = memchr(b' ', text)?;
+    let blank = find(b' ', text)?;
     Some((&text[..blank], &text[blank + 1..]))
 }
 
 fn first(text: &[u8]) -> &[u8] {
-    &text[..memchr(b' ', text).unwrap_or(text.len())]
+    &text[..find(b' ', text).unwrap_or(text.len())]
 }
 
 impl Service<'_> {

@@ -1,9 +1,7 @@
 //! Lines of the MTA in XML as it writes them, `<en ts="…" …/>` with no single blank more: the twin of `xml_element.straight`.
 
-use memchr::{memchr, memchr2};
-
 use crate::attributes::{Attributes, Told};
-use crate::json;
+use crate::octets::{find, find_any, is_plain};
 
 /// `<en ts="`
 const BEGIN: usize = 8;
@@ -35,15 +33,15 @@ pub fn attributes<'a>(line: &'a [u8], room: &'a mut [u8], told: &Told, plain: &m
     let (mut rest, mut room) = (line, room);
     while rest != b"/>" {
         let [b' ', first, second, b'=', b'"', value @ ..] = rest else { return None };
-        let mut end = memchr2(b'"', b'&', value)?;
+        let mut end = find_any([b'"', b'&'], value)?;
         let text = if value[end] == b'"' {
             &value[..end]
         } else {
-            end += memchr(b'"', &value[end..])?;
+            end += find(b'"', &value[end..])?;
             let size = decode(&value[..end], room);
             let (text, left) = std::mem::take(&mut room).split_at_mut(size);
             room = left;
-            *plain &= json::is_plain(text);
+            *plain &= is_plain(text);
             &*text
         };
         given.put([*first, *second], text, told)?;
@@ -59,7 +57,7 @@ fn decode(text: &[u8], room: &mut [u8]) -> usize {
         room[size..size + octets.len()].copy_from_slice(octets);
         size += octets.len();
     };
-    while let Some(at) = memchr(b'&', rest) {
+    while let Some(at) = find(b'&', rest) {
         put(&rest[..at]);
         let (character, length) = reference(&rest[at..]).unwrap_or(('&', 1));
         put(character.encode_utf8(&mut [0; 4]).as_bytes());
@@ -71,7 +69,7 @@ fn decode(text: &[u8], room: &mut [u8]) -> usize {
 
 /// The character of the reference that a text begins with, and its length; None where it is none.
 fn reference(text: &[u8]) -> Option<(char, usize)> {
-    let end = memchr(b';', &text[..text.len().min(12)])?;
+    let end = find(b';', &text[..text.len().min(12)])?;
     let character = match &text[1..end] {
         b"lt" => '<',
         b"gt" => '>',
