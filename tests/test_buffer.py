@@ -7,7 +7,6 @@ import errno
 import os
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -143,7 +142,7 @@ def test_memory_settles_when_done() -> None:
 
 
 def test_disk_settles_after_the_sync_and_never_before(tmp_path: Path) -> None:
-    """File and, for a new segment, directory; what came while one sync ran goes with the next, all together."""
+    """File and, for a new segment, directory; puts are not held up, and what came while one sync ran goes with the next, all together."""
 
     async def story() -> None:
         settled = Settled()
@@ -293,27 +292,6 @@ def test_a_spool_holds_little_in_memory(tmp_path: Path) -> None:
 def resident() -> int:
     """Octets of this process that are in memory."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def test_puts_are_not_held_up_by_the_disk(tmp_path: Path) -> None:
-    """While a sync takes its time the loop goes on, and so do puts."""
-
-    class Slow(Disk):
-        def sync(self, descriptor: int) -> None:
-            time.sleep(0.05)
-
-    async def story() -> None:
-        settled = Settled()
-        buffer = DiskBuffer(Spool(tmp_path, disk=Slow()))
-        start = time.monotonic()
-        for number in range(50):
-            await buffer.put([b"x"], settled.of(str(number)), 0)
-        assert time.monotonic() - start < 0.04
-        await until(lambda: len(settled.names) == 50)
-        assert time.monotonic() - start < 0.5, "one group for all that came meanwhile"
-        await buffer.close()
-
-    told(story())
 
 
 def test_segments_go_while_nothing_is_put(tmp_path: Path) -> None:

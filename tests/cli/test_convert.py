@@ -311,7 +311,7 @@ def test_interrupted_leaves_nothing(jobs: str, number: signal.Signals, code: int
     os.killpg(process.pid, number)
     _, told = process.communicate(timeout=20)
     assert process.returncode == code
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 12
     assert b"Traceback" not in told
     if number == signal.SIGINT:
         assert told.decode() == f"interrupted: nothing was written to {tmp_path}/out\n"

@@ -113,6 +113,6 @@ def test_a_long_line_takes_time_in_proportion(piece: str) -> None:
     """A megabyte of anything is read in a fraction of a second."""
     flood = piece * (1_000_000 // len(piece))
     for line in (flood, "16:53:05.00: " + flood, "16:53:05." + flood, "Debug output enabled, system " + flood):
-        begin = time.perf_counter()
+        begin = time.process_time()
         debug.parse_run([line], 0, log(), [])
-        assert time.perf_counter() - begin < 0.5
+        assert time.process_time() - begin < 0.5

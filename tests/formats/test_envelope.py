@@ -238,12 +238,12 @@ def test_every_line_is_one_record_that_can_be_written(line: str) -> None:
 def test_a_megabyte_of_anything_is_opened_in_milliseconds(fill: str) -> None:
     """Linear time; and envelopes in envelopes are opened a few deep."""
     line = fill * (1_000_000 // len(fill))
-    begun = time.perf_counter()
+    begun = time.process_time()
     opened = open_envelope(line, log_of())
     if isinstance(opened, SyslogHeader):
         opened.record()
         opened.body()
-    assert time.perf_counter() - begun < 0.25
-    begun = time.perf_counter()
+    assert time.process_time() - begun < 0.25
+    begun = time.process_time()
     read(line)
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 2

@@ -287,9 +287,9 @@ def test_a_line_of_a_megabyte_is_read_in_linear_time(piece: str) -> None:
         for end in ("", '"/>', '"}}'):
             line = begin + piece * (1_000_000 // len(piece)) + end
             for form in FORMATS:
-                before = time.perf_counter()
+                before = time.process_time()
                 read(line, form)
-                assert time.perf_counter() - before < 2, (form.name, begin, piece)
+                assert time.process_time() - before < 2, (form.name, begin, piece)
 
 
 def test_entities_are_characters_and_nothing_more() -> None:

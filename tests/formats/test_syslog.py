@@ -459,7 +459,7 @@ def test_rfc5424_round_trip(pri: int, fields: list[str], data: dict[str, dict[st
 def test_a_megabyte_of_anything_is_read_in_milliseconds(head: str, fill: str) -> None:
     """Linear time: no header, however it goes on, makes the reading explode."""
     text = head + fill * (1_000_000 // len(fill))
-    begun = time.perf_counter()
+    begun = time.process_time()
     parse(text)
     parse(text, colonless_tag=True)
-    assert time.perf_counter() - begun < 0.5 * (4 if "[a" in fill else 1), "far from linear"
+    assert time.process_time() - begun < 0.5 * (4 if "[a" in fill else 1), "far from linear"

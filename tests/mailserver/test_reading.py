@@ -131,9 +131,9 @@ def test_time_is_linear(tmp_path: Path, kind: str) -> None:
         "=" * many,
         "\n" * many,
     ):
-        began = time.monotonic()
+        began = time.process_time()
         server(tmp_path, **{kind: content})
-        assert time.monotonic() - began < 5
+        assert time.process_time() - began < 5
 
 
 def test_defaults_are_those_of_the_product() -> None:
