@@ -254,14 +254,14 @@ impl Drain {
         self.heard.as_ref().map_or(-1, AsRawFd::as_raw_fd)
     }
 
-    /// There are datagrams: the thread reads them, until no more come.
+    /// There are datagrams: the thread reads them, until no more come. Raises OSError where the system gives no thread; nothing is read then.
     fn go(&mut self) -> PyResult<()> {
-        self.shared.queue().going = true;
-        self.shared.changed.notify_all();
         if self.thread.is_none() {
             let (shared, socket) = (self.shared.clone(), self.socket);
             self.thread = Some(thread::Builder::new().name("syslog".to_owned()).spawn(move || shared.run(socket))?);
         }
+        self.shared.queue().going = true;
+        self.shared.changed.notify_all();
         Ok(())
     }
 
@@ -290,11 +290,11 @@ impl Drain {
         })
     }
 
-    /// All that waits, in batches.
-    fn take(&mut self, py: Python<'_>) -> PyResult<Vec<Taken>> {
-        let packs = std::mem::take(&mut self.shared.queue().packs);
+    /// The batch that has waited longest. The thread has room for another one then.
+    fn take(&mut self, py: Python<'_>) -> PyResult<Option<Taken>> {
+        let pack = self.shared.queue().packs.pop_front();
         self.shared.changed.notify_all();
-        packs.into_iter().map(|pack| self.named(py, pack)).collect()
+        pack.map(|pack| self.named(py, pack)).transpose()
     }
 
     /// Ends the thread. What it has read still waits.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import subprocess
+import sys
 import time
 from ipaddress import ip_network
 from pathlib import Path
@@ -16,7 +18,7 @@ from shipper import compiled
 from shipper.inputs.syslog.address import Address, bind, buffer
 from shipper.inputs.syslog.counts import Counts
 from shipper.inputs.syslog.datagrams import Datagrams, Drained
-from shipper.inputs.syslog.inbox import Inbox
+from shipper.inputs.syslog.inbox import Inbox, Taken
 from shipper.inputs.syslog.senders import Senders
 
 MODULE, WHY = compiled.find()
@@ -46,16 +48,20 @@ def read(
         for each in made:
             each.close()
 
-        async def empty() -> None:
+        async def empty() -> list[Taken]:
             if in_thread:
                 datagrams.start()
                 await asyncio.wait_for(inbox.ready.wait(), 20)
                 datagrams.stop()
             datagrams.empty()
+            taken: list[Taken] = []
+            while some := inbox.take():
+                taken += some
+            return taken
 
-        asyncio.run(empty())
+        every = asyncio.run(empty())
     found: tuple[list[bytes], list[str], dict[int, str]] = ([], [], {})
-    for some in inbox.take():
+    for some in every:
         found[2].update({number + len(found[0]): error for number, error in some.wrong.items()})
         listed = (some.messages, some.peers) if isinstance(some.messages, list) else some.messages.part(0, len(some.messages))
         found[0].extend([message.rstrip(b"\r\n\0") for message in listed[0]])
@@ -136,7 +142,9 @@ def test_a_flood_waits_in_the_kernel() -> None:
         found: list[bytes] = []
         while len(found) < sent:
             await asyncio.wait_for(inbox.ready.wait(), 20)
-            for some in inbox.take():
+            taken = inbox.take()
+            assert len(taken) <= 1, "what is taken is not what waits, and the thread reads on"
+            for some in taken:
                 assert not isinstance(some.messages, list)
                 assert len(some.messages) <= 4096
                 found += some.messages.part(0, len(some.messages))[0]
@@ -146,6 +154,55 @@ def test_a_flood_waits_in_the_kernel() -> None:
 
     with sock:
         assert asyncio.run(main()) == [b"%d" % number for number in range(sent)]
+
+
+UNREAD = """
+import asyncio, resource, socket, sys
+from shipper import compiled
+from shipper.inputs.syslog.address import Address, bind
+from shipper.inputs.syslog.counts import Counts
+from shipper.inputs.syslog.datagrams import Drained
+from shipper.inputs.syslog.inbox import Inbox
+from shipper.inputs.syslog.senders import Senders
+import os
+
+sock = bind(Address("udp", "127.0.0.1"), receive_buffer=1 << 20, mode=0)
+inbox = Inbox()
+drained = Drained(Address("udp", "127.0.0.1"), sock, inbox, Counts(), Senders(), 600, twin=compiled.find().module)
+limits = resource.getrlimit(resource.RLIMIT_NPROC)
+resource.setrlimit(resource.RLIMIT_NPROC, (0, limits[1]))
+if os.getuid() == 0:
+    os.setresuid(65534, 65534, 0)  # root has no limit; it comes back by its saved id
+
+async def main():
+    drained.start()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for number in range(6):
+            sender.sendto(b"text %d" % number, sock.getsockname())
+            if number == 3:
+                if os.getresuid()[2] == 0:
+                    os.setresuid(0, 0, 0)
+                resource.setrlimit(resource.RLIMIT_NPROC, limits)
+            await asyncio.wait_for(inbox.ready.wait(), 20)
+            while taken := inbox.take():
+                for some in taken:
+                    packed = not isinstance(some.messages, list)
+                    print(packed, *(some.messages.part(0, len(some.messages))[0] if packed else some.messages))
+            inbox.reopen()
+    drained.stop()
+
+asyncio.run(main())
+"""
+
+
+def test_without_a_thread_the_loop_reads() -> None:
+    """Where the system gives none, as the limit of processes is reached: every datagram comes, what the reason is, is said once; and the thread
+    reads when there is one again."""
+    done = subprocess.run([sys.executable, "-c", UNREAD], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines == [f"{number >= 3} b'text {number}'" for number in range(6)]
+    assert done.stderr.count("Resource temporarily unavailable") == 1 and "udp://127.0.0.1" in done.stderr
 
 
 def test_who_asks_what_waits_keeps_nothing_from_the_loop() -> None:

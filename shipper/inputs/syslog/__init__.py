@@ -175,7 +175,8 @@ class Syslog:
                 datagrams.empty()
                 datagrams.look(asyncio.get_running_loop().time())
             self._connections.empty()
-            await self._deliver(inbox, deliver)
+            while await self._deliver(inbox, deliver):
+                pass
         except asyncio.CancelledError:
             self._give_up(inbox)
             raise
@@ -212,18 +213,22 @@ class Syslog:
     def _datagrams(self) -> list[Datagrams]:
         return [each for each in self._listening if isinstance(each, Datagrams)]
 
-    async def _deliver(self, inbox: Inbox, deliver: Deliver) -> None:
-        """Hands over what the inbox has, in batches; only the twin's thread reads meanwhile."""
+    async def _deliver(self, inbox: Inbox, deliver: Deliver) -> bool:
+        """Hands over what the inbox gives, in batches; only the twin's thread reads meanwhile. Whether there was anything."""
         taken = inbox.take()
+        some = bool(taken)
         while taken:
             now = time.time_ns()
-            records = self._read(taken.popleft(), now)
+            if not len((one := taken.popleft()).messages):
+                continue  # nobody who may send
+            records = self._read(one, now)
             try:
                 await deliver(Batch(records, Arrival(self.name, now), Receipt(partial(self._settled, len(records)))))
             except asyncio.CancelledError:
                 self.counts.lost += sum(len(each.messages) for each in taken)
                 raise
         inbox.reopen()
+        return some
 
     def _give_up(self, inbox: Inbox) -> None:
         """The end, before the outputs had room: what has arrived is read, to say how much is lost."""
@@ -233,7 +238,8 @@ class Syslog:
             datagrams.empty()
             datagrams.look(asyncio.get_running_loop().time())
         self._connections.empty()
-        self.counts.lost += sum(len(each.messages) for each in inbox.take())
+        while taken := inbox.take():
+            self.counts.lost += sum(len(each.messages) for each in taken)
         if self.counts.lost:
             logger.warning("input '{}': {} messages are lost, no output had room for them before the end", self.name, self.counts.lost)
 

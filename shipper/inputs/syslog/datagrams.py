@@ -8,7 +8,8 @@ at 30,000 a second that makes 60 datagrams of each wake-up, or 150.
 
 With the compiled twin (`Drained`) one call of the system takes many datagrams, in a thread that needs nothing of Python: so a socket is read also
 while the loop renders or waits. The loop watches the socket only while nothing comes. The thread packs messages into batches; when some of these
-wait, as the outputs make us wait, it reads no more. They are lost with a kill, as what the kernel holds is. What is made of them is the same.
+wait, as the outputs make us wait, it reads no more. They are lost with a kill, as what the kernel holds is. What is made of them is the same. Where
+the system gives no thread the loop reads, as without the twin.
 """
 
 from __future__ import annotations
@@ -208,6 +209,7 @@ class Drained(Datagrams):
             name=_name,
         )
         self._inbox.drained.append(self._take)
+        self._alone = False  # whether there was no thread once, which was said
 
     def start(self) -> None:
         super().start()
@@ -230,24 +232,36 @@ class Drained(Datagrams):
         return messages, octets
 
     def _readable(self) -> None:
-        self._unwatch()
-        self._drain.go()
+        try:
+            self._drain.go()
+        except OSError as problem:  # asked again with the next datagrams
+            if not self._alone:
+                logger.warning("{}: read without a thread of its own, and slower: {} (LimitNPROC, TasksMax?)", self.address, problem)
+            self._alone = True
+            super()._readable()
+        else:
+            self._unwatch()
 
     def _told(self) -> None:
         self._drain.hear()
-        going, messages, _, whole = self._drain.state()
-        if not going:
+        if not self._tell():
             self._watch()
+
+    def _tell(self) -> bool:
+        """Tells the inbox what waits; whether the thread reads."""
+        going, messages, _, whole = self._drain.state()
         if messages:
             self._inbox.added(whole=whole, some=True)
+        return bool(going)
 
-    def _take(self) -> list[Taken]:
-        return [
-            self._by_the_rules(messages, odd)
-            if odd or (self._senders.some and not self._local and not all(map(self._senders.allowed, peers)))
-            else Taken(messages, [], {})
-            for messages, peers, odd in self._drain.take()
-        ]
+    def _take(self) -> Taken | None:
+        if (taken := self._drain.take()) is None:
+            return None
+        self._tell()
+        messages, peers, odd = taken
+        if odd or (self._senders.some and not self._local and not all(map(self._senders.allowed, peers))):
+            return self._by_the_rules(messages, odd)
+        return Taken(messages, [], {})
 
     def _by_the_rules(self, packed: Packed, odd: dict[int, int]) -> Taken:
         """A batch where something is to be left out, or to be said. `odd`: the length of those that are empty or too long, by number."""

@@ -1,4 +1,5 @@
-"""What all sockets of an input have read and nobody has taken: messages, one batch at most, and what the compiled twin has read beside it.
+"""What all sockets of an input have read and nobody has taken: messages, one batch at most, and what the compiled twin has read beside it, which
+is taken batch by batch.
 
 Whoever reads asks `room` first and reads no more than that. Without room it stops watching its socket, and is called when there is some again:
 while the outputs make us wait, what comes in waits in the kernel, which makes the sender wait (TCP) or counts what it drops (UDP).
@@ -31,7 +32,7 @@ class Taken(NamedTuple):
 
 class Inbox:
     """`ready` is set when there is a batch to take: when it is full, or the first message has waited long enough. `most`: messages of a batch;
-    `drained`: are asked for what the twin has read, in batches."""
+    `drained`: are asked for a batch that the twin has read, and say what is left (`added`)."""
 
     def __init__(self, most: int = LINGER_RECORDS) -> None:
         self._most = most
@@ -40,7 +41,7 @@ class Inbox:
         self.messages: list[bytes] = []
         self.peers: list[str] = []
         self.wrong: dict[int, str] = {}
-        self.drained: list[Callable[[], list[Taken]]] = []
+        self.drained: list[Callable[[], Taken | None]] = []
         self._open = True
         self._linger: asyncio.TimerHandle | None = None
         self._waiting: list[Callable[[], None]] = []
@@ -76,7 +77,7 @@ class Inbox:
         self._waiting.append(resume)
 
     def take(self) -> deque[Taken]:
-        """All there is, in batches. There is no room until `reopen`."""
+        """All there is, in batches; of what the twin has read one of each socket. There is no room until `reopen`."""
         messages, peers, wrong = self.messages, self.peers, self.wrong
         self.messages, self.peers, self.wrong, self._octets = [], [], {}, 0
         taken: deque[Taken] = deque()
@@ -85,13 +86,12 @@ class Inbox:
             end = start + most
             said = {number - start: error for number, error in wrong.items() if start <= number < end}
             taken.append(Taken(messages[start:end], peers[start:end], said))
-        for drained in self.drained:
-            taken += [some for some in drained() if len(some.messages)]
         self._open = False
         self.ready.clear()
         if self._linger is not None:
             self._linger.cancel()
             self._linger = None
+        taken += [some for drained in self.drained if (some := drained()) is not None]
         return taken
 
     def reopen(self) -> None:
