@@ -38,6 +38,8 @@ _PRI = re.compile(r"<[0-9]{1,3}>")
 _MESSAGE_FORMATS = tuple(form for form in FORMATS if form is not debug.FORMAT)
 _BODY_BEGINS = frozenset("0123456789 \t[<{")
 """How a record of ours can begin in a message: most messages of other programs need not be offered to every format."""
+_BEGINS = _BODY_BEGINS | frozenset("Dd")
+"""The same in a file, which can be a debug log."""
 _MAX_ENVELOPES = 4
 """A `file:` prefix, a syslog header, and the same once more from a relay; deeper nesting is text."""
 
@@ -223,7 +225,8 @@ class Reader:
             opened.append(envelope)
             whole, inner = inner, envelope.inner
             found: list[Record] = []
-            if any(self._run(form, (inner,), 0, found) for form in (self._latest, *(formats or self._formats))):
+            begins = inner[:1] in _BEGINS
+            if begins and any(self._run(form, (inner,), 0, found) for form in (self._latest, *(formats or self._formats))):
                 return _attached(found[0], opened), inner
             if (self._forced is None or self._forced.name == "service") and (body := envelope.body()):
                 return _attached(body, opened), whole  # without its header it has no time, and its id would be that of others

@@ -10,7 +10,8 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shipper.formats import BY_NAME, Log
+from shipper import reader
+from shipper.formats import BY_NAME, FORMATS, Log
 from shipper.framing import Block, blocks
 from shipper.reader import RawPolicy, Reader, octets
 from shipper.record import AnyRecord, Record, Text, Unparsed
@@ -184,3 +185,14 @@ def test_a_debug_line_of_another_day_is_another_record() -> None:
     (one,) = Reader(Log(Clock(ZoneInfo("UTC")), date=(2005, 3, 1))).read(Block(line, 0))[:1]
     (two,) = Reader(Log(Clock(ZoneInfo("UTC")), date=(2005, 3, 2))).read(Block(line, 0))[:1]
     assert one.id != two.id
+
+
+def test_every_record_begins_with_one_of_these() -> None:
+    """What stands behind a header is offered to the formats only then."""
+    taken = set()
+    for path in sorted((Path(__file__).parent / "formats").glob("*/*/input.log")):
+        for line in path.read_bytes().decode("utf-8", "replace").split("\n"):
+            if any(form.parse_run([line], 0, Log(), []) for form in FORMATS):
+                taken.add(line[0])
+                assert line[0] in reader._BEGINS, line
+    assert {"0", "1", "[", "<", "{", "D", " "} <= taken

@@ -77,7 +77,10 @@ def sound_records(records: Sequence[Record], *, every: bool = False) -> Sequence
         number
         for number, record in enumerate(records)
         if record.extra is not None
-        or ((syslog := record.syslog) is not None and (syslog.structured_data is not None or not (syslog.facility or syslog.peer)))
+        or (
+            (syslog := record.syslog) is not None
+            and (syslog.structured_data is not None or not (syslog.facility or syslog.peer or syslog.timestamp))
+        )
         or (record.__class__ is Mta and record.queue_seconds.__class__ is float)
         or (record.__class__ in _WITH_ATTRIBUTES and record.attributes is not None)
         or ((source := record.source) is not None and source.offset is None and not source.file and not source.peer)
