@@ -79,7 +79,7 @@ def sound_records(records: Sequence[Record], *, every: bool = False) -> Sequence
         if record.extra is not None
         or (
             (syslog := record.syslog) is not None
-            and (syslog.structured_data is not None or not (syslog.facility or syslog.peer or syslog.timestamp))
+            and (syslog.structured_data is not None or syslog.facility == syslog.timestamp == syslog.peer == "")
         )
         or (record.__class__ is Mta and record.queue_seconds.__class__ is float)
         or (record.__class__ in _WITH_ATTRIBUTES and record.attributes is not None)
