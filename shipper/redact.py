@@ -82,6 +82,7 @@ class Redaction:
         key_id: str = "1",
     ) -> None:
         self._methods: dict[str, str] = {"address": addresses, "name": names, "ip": ips}
+        self._hidden = {sort: method != "keep" for sort, method in self._methods.items()}
         self._personal = addresses != "keep" or names != "keep"
         self._keep_domains = keep_domains
         self._header_values = header_values
@@ -135,11 +136,12 @@ class Redaction:
 
     def suspect(self, text: str) -> bool:
         """Whether there is anything in a text that could be personal."""
-        if self.hides("address") and ("@" in text or "%40" in text):
+        hidden = self._hidden
+        if hidden["address"] and ("@" in text or "%40" in text):
             return True
-        if self.hides("ip") and (text.count(".") > 2 or text.count(":") > 1):
+        if hidden["ip"] and (text.count(".") > 2 or text.count(":") > 1):
             return True
-        return self.hides("name") and ("/" in text or "=" in text)
+        return hidden["name"] and ("/" in text or "=" in text)
 
     def replaced(self, sort: str, value: str, *, inside: bool = False) -> str:
         """What stands for a value; `inside` of a text, what was removed leaves a mark."""
@@ -172,14 +174,14 @@ class Redaction:
 
     def hides(self, sort: str) -> bool:
         """Whether such values are hidden at all."""
-        return self._methods[sort] != "keep"
+        return self._hidden[sort]
 
 
 class _Found:
     """What was found in one record. `values`: what fields had and what stands for it in a text; `seen`: everything that was replaced and should
     stand in the line as well."""
 
-    __slots__ = ("_addresses", "_ips", "_names", "_redaction", "seen", "values")
+    __slots__ = ("_addresses", "_ips", "_lower", "_names", "_redaction", "seen", "values")
 
     def __init__(self, redaction: Redaction) -> None:
         self._redaction = redaction
@@ -188,9 +190,11 @@ class _Found:
         self._names: list[tuple[str, str]] = []
         self.values: list[tuple[str, str]] = []
         self.seen: set[str] = set()
+        self._lower: set[str] = set()  # the values, in lower case
 
     def sort(self) -> None:
-        """The longer goes before the shorter that may be a part of it."""
+        """When all are noted: the longer goes before the shorter that may be a part of it."""
+        self._lower = {value.lower() for value, _ in self.values}
         for values in (self._addresses, self._ips, self._names):
             if len(values) > 1:
                 values.sort(key=_longest_first)
@@ -229,6 +233,8 @@ class _Found:
 
     def inside(self, value: Any) -> Any:
         """An object of a record, or what is in one whose names are the log's own; None for one of which nothing is left."""
+        if isinstance(value, Source) and not value.peer:
+            return value  # the name of our own file stays
         if isinstance(value, Envelope | Source):
             changed = copy(value)
             for name in value.__struct_fields__:
@@ -260,7 +266,10 @@ class _Found:
         """A text without what was found before, and without what looks as if it should be."""
         if not self._redaction.suspect(text):
             low = text.lower()
-            if not any(value.lower() in low for value, _ in self.values):
+            for value in self._lower:
+                if value in low:
+                    break
+            else:
                 return text
         done = first = self._done(text, 0)
         for value, instead in self.values:
