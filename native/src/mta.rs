@@ -560,7 +560,7 @@ pub fn is_queue_file(name: &[u8]) -> bool {
     if name.first() == Some(&b'/') {
         return !has(b"://");
     }
-    (has(b"queue/") && !name.contains(&b';') && !has(b"://")) || (name.get(1..3) == Some(b":\\") && has(b"\\queue\\"))
+    (has(b"queue/") && name[0] != b'(' && !name.contains(&b';') && !has(b"://")) || (name.get(1..3) == Some(b":\\") && has(b"\\queue\\"))
 }
 
 /// The index after the source system at the beginning of a text, 0 where there is none: `_source_system_end`. None where only Python can say it.

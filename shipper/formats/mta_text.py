@@ -372,10 +372,10 @@ def _is_number(text: str) -> bool:
 
 
 def _is_queue_file(word: str) -> bool:
-    """A path as the queue has them: absolute, or with a `queue` directory in it."""
+    """A path as the queue has them: absolute, or with a `queue` directory in it; `(TCP|…` begins a diagnostic."""
     if word[:1] == "/":
         return "://" not in word
-    return ("queue/" in word and ";" not in word and "://" not in word) or (word[1:3] == ":\\" and "\\queue\\" in word)
+    return ("queue/" in word and word[:1] != "(" and ";" not in word and "://" not in word) or (word[1:3] == ":\\" and "\\queue\\" in word)
 
 
 def _message_id_end(text: str) -> int:

@@ -72,7 +72,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         pool = differ.seeds(Path(directory))
     if wanted.number is not None:
-        sys.exit(one(pool, wanted.seed, wanted.number).differs)
+        sys.exit(one(pool, wanted.seed, wanted.number).differs or None)
 
     context = get_context("fork")  # the lines that there are to begin with need not be copied
     told = context.Queue()
