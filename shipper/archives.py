@@ -107,21 +107,22 @@ class Content:
     """The content of one stream. `kind`: `""` for a plain one, known when the first chunk is, as is `modified`: when what was packed had last
     been written to, in seconds since 1970, 0 where that is not said. `position`: octets read of the stream."""
 
-    def __init__(self, stream: Stream, name: str) -> None:
+    def __init__(self, stream: Stream, name: str, chunk: int = CHUNK) -> None:
         self.name = name
         self.kind = ""
         self.modified = 0
         self.position = 0
         self._stream = stream
+        self._chunk = chunk
 
     def chunks(self) -> Iterator[bytes]:
-        """The content in pieces of up to `CHUNK` and a little. Raises `ArchiveBroken`, after all that could be read, and OSError."""
+        """The content in pieces of up to `chunk` and a little. Raises `ArchiveBroken`, after all that could be read, and OSError."""
         begin = self._begin(b"")
         self.kind = kind_of(begin)
         if not self.kind:
             if begin:
                 yield begin
-            while data := self._read(CHUNK):
+            while data := self._read(self._chunk):
                 yield data
             return
         if self.kind == "gzip":
@@ -133,7 +134,7 @@ class Content:
             for piece in self._unpacked(begin, self.kind):
                 pieces.append(piece)
                 size += len(piece)
-                if size >= CHUNK:
+                if size >= self._chunk:
                     yield b"".join(pieces)
                     pieces, size = [], 0
         except ArchiveBroken as failure:

@@ -83,6 +83,17 @@ ACTIONS = (*((letter, events.code_event(letter)) for letter in ascii_uppercase),
 """Letters of entry codes and their events, by the number that the twin has for them."""
 
 
+class Lines(Protocol):
+    """Lines of output that stay where the twin has made them, for `Output.write`: `count` of them, so many octets long."""
+
+    @property
+    def count(self) -> int: ...
+    def __len__(self) -> int: ...
+    def begin(self, size: int) -> bytes:
+        """The first octets."""
+        ...
+
+
 class Run(NamedTuple):
     """What a run of the twin gives.
 
@@ -92,7 +103,7 @@ class Run(NamedTuple):
     and `last`: the smallest and the largest time of the lines rendered, as text.
     """
 
-    out: bytes | None
+    out: bytes | Lines | None
     gaps: list[tuple[int, int, int]]
     hour: bool
     next: int
@@ -150,7 +161,7 @@ class Payloads(NamedTuple):
 
 class Twin:
     """The twin at work on one log. It is what gives ids there, too, as it has the count of identical lines. `fields`: see `formats.base.Log`;
-    `peer`: where lines come from that are of no file; `each`: whether it is asked for each line."""
+    `peer`: where lines come from that are of no file; `each`: whether it is asked for each line; `lines`: whether output is given as `Lines`."""
 
     def __init__(
         self,
@@ -165,6 +176,7 @@ class Twin:
         fields: tuple[str, ...] | None = None,
         peer: str = "",
         each: bool = False,
+        lines: bool = False,
     ) -> None:
         kinds = (Mta, Connection) if profile == "ecs" else ()
         documents = [[tuple(ecs.fixed(kind, event.name, event.severity, True, observed)) for _, event in ACTIONS] for kind in kinds]
@@ -191,6 +203,7 @@ class Twin:
             lines_kept=LINES_KEPT,
             bare=profile == BARE,
             each=each,
+            lines=lines,
             ecs=(*documents, "".join(INBOUND), ecs.fixed_tail(True)) if profile == "ecs" else None,
             service=_service(profile, observed),
             syslog=_syslog(profile, observed),
@@ -207,12 +220,13 @@ class Twin:
         """The same for lines of a service log, as far as their stamps are usual ones of one zone."""
         return Run(*self._twin.run_service(data, start, offset))
 
-    def prepare(self, threads: Any, data: bytes, offset: int, hour: tuple[str, str, str] | None) -> Any:
-        """Has one of `threads` (the module's `Threads`) begin a run from the first octet on, before its turn; `hour`: None of a service log."""
-        return self._twin.begin(threads, data, offset, hour)
+    def prepare(self, threads: Any, data: bytes, offset: int, hours: list[tuple[str, str, str]]) -> Any:
+        """Has one of `threads` (the module's `Threads`) begin runs from the first octet on, before their turn; `hours`: that they may be of, none
+        of a service log."""
+        return self._twin.begin(threads, data, offset, hours)
 
     def take(self, begun: Any) -> None:
-        """The next run is one that `prepare` gave, if it is of the same lines and the same hour; else that was in vain."""
+        """The next runs are those that `prepare` gave, each that is of the same lines and the same hour; else it was in vain."""
         self._twin.take(begun)
 
     def see(self, observed: int) -> None:
@@ -298,9 +312,9 @@ class Twin:
         lines: bytes = self._twin.written()
         return lines
 
-    def filled(self, lines: bytes) -> bytes:
+    def filled(self, lines: bytes) -> bytes | Lines:
         """The output of a run that had gaps, with the rendered records of these in it. They must have got their ids before, all together."""
-        whole: bytes = self._twin.filled(lines)
+        whole: bytes | Lines = self._twin.filled(lines)
         return whole
 
     def assign(self, records: Sequence[Record], lines: Sequence[str]) -> None:

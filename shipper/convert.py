@@ -15,18 +15,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from itertools import chain, repeat
 from typing import Any, TypeVar
 
-from shipper.archives import ArchiveBroken, Content, kind_of
-from shipper.compiled import line_ends
+from shipper.archives import CHUNK, ArchiveBroken, Content, kind_of
+from shipper.compiled import Lines
 from shipper.dedupe import Seen
 from shipper.errors import Failure
 from shipper.formats.debug import time_of_day
 from shipper.formats.envelope import lacks_year
 from shipper.formats.names import debug_date
 from shipper.framing import Block, blocks
+from shipper.fused import Write
 from shipper.outfile import Output
 from shipper.passage import EXAMPLES, Options, Passage, Piece, Tally, drop_repeated, portions
 from shipper.record import Debug
@@ -41,6 +41,8 @@ PACKED = 8
 """How many times larger the content of an archive is, about."""
 BEGIN = 1 << 16
 """Octets of a log by which it is judged."""
+FOR_THREADS = 1 << 19
+"""Octets of a chunk of a log that threads read: fewer are handed on, and the processor's cache still has them."""
 AHEAD = 2
 """Blocks for each thread that are read before their turn."""
 WAITING = 4
@@ -141,12 +143,12 @@ class _Writer:
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self._pieces: queue.Queue[bytes | bytearray | None] = queue.Queue(WAITING)
+        self._pieces: queue.Queue[bytes | bytearray | Lines | None] = queue.Queue(WAITING)
         self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def write(self, lines: bytes | bytearray) -> None:
+    def write(self, lines: bytes | bytearray | Lines) -> None:
         """Raises what `Output.write` raised for this one or for one before."""
         if self._failed:
             raise self._failed
@@ -176,7 +178,7 @@ class Conversion:
         self.account = Account(jobs=jobs)
         self._options = options
         self._output = output
-        output.line_ends = partial(line_ends, options.twin)
+        self._lines = output.take_lines(options.twin)
         self._watch = watch
         self._sizes = sizes
         self._seen = Seen() if options.dedupe else None
@@ -219,13 +221,14 @@ class Conversion:
     def _opened(self, sources: Iterable[Source]) -> Iterator[_Log]:
         """The sources that can be opened. A log is closed, and in the account, when `_close` is called."""
         before = 0
+        chunk = FOR_THREADS if self.account.threads else CHUNK
         for number, source in enumerate(sources):
             try:
                 file = 0 if source.path == STDIN else os.open(source.path, os.O_RDONLY | os.O_CLOEXEC)
             except OSError as error:
                 self.account.failures.append(unopened(source.path, error))
                 continue
-            log = _Log(source, number, before, file, Content(_Stream(file, source.size), source.name))
+            log = _Log(source, number, before, file, Content(_Stream(file, source.size), source.name, chunk))
             self._logs[number] = log
             before += source.size
             yield log
@@ -248,7 +251,7 @@ class Conversion:
                 of_twin += _content(source)
         return 2 * of_twin > sum(map(_content, judged))
 
-    def _alone(self, log: _Log, write: Callable[[bytes | bytearray], None], threads: Any = None) -> None:
+    def _alone(self, log: _Log, write: Write, threads: Any = None) -> None:
         """Reads one log in this process; with `threads`, which begin with blocks before it is their turn."""
         passage: Passage | None = None
         waiting: deque[Block] = deque()
@@ -256,7 +259,7 @@ class Conversion:
         read = _beside(self._blocks(log)) if threads else self._blocks(log)
         for block in chain(read, repeat(None, ahead)):
             if block is not None:
-                passage = passage or Passage(self._options, log.source.name, self._date(log, block.data))
+                passage = passage or Passage(self._options, log.source.name, self._date(log, block.data), write if self._lines else None)
                 if threads and passage.tally.lines:
                     passage.begin(block, threads)
                 waiting.append(block)
@@ -359,7 +362,7 @@ class Conversion:
         if log.planned and log.done == log.tasks:
             self._close(log)
 
-    def _write(self, piece: Piece, tally: Tally, write: Callable[[bytes | bytearray], None] | None = None) -> None:
+    def _write(self, piece: Piece, tally: Tally, write: Write | None = None) -> None:
         lines = piece.lines
         if self._seen and piece.keys:
             lines = drop_repeated(piece, self._seen.repeats(piece.keys), tally)

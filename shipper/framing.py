@@ -56,7 +56,7 @@ def _after(begin: bytes, stream: Iterator[bytes]) -> Iterator[bytes]:
 def _whole_lines(stream: Iterable[bytes], max_line: int) -> Iterator[tuple[bytes, int, int]]:
     """(whole lines without the last LF, offset of the first, octets left out)."""
     start = 0  # offset of the first octet that was not yielded yet
-    parts: list[bytes] = []  # the beginning of a line that has not ended, at most max_line octets
+    parts: list[bytes | memoryview] = []  # the beginning of a line that has not ended, at most max_line octets
     held = 0  # its length so far, with what was left out
     for chunk in stream:
         first = chunk.find(b"\n")
@@ -69,7 +69,7 @@ def _whole_lines(stream: Iterable[bytes], max_line: int) -> Iterator[tuple[bytes
         position = 0
         last = chunk.rfind(b"\n")
         if held and held + first <= max_line:
-            parts.append(chunk[:last])
+            parts.append(memoryview(chunk)[:last])  # joined without another copy
             whole = b"".join(parts)
             for data, begins, cut in _bounded(whole, max_line):
                 yield data, start + begins, cut

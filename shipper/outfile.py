@@ -16,7 +16,9 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from shipper.compiled import Lines, line_ends
 from shipper.durable import sync_names
 from shipper.errors import Failure
 from shipper.sources import path_text
@@ -26,31 +28,40 @@ EARLY = 32 << 20
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
-def _line_ends(octets: bytes | bytearray) -> int:
-    return octets.count(b"\n")
-
-
 class OutputClosed(Exception):
     """Whoever read our standard output has gone (`| head`)."""
 
 
 class Output:
     """An open descriptor, written to in whole lines, by this process or by children of it that take turns. `lines`: how many of them are written,
-    `octets`: how long these are; `line_ends` counts them."""
+    `octets`: how long these are."""
 
     def __init__(self, descriptor: int, name: str) -> None:
         self.lines = 0
         self.octets = 0
-        self.line_ends: Callable[[bytes | bytearray], int] = _line_ends
         self.name = name
         self._descriptor = descriptor
+        self._twin: Any = None
+        self._outlet: Any = None
 
-    def write(self, data: bytes | bytearray) -> None:
+    def take_lines(self, twin: Any) -> bool:
+        """Whether lines may be those of the twin (see `compiled.find`) from now on; it counts all of them."""
+        self._twin = twin
+        try:
+            self._outlet = twin and self._opened(twin.Outlet)
+        except OSError:
+            pass  # they come as octets then
+        return self._outlet is not None
+
+    def write(self, data: bytes | bytearray | Lines) -> None:
         """Writes whole lines. Raises `Failure` O301 or O303, or `OutputClosed`."""
-        rest = memoryview(data)
-        while rest:
+        done, size = 0, len(data)
+        while done < size:
             try:
-                rest = rest[os.write(self._descriptor, rest) :]
+                if isinstance(data, (bytes, bytearray)):
+                    done += os.write(self._descriptor, memoryview(data)[done:])
+                else:
+                    done += self._outlet.write(data, done)
             except BlockingIOError:
                 room = select.poll()
                 room.register(self._descriptor, select.POLLOUT)
@@ -58,9 +69,9 @@ class Output:
             except BrokenPipeError as error:
                 raise OutputClosed from error
             except OSError as error:
-                self._cut(bytes(data[: len(data) - len(rest)]))
+                self._cut(bytes(data[:done]) if isinstance(data, (bytes, bytearray)) else data.begin(done))
                 raise self._failed(error) from error
-        self.written(self.line_ends(data), len(data))
+        self.written(line_ends(self._twin, data) if isinstance(data, (bytes, bytearray)) else data.count, size)
 
     def written(self, lines: int, octets: int) -> None:
         """So much was written, by whoever did it."""
@@ -70,7 +81,7 @@ class Output:
     def shared(self) -> Output:
         """The same for a child process, which tells its own account with `written`."""
         child = Output(self._descriptor, self.name)
-        child.line_ends = self.line_ends
+        child._twin = self._twin
         return child
 
     def finish(self) -> None:
@@ -82,6 +93,10 @@ class Output:
 
     def discard(self) -> None:
         """The conversion was given up: nothing is kept."""
+
+    def _opened(self, outlet: Callable[[str | None], Any]) -> Any:
+        """The same file for the twin; None where that cannot be."""
+        return outlet(None) if self._descriptor == 1 else None
 
     def _cut(self, written: bytes) -> None:
         """A write failed after these octets: a file loses the half line at its end."""
@@ -96,7 +111,7 @@ class Output:
             pass  # the failure that led here is told anyway
 
     def _failed(self, error: OSError) -> Failure:
-        reason = (error.strerror or str(error)).lower()
+        reason = (os.strerror(error.errno) if error.errno else str(error)).lower()
         if error.errno in _FULL:
             return Failure("O301", f"'{self.name}': {reason}")
         return Failure("O303", f"'{self.name}' could not be written: {reason}")
@@ -118,6 +133,7 @@ class FileOutput(Output):
         except OSError as error:
             raise Failure("O302", f"'{path_text(path)}' cannot be made: {(error.strerror or str(error)).lower()}") from error
         super().__init__(descriptor, path_text(path))
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_APPEND)  # the twin writes to it as well
         self._flushing: threading.Thread | None = None
         self._flushed = 0
         self._lost: OSError | None = None
@@ -128,6 +144,9 @@ class FileOutput(Output):
             self._flushed = self.octets
             self._flushing = threading.Thread(target=self._flush, daemon=True)
             self._flushing.start()
+
+    def _opened(self, outlet: Callable[[str | None], Any]) -> Any:
+        return outlet(self._temporary)
 
     def _flush(self) -> None:
         """Lets the disk write while we read: else all of that comes at the end."""

@@ -20,7 +20,7 @@ from shipper.errors import Failure
 from shipper.formats import Format, Log
 from shipper.formats.names import service_of
 from shipper.framing import MAX_LINE, Block
-from shipper.fused import FORMATS, Fused, Hour
+from shipper.fused import FORMATS, Fused, Hour, Write
 from shipper.profiles import Profile
 from shipper.reader import RawPolicy, Reader
 from shipper.record import KINDS, Record, Unparsed
@@ -130,17 +130,19 @@ class _Known:
 
 
 class Passage:
-    """Renders one log. `date`: of the first line, where lines have only a time of day."""
+    """Renders one log. `date`: of the first line, where lines have only a time of day; `write`: is given the output as it is made, also as `Lines`,
+    where nobody has to look at it before."""
 
-    def __init__(self, options: Options, file: str, date: tuple[int, int, int] | None = None) -> None:
+    def __init__(self, options: Options, file: str, date: tuple[int, int, int] | None = None, write: Write | None = None) -> None:
         self._options = options
         log = Log(
             clock=Clock(options.zone), fields=options.fields, service=service_of(file), host=options.host, date=date
         )  # fmt: skip
-        twin = _twin(options, log, file)
+        write = None if _chooses(options) else write
+        twin = _twin(options, log, file, write is not None)
         self._reader = Reader(log, file=file, raw=options.raw, only=options.only, ids=twin)
         self._twin = twin
-        self._fused = Fused(twin, self._reader, log.clock, opens=options.only is None) if twin else None
+        self._fused = Fused(twin, self._reader, log.clock, options.only is None, write) if twin else None
         self._guessing = Clock(options.zone)
         self._minutes = Minutes()
         self._inside = True  # whether the last record with a time was; those without one go with it
@@ -166,7 +168,7 @@ class Passage:
         return seen
 
     def render(self, block: Block) -> Piece:
-        """The output of a block, and all of it in the tally."""
+        """The output of a block, where it was not written at once, and all of it in the tally."""
         options, tally = self._options, self.tally
         if self._fused and not block.cut and not block.encoding:
             tally.octets += len(block.data) + 1
@@ -342,7 +344,7 @@ class Passage:
         return numbers
 
 
-def _twin(options: Options, log: Log, file: str) -> compiled.Twin | None:
+def _twin(options: Options, log: Log, file: str, lines: bool) -> compiled.Twin | None:
     """The compiled twin for a log, where there is one for what is wanted."""
     if options.twin is None or options.profile.name not in compiled.PROFILES:
         return None
@@ -359,6 +361,7 @@ def _twin(options: Options, log: Log, file: str) -> compiled.Twin | None:
             observed=options.observed,
             fields=options.fields,
             each=_chooses(options),
+            lines=lines,
         )
     except UnicodeEncodeError:  # half a character in the log's name
         return None

@@ -323,7 +323,7 @@ def _again(
     for (start, run), (size, known) in zip(asked, runs, strict=True):
         twin = native()
         done = run(twin)
-        octets = done.out
+        octets: Any = done.out
         if octets is None:
             gaps = [Text() for _ in done.gaps]
             twin.assign(gaps, [""] * len(gaps))

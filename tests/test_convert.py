@@ -14,17 +14,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from shipper import compiled, workers
-from shipper.convert import SIZES, Account, Conversion, jobs_for
+from shipper.convert import BEGIN, SIZES, Account, Conversion, jobs_for
 from shipper.errors import Failure
+from shipper.formats import Log, mta_json, mta_xml
+from shipper.framing import Block
 from shipper.outfile import open_output
 from shipper.passage import Options, Tally
 from shipper.profiles import PROFILES
+from shipper.reader import Reader
+from shipper.record import Mta
 from shipper.sources import Source, find
+from shipper.stamps import Clock
 from shipper.workers import Finish, Pool, Sizes, Take, Task
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -113,9 +119,9 @@ def test_any_number_of_processes_gives_the_same_octets(seed: int, tmp_path: Path
 def test_any_number_of_threads_gives_the_same_octets(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of some lines, begun before their turn: identical lines, hours that come twice, other formats and damaged lines between them, archives;
     the output and the account of Python alone."""
-    monkeypatch.setattr("shipper.archives.CHUNK", 1500)
-    monkeypatch.setattr(Conversion, "_for_threads", lambda *_: True)  # whatever the first lines are
     dice = random.Random(seed)
+    monkeypatch.setattr("shipper.convert.FOR_THREADS", dice.choice((1500, 50_000)))
+    monkeypatch.setattr(Conversion, "_for_threads", lambda *_: True)  # whatever the first lines are
     paths = []
     for number in range(3):
         path = tmp_path / f"log{number}"
@@ -133,6 +139,45 @@ def test_any_number_of_threads_gives_the_same_octets(seed: int, tmp_path: Path, 
             assert given[0] == expected[0]
             assert balance(given[1]) == balance(expected[1])
             assert given[1].tally.compiled > 300
+
+
+def hours_of(form: str) -> list[str]:
+    """Lines of sixty hours, a day without any between them, in one of the forms; a foreign one now and then."""
+    begin = datetime(2026, 3, 2, tzinfo=UTC)
+    instants = [begin + timedelta(seconds=36 * number + (86400 if number > 3000 else 0)) for number in range(6000)]
+    if form in ("service", "behind"):
+        header = "%b %e %H:%M:%S mail1 imapd[77]: " if form == "behind" else ""
+        rest = "host imapd[77]: Account Notice: login [192.0.2.3:4] u plaintext"
+        return [f"{instant.strftime(header)}[{instant:%d/%b/%Y:%H:%M:%S} +0000] {rest}" for instant in instants]
+    lines = [mta(instant, f"user{number}") for number, instant in enumerate(instants)]
+    if form == "enveloped":
+        return [f"Mar  2 00:00:00 mail1 mta: {line}" for line in lines]
+    if form == "text":
+        return [line if number % 700 else "what is that" for number, line in enumerate(lines)]
+    records = Reader(Log(clock=Clock(BERLIN))).read(Block("\n".join(lines).encode(), 0))
+    return [mta_xml.render(record) if form == "xml" else mta_json.render(record, True) for record in records if isinstance(record, Mta)]
+
+
+@pytest.mark.skipif(compiled.find().module is None, reason="threads are for the compiled twin")
+@pytest.mark.parametrize("form", ("text", "xml", "json", "enveloped", "service", "behind"))
+def test_what_threads_begin_with_is_not_in_vain(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All hours of a block are begun before their turn, not only that of its first line: most lines are done by then. The output is the same."""
+    monkeypatch.setattr("shipper.convert.FOR_THREADS", 100_000)
+    monkeypatch.setattr(Conversion, "_for_threads", lambda *_: True)
+    begun = []
+
+    def prepare(twin: compiled.Twin, *arguments: Any) -> Any:
+        begun.append(own(twin, *arguments))
+        return begun[-1]
+
+    own = compiled.Twin.prepare
+    monkeypatch.setattr(compiled.Twin, "prepare", prepare)
+    log = tmp_path / "mail.log"
+    log.write_text("\n".join(hours_of(form)) + "\n")
+    given, account = convert([log], replace(PLAIN, twin=compiled.find().module), 3)
+    assert given == convert([log])[0]
+    begins = 1 + BEGIN // (log.stat().st_size // 6000)  # of the first block, by which the others are guessed
+    assert sum(one.taken for one in begun) > 0.85 * (account.tally.lines - begins)
 
 
 @pytest.mark.skipif(compiled.find().module is None, reason="threads are for the compiled twin")

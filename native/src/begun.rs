@@ -2,41 +2,83 @@
 //!
 //! What such a run depends on is told with it, all but the count of identical lines: that comes in when it is its turn.
 
+use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{channel, sync_channel, Receiver, Sender, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::thread::Builder;
 
+use memchr::memchr_iter;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use crate::run::{Frame, Hour, Run};
-
-/// Room for output that is used again.
-type Room = Arc<Mutex<Vec<Vec<u8>>>>;
+use crate::outlet::Room;
+use crate::run::{Form, Frame, Hour, Run, Stop};
 
 /// Lines of output are some three times as long.
 const TIMES: usize = 4;
+/// A run of so many lines was worth it.
+const LONG: usize = 64;
+/// In place of an hour that is not known; where such a run ends Python tells another, and reads nothing.
+const NO_STAMP: [u8; 15] = [b' '; 15];
+
+/// Runs of one block, each with where it begins and the hour it is of.
+type Runs = VecDeque<(usize, Option<Hour>, Run)>;
 
 struct Job {
     frame: Arc<Frame>,
     data: PyBackedBytes,
     offset: u64,
-    hour: Option<Hour>,
-    room: Vec<u8>,
-    done: SyncSender<(PyBackedBytes, Option<Run>)>,
+    hours: Vec<Option<Hour>>,
+    room: Room,
+    done: SyncSender<(PyBackedBytes, Runs)>,
 }
 
 impl Job {
     fn work(self) {
-        let (frame, data) = (&self.frame, &self.data[..]);
-        let run = catch_unwind(AssertUnwindSafe(|| {
-            let mut run = Run::new(self.room);
-            run.read(data, 0, self.offset, self.hour.as_ref(), false, frame);
-            run
-        }));
-        let _ = self.done.send((self.data, run.ok())); // nobody waits for it any more
+        let runs = catch_unwind(AssertUnwindSafe(|| self.runs()));
+        let _ = self.done.send((self.data, runs.unwrap_or_default())); // nobody waits for it any more
+    }
+
+    /// Goes through the block as Python is expected to: where the hour ends with the one that fits, and after as many lines as Python then reads.
+    fn runs(&self) -> Runs {
+        let data = &self.data[..];
+        let mut runs = Runs::new();
+        let (mut position, mut known, mut stretch) = (0, 0, 1);
+        while position <= data.len() {
+            let mut run = Run::new(self.room.take(TIMES * (data.len() - position)));
+            for number in 0..self.hours.len() {
+                let hour = &self.hours[(known + number) % self.hours.len()];
+                run.read(data, position, self.offset, hour.as_ref(), false, &self.frame);
+                if run.lines > 0 {
+                    known = (known + number) % self.hours.len();
+                    break;
+                }
+            }
+            let (next, lines, stop) = (run.next, run.lines, run.stop);
+            if lines == 0 {
+                self.room.give_back(run.out);
+                break;
+            }
+            let hour = self.hours[known];
+            runs.push_back((position, hour, run));
+            position = next;
+            let for_python = match stop {
+                Stop::Foreign => true,
+                Stop::Hour => hour.is_some_and(|hour| hour.form != Form::Text && hour.stamp != NO_STAMP),
+                Stop::End => false,
+            };
+            if lines >= LONG {
+                stretch = 1;
+            }
+            if for_python {
+                position = memchr_iter(b'\n', &data[position..]).nth(stretch - 1).map_or(data.len(), |length| position + length) + 1;
+                stretch *= 2;
+            }
+        }
+        runs
     }
 }
 
@@ -63,43 +105,64 @@ impl Threads {
 }
 
 impl Threads {
-    /// Begins a run at the first line of `data`. None where that cannot be.
-    pub fn begin(&self, frame: Arc<Frame>, data: Bound<PyBytes>, offset: u64, hour: Option<Hour>) -> Option<Begun> {
+    /// Begins runs at the first line of `data`, in these hours. None where that cannot be.
+    pub fn begin(&self, frame: Arc<Frame>, data: Bound<PyBytes>, offset: u64, hours: Vec<Option<Hour>>) -> Option<Begun> {
         if frame.ahead.is_some() {
             return None;
         }
-        let (done, run) = sync_channel(1);
-        let room = self.room.lock().ok()?.pop().unwrap_or_else(|| Vec::with_capacity(TIMES * data.as_bytes().len()));
-        let job = Job { frame, data: data.into(), offset, hour, room, done };
-        let told = (offset, job.hour);
+        let (done, runs) = sync_channel(1);
+        let job = Job { frame, data: data.into(), offset, hours, room: self.room.clone(), done };
         self.jobs.lock().ok()?.send(job).ok()?;
-        Some(Begun { told, run: Mutex::new(run), room: Arc::clone(&self.room) })
+        Some(Begun { offset, taken: AtomicUsize::new(0), state: Mutex::new(State::Waiting(runs)), room: self.room.clone() })
     }
 }
 
-/// A run that was begun.
+enum State {
+    Waiting(Receiver<(PyBackedBytes, Runs)>),
+    Done(PyBackedBytes, Runs),
+}
+
+/// Runs of a block that were begun.
 #[pyclass(frozen)]
 pub struct Begun {
-    told: (u64, Option<Hour>),
-    run: Mutex<Receiver<(PyBackedBytes, Option<Run>)>>,
-    room: Room,
+    offset: u64,
+    taken: AtomicUsize,
+    state: Mutex<State>,
+    pub room: Room,
+}
+
+#[pymethods]
+impl Begun {
+    /// Lines of runs that were not in vain.
+    #[getter]
+    fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
 }
 
 impl Begun {
-    /// The run, when it is done; None where it is not that of these lines, of this hour, or failed.
-    pub fn take(&self, py: Python<'_>, data: &[u8], offset: u64, hour: Option<&Hour>) -> Option<Run> {
-        if (self.told.0, self.told.1.as_ref()) != (offset, hour) {
+    /// The run that begins there, when all are done; None where there is none of these lines, of this hour.
+    pub fn take(&self, py: Python<'_>, data: &[u8], start: usize, offset: u64, hour: Option<&Hour>) -> Option<Run> {
+        if self.offset != offset {
             return None;
         }
-        let (read, run) = py.detach(|| self.run.lock().ok()?.recv().ok())?;
-        run.filter(|_| std::ptr::eq(&read[..], data))
-    }
-
-    /// Takes the room of a run that is no longer used.
-    pub fn give_back(&self, mut room: Vec<u8>) {
-        if let Ok(mut rooms) = self.room.lock() {
-            room.clear();
-            rooms.push(room);
-        }
+        py.detach(|| {
+            let mut state = self.state.lock().ok()?;
+            if let State::Waiting(runs) = &*state {
+                let (read, runs) = runs.recv().ok()?;
+                *state = State::Done(read, runs);
+            }
+            let State::Done(read, runs) = &mut *state else { return None };
+            if !std::ptr::eq(&read[..], data) {
+                return None;
+            }
+            while runs.front().is_some_and(|(begin, _, _)| *begin < start) {
+                runs.pop_front();
+            }
+            runs.front().filter(|(begin, of, _)| *begin == start && of.as_ref() == hour)?;
+            let (_, _, run) = runs.pop_front()?;
+            self.taken.fetch_add(run.lines, Ordering::Relaxed);
+            Some(run)
+        })
     }
 }

@@ -17,6 +17,7 @@ mod native;
 mod object;
 mod octets;
 mod otlp;
+mod outlet;
 mod payloads;
 mod rfc5424;
 mod run;
@@ -37,6 +38,7 @@ use crate::begun::{Begun, Threads};
 use crate::ecs::Ecs;
 use crate::identity::Counts;
 use crate::messages::{Body, Clock, Left, Messages};
+use crate::outlet::{Lines, Outlet, Room};
 use crate::run::{Form, Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
@@ -45,7 +47,7 @@ const INTERFACE: u32 = 34;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
-type Ran<'py> = (Option<Bound<'py, PyBytes>>, Vec<(usize, usize, usize)>, bool, usize, usize, [usize; 4], usize, String, String);
+type Ran<'py> = (Option<Output<'py>>, Vec<(usize, usize, usize)>, bool, usize, usize, [usize; 4], usize, String, String);
 
 /// Of ECS, for each event in a transaction and in a connection record: (the event up to its id, as JSON; what is done; whether that failed);
 /// the letters of records whose connection came in; what every document has before `sunmsg`.
@@ -184,9 +186,17 @@ type HoursTold<'a> = (HourTold<'a>, HourTold<'a>);
 /// took the last body, of none -1; of each kind how many records, `syslog` at the end; panics).
 type RanMessages = (usize, (String, String), i8, [usize; 5], usize);
 
-/// A run whose gaps Python is about to fill, and the octets it read.
+/// Lines of output, as the twin was told to give them.
+#[derive(IntoPyObject)]
+enum Output<'py> {
+    Octets(Bound<'py, PyBytes>),
+    Lines(Bound<'py, Lines>),
+}
+
+/// A run whose gaps Python is about to fill, and the octets it read. `home`: of the room for its output.
 struct Open {
     run: Run,
+    home: Room,
     data: Py<PyBytes>,
     settled: bool,
 }
@@ -197,9 +207,11 @@ struct Twin {
     frame: Arc<Frame>,
     counts: Counts,
     open: Option<Open>,
-    /// The next run, if it was begun before.
+    /// Runs of this block that were begun before.
     begun: Option<Py<Begun>>,
-    buffer: Vec<u8>,
+    room: Room,
+    /// Whether output is given as `Lines`.
+    lines: bool,
     /// Lines of messages, until they are asked for.
     kept: Vec<u8>,
     seconds: Vec<[u8; 19]>,
@@ -211,9 +223,9 @@ struct Twin {
 #[pymethods]
 impl Twin {
     /// `events`: name and severity of each (`Wire::event`); `messages`: the letters of transaction records; `bare`: whether
-    /// nothing is written of a line of a log but its id; `ecs`: None for the native profile.
+    /// nothing is written of a line of a log but its id; `lines`: whether output is given as `Lines`; `ecs`: None for the native profile.
     #[new]
-    #[pyo3(signature = (*, events, messages, accounts, words, failures, daemons, fields, attributes, zone_source, file, peer, host, raw, seconds_kept, lines_kept, bare, each, ecs, service, syslog))]
+    #[pyo3(signature = (*, events, messages, accounts, words, failures, daemons, fields, attributes, zone_source, file, peer, host, raw, seconds_kept, lines_kept, bare, each, lines, ecs, service, syslog))]
     #[allow(clippy::too_many_arguments)] // they are named
     fn new(
         events: Vec<(String, String)>,
@@ -233,6 +245,7 @@ impl Twin {
         lines_kept: usize,
         bare: bool,
         each: bool,
+        lines: bool,
         ecs: Option<EcsTold>,
         service: ServiceTold,
         syslog: MessagesTold,
@@ -306,7 +319,8 @@ impl Twin {
             counts: Counts::new(seconds_kept, lines_kept),
             open: None,
             begun: None,
-            buffer: Vec::new(),
+            room: Room::default(),
+            lines,
             kept: Vec::new(),
             seconds: Vec::new(),
             each: Vec::new(),
@@ -335,15 +349,26 @@ impl Twin {
         self.ran(py, data, start, offset, None, false)
     }
 
-    /// Has a thread begin such a run, from the first octet of `data` on, before it is its turn; `hour`: None of service logs.
-    #[pyo3(signature = (threads, data, offset, hour))]
-    fn begin(&self, threads: &Bound<Threads>, data: Bound<PyBytes>, offset: u64, hour: HourTold) -> PyResult<Option<Begun>> {
-        Ok(threads.get().begin(Arc::clone(&self.frame), data, offset, hour_of(hour)?))
+    /// Has a thread begin such runs, from the first octet of `data` on, before it is their turn; `hours`: that they may be of, none of
+    /// service logs.
+    #[pyo3(signature = (threads, data, offset, hours))]
+    fn begin(
+        &self,
+        threads: &Bound<Threads>,
+        data: Bound<PyBytes>,
+        offset: u64,
+        hours: Vec<(String, String, String)>,
+    ) -> PyResult<Option<Begun>> {
+        let mut hours = hours.iter().map(|(begin, iso, offset)| hour_of(Some((begin, iso, offset)))).collect::<PyResult<Vec<_>>>()?;
+        if hours.is_empty() {
+            hours.push(None);
+        }
+        Ok(threads.get().begin(Arc::clone(&self.frame), data, offset, hours))
     }
 
-    /// The next run is one that was begun, if it is of the same lines and the same hour.
-    fn take(&mut self, begun: Py<Begun>) {
-        self.begun = Some(begun);
+    /// The next runs are those that were begun, each that is of the same lines and the same hour.
+    fn take(&mut self, begun: Option<Py<Begun>>) {
+        self.begun = begun;
     }
 
     /// Reads the messages of these numbers, as far as they are straight; their lines are kept for `written`. `hours`: that the clocks are in,
@@ -413,15 +438,28 @@ impl Twin {
     }
 
     /// The output of the last run, with the rendered records of its gaps in it.
-    fn filled<'py>(&mut self, py: Python<'py>, records: Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyBytes>> {
+    fn filled<'py>(&mut self, py: Python<'py>, records: Bound<'py, PyBytes>) -> PyResult<Output<'py>> {
         let open =
             self.open.take().filter(|open| open.settled).ok_or_else(|| PyValueError::new_err("there are no gaps that have their ids"))?;
         let (records, run) = (records.as_bytes(), &open.run);
         if records.iter().filter(|&&octet| octet == b'\n').count() != run.gaps.len() || records.last() != Some(&b'\n') {
             return Err(PyValueError::new_err("these are not the lines of the gaps"));
         }
-        let whole = PyBytes::new_with(py, run.out.len() + records.len(), |place| py.detach(|| caught(|| run.fill(records, place))))?;
-        self.buffer = open.run.out;
+        let size = run.out.len() + records.len();
+        let whole = if self.lines {
+            let whole = py.detach(|| {
+                caught(|| {
+                    let mut whole = open.home.take(size);
+                    whole.resize(size, 0);
+                    run.fill(records, &mut whole);
+                    whole
+                })
+            })?;
+            Output::Lines(Bound::new(py, Lines::new(whole, run.ends + run.gaps.len(), open.home.clone()))?)
+        } else {
+            Output::Octets(PyBytes::new_with(py, size, |place| py.detach(|| caught(|| run.fill(records, place))))?)
+        };
+        open.home.give_back(open.run.out);
         Ok(whole)
     }
 
@@ -531,13 +569,11 @@ impl Twin {
             return Err(PyValueError::new_err("not as many as lines"));
         }
         let made: Vec<(usize, &[u8])> = made.iter().map(|(number, payload)| (*number, payload.as_bytes())).collect();
-        let mut out = std::mem::take(&mut self.buffer);
-        out.clear();
+        let mut out = self.room.take(0);
         let priorities = priorities.as_deref();
         let (ends, left) = py.detach(|| caught(|| source.rendered(&mut out, writer, frame, &ids, observed, priorities, &made)))?;
         let payloads = PyBytes::new(py, &out);
-        out.clear();
-        self.buffer = out;
+        self.room.give_back(out);
         Ok((payloads, PyBytes::new(py, &ends), left))
     }
 }
@@ -571,16 +607,14 @@ impl Twin {
         if start > octets.len() {
             return Err(PyValueError::new_err("there is no line"));
         }
-        let begun = self.begun.take().filter(|_| start == 0 && !quiet);
-        let ready = begun.as_ref().and_then(|begun| begun.get().take(py, octets, offset, hour.as_ref()));
-        let home = begun.filter(|_| ready.is_some());
-        let buffer = &mut self.buffer;
+        let begun = self.begun.as_ref().filter(|_| !quiet).map(Py::get);
+        let ready = begun.and_then(|begun| begun.take(py, octets, start, offset, hour.as_ref()));
+        let home = begun.filter(|_| ready.is_some()).map_or(&self.room, |begun| &begun.room).clone();
         let (frame, counts) = (&self.frame, &mut self.counts);
         let mut run = py.detach(|| {
             caught(|| {
                 let mut run = ready.unwrap_or_else(|| {
-                    let mut run = Run::new(std::mem::take(buffer));
-                    run.out.clear();
+                    let mut run = Run::new(home.take(0));
                     run.ahead = frame.ahead.is_some().then(|| ahead::Taken::new(octets.len() - start));
                     run.read(octets, start, offset, hour.as_ref(), quiet, frame);
                     run
@@ -591,25 +625,28 @@ impl Twin {
                 run
             })
         })?;
-        let out = run.gaps.is_empty().then(|| PyBytes::new(py, &run.out));
         let gaps = run.gaps.iter().map(|gap| (gap.number, gap.start, gap.end)).collect();
         let time = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
         let [mta, connections, services, stores, _] = run.kinds;
         let kinds = [mta, connections, services, stores];
-        let ran = (out, gaps, run.stop == Stop::Hour, run.next, run.lines, kinds, run.panics, time(&run.first), time(&run.last));
+        let told = (gaps, run.stop == Stop::Hour, run.next, run.lines, kinds, run.panics, time(&run.first), time(&run.last));
         self.seconds.clone_from(&run.seconds);
         self.each = std::mem::take(&mut run.each);
+        let mut out = None;
         if run.gaps.is_empty() {
             self.ahead = ahead::Taken::done(run.ahead.take(), frame.ahead.as_ref());
             self.ids = run.ids;
-            match home {
-                Some(begun) => begun.get().give_back(run.out),
-                None => self.buffer = run.out,
+            if self.lines {
+                out = Some(Output::Lines(Bound::new(py, Lines::new(run.out, run.ends, home))?));
+            } else {
+                out = Some(Output::Octets(PyBytes::new(py, &run.out)));
+                home.give_back(run.out);
             }
         } else {
-            self.open = Some(Open { run, data: data.unbind(), settled: false });
+            self.open = Some(Open { run, home, data: data.unbind(), settled: false });
         }
-        Ok(ran)
+        let (gaps, hour, next, lines, kinds, panics, first, last) = told;
+        Ok((out, gaps, hour, next, lines, kinds, panics, first, last))
     }
 }
 
@@ -683,6 +720,7 @@ fn shipper_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Writer>()?;
     module.add_class::<ahead::Payloads>()?;
     module.add_class::<Messages>()?;
+    module.add_class::<Outlet>()?;
     module.add_class::<drain::Drain>()?;
     module.add_class::<Threads>()?;
     module.add_class::<Twin>()

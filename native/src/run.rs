@@ -7,7 +7,7 @@
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 use crate::ahead::{Ahead, Taken};
 use crate::ecs::Ecs;
@@ -123,6 +123,9 @@ pub struct Run {
     /// Where the next line begins; one more than there are octets when the run came to their end.
     pub next: usize,
     pub lines: usize,
+    /// Ends of lines in the output, once it has ids: what was rendered, counted once more. And up to where.
+    pub ends: usize,
+    counted: usize,
     /// Records rendered: of transactions, connections, services, the message store, and syslog messages that are text.
     pub kinds: [usize; 5],
     pub panics: usize,
@@ -157,6 +160,8 @@ impl Run {
             stop: Stop::End,
             next: 0,
             lines: 0,
+            ends: 0,
+            counted: 0,
             kinds: [0; 5],
             panics: 0,
             first: Vec::new(),
@@ -186,18 +191,18 @@ impl Run {
     pub fn go(&mut self, data: &[u8], start: usize, offset: u64, hour: &Hour, quiet: bool, frame: &Frame) {
         (self.keeps_each, self.quiet) = (frame.each, quiet);
         self.ahead = self.ahead.take().filter(|_| !quiet);
-        self.guarded(data, start, |run, line, start| run.render(line, start, offset + start as u64, hour, frame));
+        self.guarded(data, start, &frame.host, |run, line, start| run.render(line, start, offset + start as u64, hour, frame));
     }
 
     /// The same for service logs, whose stamps name their zone; one zone a run.
     pub fn go_service(&mut self, data: &[u8], start: usize, offset: u64, frame: &Frame) {
         self.keeps_each = frame.each;
-        self.guarded(data, start, |run, line, start| run.render_service(line, start, offset + start as u64, frame));
+        self.guarded(data, start, &frame.host, |run, line, start| run.render_service(line, start, offset + start as u64, frame));
     }
 
     /// Gives each line to `render` until that says where to stop.
-    fn guarded(&mut self, data: &[u8], start: usize, render: impl Fn(&mut Run, &[u8], usize) -> Result<bool, Stop>) {
-        self.next = start;
+    fn guarded(&mut self, data: &[u8], start: usize, host: &[u8], render: impl Fn(&mut Run, &[u8], usize) -> Result<bool, Stop>) {
+        (self.next, self.stop) = (start, Stop::End);
         while self.next <= data.len() {
             let begin = self.next;
             let end = memchr(b'\n', &data[begin..]).map_or(data.len(), |length| begin + length);
@@ -229,6 +234,9 @@ impl Run {
             }
             self.lines += 1;
             self.next = end + 1;
+            if self.waiting.len() == self.ids.len() + identity::TOGETHER {
+                self.hash(data, host); // while both are in the processor's cache
+            }
         }
     }
 
@@ -285,11 +293,11 @@ impl Run {
         self.waiting.push(waiting);
     }
 
-    /// Gives all lines but gaps the ids that they have when no identical line came before.
+    /// Gives all lines but gaps, from where that was done before, the ids that they have when no identical line came before.
     pub fn hash(&mut self, data: &[u8], host: &[u8]) {
-        self.ids.clear();
+        let first = self.ids.len();
         let (mut hosted, mut ends) = (Vec::new(), Vec::new());
-        for portion in self.waiting.chunks(identity::TOGETHER) {
+        for portion in self.waiting[first..].chunks(identity::TOGETHER) {
             // With a host, one text for all: to get memory for each of them takes longer than to copy it.
             hosted.clear();
             ends.clear();
@@ -310,9 +318,11 @@ impl Run {
             let contents: Vec<&[u8]> = portion.iter().zip(&ends).map(content).collect();
             identity::digests(&contents, &mut self.ids);
         }
-        for (line, id) in self.waiting.iter().zip(&self.ids) {
+        for (line, id) in self.waiting.iter().zip(&self.ids).skip(first) {
             line.show(&mut self.out, id);
         }
+        self.ends += memchr_iter(b'\n', &self.out[self.counted..]).count();
+        self.counted = self.out.len();
     }
 
     /// Counts identical lines, after `hash`, for the ids of those that have one before them. `gaps`: of each gap the second and the content;
@@ -641,7 +651,7 @@ mod tests {
     fn a_panic_makes_its_line_a_gap_and_leaves_nothing_of_it() {
         let data = b"one\nbad\nthree";
         let mut run = Run::new(Vec::new());
-        run.guarded(data, 0, |run, line, start| {
+        run.guarded(data, 0, b"", |run, line, start| {
             run.out.extend_from_slice(line);
             assert!(line != b"bad");
             run.out.push(b'\n');

@@ -279,6 +279,21 @@ def test_head_ends_it_without_a_word(long_log: Path) -> None:
         process.stderr.close()
 
 
+@pytest.mark.parametrize("jobs", ("1", "3"))
+def test_a_pipe_that_does_not_wait_gets_all(jobs: str, tmp_path: Path) -> None:
+    """Standard output may be a pipe that is full and says so at once."""
+    source = log(tmp_path / "mail.log", 90_000)
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    process = subprocess.Popen([*COMMAND, "-j", jobs, str(source)], stdout=theirs, stderr=subprocess.PIPE, env=ENVIRONMENT)
+    os.close(theirs)
+    time.sleep(0.5)
+    with open(ours, "rb") as pipe:
+        found = pipe.read()
+    assert process.communicate()[1].endswith(b"read 90,000 lines = 90,000 written + 0 set aside\n")
+    assert found == shipper(source).stdout and found.count(b"\n") == 90_000
+
+
 def running(pid: int) -> list[int]:
     """The child processes of a process."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
@@ -345,10 +360,11 @@ def test_killed_leaves_nothing_under_the_final_name(long_log: Path, tmp_path: Pa
     process.communicate(timeout=20)
 
 
-@pytest.mark.parametrize("jobs", ("1", "2"))
-def test_a_full_disk_keeps_whole_lines(jobs: str, tmp_path: Path) -> None:
-    """No room (a limit on the size of files): exit code 74, nothing under the final name, whole lines in FILE.partial, and how many."""
-    source = log(tmp_path / "mail.log", 3000)
+@pytest.mark.parametrize(("jobs", "lines"), (("1", 3000), ("2", 3000), ("3", 90_000)))
+def test_a_full_disk_keeps_whole_lines(jobs: str, lines: int, tmp_path: Path) -> None:
+    """No room (a limit on the size of files): exit code 74, nothing under the final name, whole lines in FILE.partial, and how many; of one
+    process, of several, of threads where these are."""
+    source = log(tmp_path / "mail.log", lines)
     out = tmp_path / "out"
     done = shipper(source, "-o", out, "-j", jobs, preexec_fn=limited(resource.RLIMIT_FSIZE, 1_000_001))
     assert done.returncode == 74
