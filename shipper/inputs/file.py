@@ -13,6 +13,7 @@ import os
 import resource
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
@@ -49,6 +50,12 @@ FEW = 100
 """Files whose positions are saved at each change; those of more are saved once a turn of the loop."""
 MEASURE = 0.2
 """Seconds that are waited for archives to be compared before the others have their turn."""
+
+AHEAD = 10_000
+"""Records that may be unsettled before it is waited for some to be: who reads far ahead of a receiver that takes them only needs memory, and leaves
+it less of the processor."""
+PATIENCE = 0.05
+"""Seconds that are waited for that; and not again before some are: a receiver that takes none, or few, holds nobody up."""
 
 Look = Callable[[Sequence[str]], Listing]
 """What files there are now; the argument are paths that are followed though no pattern may name them. May block."""
@@ -162,6 +169,8 @@ class FileInput:
         self._receipts: list[Receipt] = []
         self._points: dict[Tail, Point] = {}
         self._places: Places | None = None
+        self._unsettled = 0
+        self._settled = asyncio.Event()
         self._dirty = False
         self._stopping = False
         self._measuring: tuple[Sight, asyncio.Future[Measured]] | None = None
@@ -260,15 +269,22 @@ class FileInput:
     async def _hand_over(self, deliver: Deliver) -> None:
         if not self._receipts:
             return
-        records, receipts, points = self._records, self._receipts, self._points
+        records, receipts, points, count = self._records, self._receipts, self._points, self._count
         self._records, self._receipts, self._points, self._count = [], [], {}, 0
         places = [msgspec.to_builtins(_at(tail, point)) for tail, point in points.items()] if len(points) <= FEW else None
 
         def settled() -> None:
+            self._unsettled -= count
+            self._settled.set()
             for receipt in receipts:
                 receipt.settle()
 
+        self._unsettled += count
         await deliver(Batch(joined(records), Arrival(self.name, self._observed), Receipt(settled), places))
+        if self._unsettled > AHEAD and self._settled.is_set():
+            self._settled.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._settled.wait(), PATIENCE)
 
     def _notice(self, text: str) -> None:
         logger.warning("input {}: {}", self.name, text)

@@ -24,7 +24,7 @@ import pytest
 
 from shipper.batch import Batch
 from shipper.inputs.base import Reading
-from shipper.inputs.file import UNFINISHED, FileInput, Section, make
+from shipper.inputs.file import AHEAD, UNFINISHED, FileInput, Section, make
 from shipper.record import Record
 from shipper.stamps import ZoneInfo
 
@@ -104,6 +104,27 @@ def test_records_come_in_batches_with_their_place(tmp_path: Path) -> None:
         source = next(record for record in sink.records if getattr(record, "message", "") == "line 1000").source
         assert source is not None and (source.file, source.offset) == (str(log), log.read_text().index("line 1000"))
         assert {batch.arrival.input for batch in sink.batches} == {"logs"}
+
+    asyncio.run(run())
+
+
+def test_who_takes_records_is_not_read_far_ahead_of(tmp_path: Path) -> None:
+    """As long as some are settled, not many more than 10,000 records are unsettled. Where none are, nobody is held up: all that is there is read."""
+    (tmp_path / "a.log").write_text("a line\n" * 40_000)
+
+    async def run() -> None:
+        slow, dead = Sink(settle=False), Sink(settle=False)
+        most = 0
+        async with following(tmp_path, slow, Memory()):
+            async with asyncio.timeout(30):
+                for number in range(20):
+                    await slow.until(2000 * (number + 1))
+                    await asyncio.sleep(0.04)
+                    most = max(most, len(slow.batches) - number)
+                    slow.batches[number].receipt.settle()
+        assert most * 2000 <= 2 * AHEAD
+        async with following(tmp_path, dead, Memory()):
+            await dead.until(40_000)
 
     asyncio.run(run())
 
