@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
+from itertools import takewhile
 
 from shipper import events
 from shipper.formats import mta_fields as fields
@@ -54,6 +55,9 @@ OPTIONAL = (
 
 _NUMBERS = frozenset(("notary", "sensitivity", "priority", "queue_time"))
 """Optional fields that LOG_FORMAT 3 writes without a count."""
+_STATUS = ("reason", "diagnostic", "remote_mta", "transport")
+_OF_REPLY = frozenset(" 2345")
+"""How a reply can begin, blanks before it included."""
 _READERS: dict[str, Callable[[Mta, str], object]] = {
     "filename": fields.queue_file,
     "message_id": fields.message_id,
@@ -554,9 +558,7 @@ def _by_name(record: Mta, rest: str, named: tuple[str, ...]) -> None:
             record.queue_seconds = int(word)
             rest = before
     for name in _behind(named):
-        if name in ("reason", "diagnostic", "remote_mta", "transport"):
-            break
-        if not plain and fields.is_reply(rest.lstrip(" ")) and not _optional_follows(_word(rest)[1]):
+        if not plain and rest[:1] in _OF_REPLY and fields.is_reply(rest.lstrip(" ")) and not _optional_follows(_word(rest)[1]):
             break
         if name == "filter" and _word(rest)[1][:4] == "dns;":
             break  # the name of the host that follows once more
@@ -579,15 +581,17 @@ def _by_name(record: Mta, rest: str, named: tuple[str, ...]) -> None:
 
 @lru_cache(maxsize=16)
 def _behind(named: tuple[str, ...]) -> tuple[str, ...]:
-    """Those behind the recipient, in their order."""
-    return tuple(name for name in OPTIONAL[2:] if name in named)
+    """Those between the recipient and the delivery status, in their order."""
+    return tuple(takewhile(lambda name: name not in _STATUS, (name for name in OPTIONAL[2:] if name in named)))
 
 
 def _takes(record: Mta, name: str, word: str, plain: bool) -> bool:
     """Puts a word into the field of this name; False when it cannot be that."""
     if word[:4] in ("dns;", "TCP|") or word[:5] == "(TCP|" or word[:5] in fields.STATUS_TYPES:
         return False
-    if name == "application":
+    if name == "username":
+        fields.username(record, word)
+    elif name == "application":
         if word[:4] not in ("SMTP", "LMTP"):
             return False
         fields.application(record, word)
@@ -606,8 +610,6 @@ def _takes(record: Mta, name: str, word: str, plain: bool) -> bool:
         if word[:1] == "<":
             return False
         record.envelope_id = word
-    elif name == "username":
-        fields.username(record, word)
     elif name in ("sensitivity", "priority"):
         if not _is_number(word) and word.lower() not in fields.WORDS:
             return False
