@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from shipper import events
@@ -28,12 +30,13 @@ from shipper.record import Connection, Header, Mta, Record
 from shipper.stamps import Clock
 
 ELEMENTS = frozenset(("en", "co", "he"))
-KNOWN: dict[str, frozenset[str]] = {
-    "en": frozenset("ts no pi sc dc dr ac sz so od de rf fi ei mi us ss se pr in ia fl re di rm tr ap qt".split()),
-    "co": frozenset("ts no pi sc dr ac tr ap mi us di ss re".split()),
-    "he": frozenset("ts no pi va hn hv".split()),
+_NAMES: dict[str, tuple[str, ...]] = {
+    "en": tuple("ts no pi sc dc dr ac sz so od de rf fi ei mi us ss se pr in ia fl re di rm tr ap qt".split()),
+    "co": tuple("ts no pi sc dr ac tr ap mi us di ss re".split()),
+    "he": tuple("ts no pi va hn hv".split()),
 }
-"""Element -> its attributes that have a field."""
+"""Element -> its attributes that have a field, in the order in which `_READ` gets their values."""
+KNOWN: dict[str, frozenset[str]] = {element: frozenset(names) for element, names in _NAMES.items()}
 
 _DIRECTIONS = {"+": "in", "-": "out"}
 _SIGNS = {"in": "+", "out": "-"}
@@ -43,25 +46,26 @@ _SECONDS = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?(?:e-?[0-9]{1,2})?")
 
 def read(element: str, names: Sequence[str], values: Sequence[str], clock: Clock) -> Mta | Connection | Header:
     """The record of an element of `ELEMENTS` with these attributes. Never raises."""
-    attributes = dict(zip(names, values, strict=True))
-    if len(attributes) == len(names):
-        return of(element, attributes, clock)
-    attributes, again = _first(names, values, KNOWN[element])
-    record = of(element, attributes, clock)
+    known = KNOWN[element]
+    if len(names) <= len(known) and known.issuperset(names) and (pick := _pick(element, tuple(names))):
+        return _READ[element](pick((*values, None)), clock)
+    attributes, again = _first(names, values, known)
+    record = _READ[element]([attributes.get(name) for name in _NAMES[element]], clock)
+    for name, value in attributes.items():
+        if name not in known:
+            keep(record, name, value)
     for name, value in again:
         keep(record, name, value)
     return record
 
 
-def of(element: str, attributes: dict[str, str], clock: Clock) -> Mta | Connection | Header:
-    """The same where no name comes twice."""
-    known = KNOWN[element]
-    record = _READ[element](attributes, clock)
-    if not known.issuperset(attributes):
-        for name, value in attributes.items():
-            if name not in known:
-                keep(record, name, value)
-    return record
+@lru_cache(maxsize=1024)
+def _pick(element: str, names: tuple[str, ...]) -> Callable[[Sequence[str | None]], Sequence[str | None]] | None:
+    """What puts the values of these attributes, with None behind them, in the order of `_NAMES`: one step for all of a record, as a server writes
+    few different ones. None where a name comes twice."""
+    if len(set(names)) < len(names):
+        return None
+    return itemgetter(*[names.index(name) if name in names else -1 for name in _NAMES[element]])
 
 
 def _first(names: Sequence[str], values: Sequence[str], known: frozenset[str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
@@ -98,23 +102,25 @@ def _unread(record: Record, name: str, text: str, expected: str) -> None:
     _trouble(record, f"attribute {name}: expected {expected}, found {text[:24]!r}")
 
 
-def _begin(record: Mta | Connection | Header, attributes: dict[str, str], clock: Clock) -> None:
-    """What every element has: time, node, process."""
-    get = attributes.get
-    stamp = get("ts", "")
-    record.time, record.time_zone_source = clock.iso(stamp)
+_Values = Sequence[str | None]
+"""The values of an element's attributes in the order of `_NAMES`, None where one is not there."""
+
+
+def _begin(record: Mta | Connection | Header, stamp: str | None, node: str | None, process: str | None, clock: Clock) -> None:
+    """What every element has."""
+    record.time, record.time_zone_source = clock.iso(stamp or "")
     if not record.time:
         if stamp:
             _unread(record, "ts", stamp, "a time yyyy-mm-ddThh:mm:ss.cc")
         else:
             _trouble(record, "no time stamp (ts)")
-    record.host = get("no", "")
-    if text := get("pi", ""):
-        fields.process(record, text)
+    record.host = node or ""
+    if process:
+        fields.process(record, process)
 
 
-def _code(record: Mta | Connection, code: str) -> None:
-    if fields.is_code(code):
+def _code(record: Mta | Connection, code: str | None) -> None:
+    if code and fields.is_code(code):
         record.code = code
     elif code:
         _unread(record, "ac", code, "an entry code")
@@ -124,80 +130,86 @@ def _code(record: Mta | Connection, code: str) -> None:
     record.event, record.severity = event.name, event.severity
 
 
-def _message(attributes: dict[str, str], clock: Clock) -> Mta:
-    get = attributes.get
-    record = Mta(
-        source_channel=get("sc", ""),
-        destination_channel=get("dc", ""),
-        envelope_id=get("ei", ""),
-        sensitivity=get("se", ""),
-        priority=get("pr", ""),
-        intermediate_address=get("in", ""),
-        initial_address=get("ia", ""),
-        filter=get("fl", ""),
-        reason=get("re", ""),
-    )
-    _begin(record, attributes, clock)
-    _code(record, get("ac", ""))
-    sender = get("so")
+def _message(values: _Values, clock: Clock) -> Mta:
+    (
+        ts, no, pi, source, destination, dr, ac, sz, sender, original, recipient, rf, file, envelope_id, message_id, us, ss, sensitivity,
+        priority, intermediate, initial, filter_, reason, di, rm, tr, ap, qt,
+    ) = values  # fmt: skip
+    record = Mta(source_channel=source or "", destination_channel=destination or "")
+    _begin(record, ts, no, pi, clock)
+    _code(record, ac)
     if sender == "" or sender == "<>":
         record.null_sender = True
     elif sender:
         record.sender = sender
-    if text := get("od", ""):
-        kind, semicolon, address = text.partition(";")
+    if original:
+        kind, semicolon, address = original.partition(";")
         if semicolon and kind.replace("-", "").isalnum():
-            record.original_recipient_type, text = kind, address
-        if text != "<>":
-            record.original_recipient = text
-    if (text := get("de", "")) != "<>":
+            record.original_recipient_type, original = kind, address
+        if original != "<>":
+            record.original_recipient = original
+    if recipient and recipient != "<>":
         if record.action == "B":
-            record.bad_command = text
+            record.bad_command = recipient
         else:
-            record.recipient = text
-    if text := get("sz", ""):
-        record.size_blocks = _number(record, "sz", text)
-    if text := get("rf", ""):
-        record.notary_flags = _number(record, "rf", text)
-    if text := get("fi", ""):
-        fields.queue_file(record, text)
-    if text := get("mi", ""):
-        fields.message_id(record, text)
-    if text := get("qt", ""):
-        if text.isdecimal() and text.isascii() and len(text) < 16:
-            record.queue_seconds = int(text)
-        elif _SECONDS.fullmatch(text):
-            record.queue_seconds = float(text)
+            record.recipient = recipient
+    if sz:
+        record.size_blocks = _number(record, "sz", sz)
+    if rf:
+        record.notary_flags = _number(record, "rf", rf)
+    if file:
+        fields.queue_file(record, file)
+    if envelope_id:
+        record.envelope_id = envelope_id
+    if message_id:
+        fields.message_id(record, message_id)
+    if sensitivity:
+        record.sensitivity = sensitivity
+    if priority:
+        record.priority = priority
+    if intermediate:
+        record.intermediate_address = intermediate
+    if initial:
+        record.initial_address = initial
+    if filter_:
+        record.filter = filter_
+    if reason:
+        record.reason = reason
+    if qt:
+        if qt.isdecimal() and qt.isascii() and len(qt) < 16:
+            record.queue_seconds = int(qt)
+        elif _SECONDS.fullmatch(qt):
+            record.queue_seconds = float(qt)
         else:
-            _unread(record, "qt", text, "seconds")
-    if text := get("dr", ""):
-        _direction(record, text)
-    _wire(record, attributes)
+            _unread(record, "qt", qt, "seconds")
+    if dr:
+        _direction(record, dr)
+    _wire(record, us, ap, ss, di, rm, tr)
     return record
 
 
-def _connection(attributes: dict[str, str], clock: Clock) -> Connection:
-    get = attributes.get
-    record = Connection(source_channel=get("sc", ""), tag=get("mi", ""), reason=get("re", ""))
-    _begin(record, attributes, clock)
-    _code(record, get("ac", ""))
-    if text := get("dr", ""):
-        _direction(record, text)
-    _wire(record, attributes)
+def _connection(values: _Values, clock: Clock) -> Connection:
+    ts, no, pi, source, dr, ac, tr, ap, tag, us, di, ss, reason = values
+    record = Connection(source_channel=source or "", tag=tag or "", reason=reason or "")
+    _begin(record, ts, no, pi, clock)
+    _code(record, ac)
+    if dr:
+        _direction(record, dr)
+    _wire(record, us, ap, ss, di, None, tr)
     if record.action == "U" and fields.auth_failed(record):
         record.severity = events.AUTH_FAILED.severity
     return record
 
 
-def _header(attributes: dict[str, str], clock: Clock) -> Header:
-    get = attributes.get
+def _header(values: _Values, clock: Clock) -> Header:
+    ts, no, pi, va, hn, hv = values
     record = Header(event=events.HEADER.name, severity=events.HEADER.severity)
-    _begin(record, attributes, clock)
-    text = get("va", "")
-    if get("hn", "") or get("hv", ""):  # a guess at a server that writes name and value apart
+    _begin(record, ts, no, pi, clock)
+    text = va or ""
+    if hn or hv:  # a guess at a server that writes name and value apart
         if text:
             keep(record, "va", text)
-        text = f"{get('hn', '').rstrip(': ')}: {get('hv', '')}"
+        text = f"{(hn or '').rstrip(': ')}: {hv or ''}"
     name, colon, value = text.partition(":")
     name = name.rstrip(" ")
     if colon and name and " " not in name:
@@ -209,7 +221,7 @@ def _header(attributes: dict[str, str], clock: Clock) -> Header:
     return record
 
 
-_READ: dict[str, Callable[[dict[str, str], Clock], Mta | Connection | Header]] = {"en": _message, "co": _connection, "he": _header}
+_READ: dict[str, Callable[[_Values, Clock], Mta | Connection | Header]] = {"en": _message, "co": _connection, "he": _header}
 
 
 def _number(record: Mta, name: str, text: str) -> int | None:
@@ -226,14 +238,20 @@ def _direction(record: Mta | Connection, sign: str) -> None:
         _unread(record, "dr", sign, "'+' or '-'")
 
 
-def _wire(record: Mta | Connection, attributes: dict[str, str]) -> None:
-    """User, application, and the two ends of the connection: `ss`, then `di` and `rm`, then `tr`."""
-    get = attributes.get
-    if text := get("us", ""):
-        fields.username(record, text)
-    if text := get("ap", ""):
-        fields.application(record, text)
-    source, status = get("ss", ""), get("di", "")
+def _wire(
+    record: Mta | Connection,
+    user: str | None,
+    application: str | None,
+    source: str | None,
+    status: str | None,
+    remote_mta: str | None,
+    transport: str | None,
+) -> None:
+    """User, application, and the two ends of the connection: source system, then status and remote MTA, then transport."""
+    if user:
+        fields.username(record, user)
+    if application:
+        fields.application(record, application)
     dns = ip = ""
     if source:
         fields.source_system(record, source)
@@ -241,16 +259,16 @@ def _wire(record: Mta | Connection, attributes: dict[str, str]) -> None:
     if type(record) is Mta:
         if status:
             fields.diagnostic(record, status)
-        if text := get("rm", ""):
-            _remote_mta(record, text)
+        if remote_mta:
+            _remote_mta(record, remote_mta)
     elif status:
         fields.status(record, status)
-    if text := get("tr", ""):
-        _transport(record, text)
+    if transport:
+        _transport(record, transport)
     if dns and not record.remote_dns:  # `dns;` alone names no host
         record.remote_dns = dns
-    if (dns and record.remote_dns != dns) or (ip and record.remote_ip != ip):
-        _other_host(record, source, dns, "dns;" in status)
+    if source and ((dns and record.remote_dns != dns) or (ip and record.remote_ip != ip)):
+        _other_host(record, source, dns, "dns;" in (status or ""))
 
 
 def _other_host(record: Mta | Connection, source: str, dns: str, told: bool) -> None:

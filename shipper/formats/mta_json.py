@@ -106,7 +106,7 @@ def _read(element: str, attributes: dict[str, Any], log: Log) -> Mta | Connectio
     """The record of an element. What is no text and no number stands in `extra` as it was."""
     known = mta_attributes.KNOWN[element]
     if known.issuperset(attributes) and _SIMPLE.issuperset(map(type, attributes.values())):
-        return mta_attributes.of(element, {name: str(value) for name, value in attributes.items()}, log.clock)
+        return mta_attributes.read(element, tuple(attributes), [str(value) for value in attributes.values()], log.clock)
     names: list[str] = []
     values: list[str] = []
     others: list[tuple[str, Any]] = []
