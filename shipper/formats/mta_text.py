@@ -84,11 +84,11 @@ def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> 
     append = out.append
     for index in range(start, len(lines)):
         line = lines[index]
-        if line[2:3] != "-" or line[6:7] != "-":
+        if line[2:7:4] != "--":  # of the date
             if not _odd_day(line):
                 return index
             end = line.find(" ", line.find(":"))
-        elif line[20:21] == "." and line[23:24] == " ":
+        elif line[20:24:3] == ". ":
             end = 23
         else:
             end = line.find(" ", 12)
@@ -100,7 +100,7 @@ def parse_run(lines: Sequence[str], start: int, log: Log, out: list[Record]) -> 
                 return index
             append(unparsed(stopped(1, "a date and time dd-Mon-yyyy hh:mm:ss.cc", line)))
             continue
-        connects = line.find(" TCP|", 45, 90) > 0  # behind its code; in a message it stands in parentheses, or far behind
+        connects = " TCP|" in line[45:90]  # behind its code; in a message it stands in parentheses, or far behind
         record: Record | None = (straight.connection if connects else message)(line, end + 1, time, zone_source)
         if record is None or (bare and record.pid is not None):  # a process that nobody has told of
             record = _record(line, end + 1, time, zone_source, named)
