@@ -124,8 +124,10 @@ class Bench:
             log, lines = self.logs[kind]
             many = corpus.repeated(log, self.scratch / "many", 2)
             field = [one for one in conversion.field(kind, self.found) if one.share]
+            field.insert(1, conversion.apart("native"))
             field = [one if one.part == 1 else one._replace(part=2 * one.part) for one in field]  # as many lines as on one CPU
             alone = {row.name: row for row in self._alone.get(kind, [])}
+            alone |= {f"{name}, apart": row for name, row in alone.items()}
             rows = conversion.race(f"{title}, all CPUs", field, many, 2 * lines, self.sizes.runs, self.all, self.scratch, self.give_up)
             many.unlink()
             table = [

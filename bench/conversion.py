@@ -37,10 +37,12 @@ class Contender(NamedTuple):
 
 def convert(log: Path, output: Path, profile: str, jobs: int, cpus: set[int], *, python: bool = False) -> Cost:
     """One run of `shipper convert`; `python`: without the compiled twin."""
+    return to_the_end(_command(log, output, profile, jobs), cpus=cpus, env={"SHIPPER_NATIVE": "0"} if python else {})
+
+
+def _command(log: Path, output: Path, profile: str, jobs: int) -> list[str]:
     options = ["--profile", profile, "--jobs", str(jobs), "--timezone", "UTC", "--quiet"]
-    return to_the_end(
-        [*SHIPPER, "convert", str(log), "-o", str(output), *options], cpus=cpus, env={"SHIPPER_NATIVE": "0"} if python else {}
-    )
+    return [*SHIPPER, "convert", str(log), "-o", str(output), *options]
 
 
 def ours(profile: str, *, python: bool = False) -> Contender:
@@ -52,6 +54,29 @@ def ours(profile: str, *, python: bool = False) -> Contender:
     name = f"shipper, {profile}, plain Python" if python else f"shipper, {profile}"
     how = "convert, SHIPPER_NATIVE=0" if python else "convert"
     return Contender(name, how, run, share_of_ours, 4 if python else 1)
+
+
+def apart(profile: str) -> Contender:
+    """shipper, as many conversions at once as there are CPUs, one on each, of its own part of the log: what the machine itself gives for more CPUs,
+    with its memory and its disk."""
+
+    def run(log: Path, output: Path, state: Path, lines: int, cpus: set[int]) -> Cost:
+        outputs = [output, *(output.with_name(f"{output.name}-{cpu}") for cpu in sorted(cpus)[1:])]
+        parts = [state.with_name(f"{state.name}-{cpu}.log") for cpu in sorted(cpus)]
+        for part in parts:
+            corpus.head(log, part, max(1, lines // len(cpus)))
+        children = [
+            Child(_command(part, target, profile, 1), {cpu}) for part, target, cpu in zip(parts, outputs, sorted(cpus), strict=True)
+        ]
+        costs = [child.cost() for child in children]
+        for path in (*parts, *outputs[1:]):
+            path.unlink()
+        for child in children:
+            if child.code:
+                raise child.failed(f"ended with {child.code}")
+        return Cost(max(cost.wall for cost in costs), sum(cost.cpu for cost in costs), sum(cost.rss for cost in costs))
+
+    return Contender(f"shipper, {profile}, apart", "convert, one for each CPU", run)
 
 
 def theirs(peer: Peer, kind: str, job: Job = "read") -> Contender:
