@@ -255,21 +255,30 @@ impl Twin {
         let (facilities, keywords, event, texts, text_tail, level_words) = syslog;
         let texts_fit = facilities.len() == 24 && keywords.len() == 8 && (ecs.is_none() || texts.len() == 8);
         let documents_fit = ecs.is_none() || documents.len() == names.len() * severities.len() * 2;
+        let services_fit = processes.iter().chain(&prefixes).all(|(_, service)| octets::is_plain(service.as_bytes()));
         let levels_fit = levels.iter().all(|(_, severity)| *severity < severities.len());
         let Some(info) = severities.iter().position(|severity| severity == "info") else {
             return Err(PyValueError::new_err("no severity 'info'"));
         };
-        if events.len() != mta::EVENTS || !parts || names.len() != service::EVENTS || !documents_fit || !levels_fit || !texts_fit {
+        if events.len() != mta::EVENTS
+            || !parts
+            || names.len() != service::EVENTS
+            || !documents_fit
+            || !levels_fit
+            || !services_fit
+            || !texts_fit
+        {
             return Err(PyValueError::new_err("tables of another size"));
         }
         let octets = |texts: Vec<String>| texts.into_iter().map(String::into_bytes).collect::<Vec<_>>();
         let pairs = |texts: Vec<(String, String)>| texts.into_iter().map(|(a, b)| (a.into_bytes(), b.into_bytes())).collect::<Vec<_>>();
-        let told = service::Told {
+        let mut told = service::Told {
             processes: pairs(processes),
             prefixes: pairs(prefixes),
             levels: levels.into_iter().map(|(level, severity)| (level.into_bytes(), severity)).collect(),
             severities: octets(severities),
             info,
+            begins: Vec::new(),
             events: octets(names),
             mechanisms: octets(mechanisms),
             reasons: octets(reasons),
@@ -288,6 +297,8 @@ impl Twin {
         let (zone_source, file) = (quoted(zone_source), quoted(file));
         let events: Vec<_> = events.iter().map(|(name, severity)| Event { name: quoted(name), severity: quoted(severity) }).collect();
         let begins = events.iter().map(|event| native::Begin::new(&zone_source, &event.name, &event.severity, &file)).collect();
+        let begin = |event: &[u8], severity: &[u8]| native::Begin::new(b"record", event, severity, &file);
+        told.begins = told.events.iter().flat_map(|event| told.severities.iter().map(|severity| begin(event, severity))).collect();
         Ok(Twin {
             frame: Arc::new(Frame {
                 tables: Tables::new(events, messages, accounts, words, failures, daemons, fields),

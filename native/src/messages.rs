@@ -227,9 +227,10 @@ pub fn enveloped<T>(
     match body.first() {
         Some(b'0'..=b'9') => _ = stamp(body, hour, &mut time)?,
         Some(b'[') => {
-            let size = service::stamp(body, &mut time).ok_or(Stop::Foreign)?;
+            let iso = service::stamp(body).ok_or(Stop::Foreign)?;
+            time[..iso.len()].copy_from_slice(&iso);
             // One zone a run, and where the header has no year one day.
-            if time[size - 6..size] != hour.offset || !(line[header.behind].is_ascii_digit() || time[..10] == hour.iso[..10]) {
+            if iso[19..] != hour.offset || !(line[header.behind].is_ascii_digit() || time[..10] == hour.iso[..10]) {
                 return Err(Stop::Hour);
             }
         }
@@ -278,10 +279,10 @@ fn straight<T>(
             done.ok_or_else(Needs::default)
         }
         b'[' if plain || body.is_ascii() => {
-            let size = service::stamp(body, &mut time).ok_or_else(Needs::default)?;
+            let time = service::stamp(body).ok_or_else(Needs::default)?;
             let record = service::read(&body[service::STAMP..], &frame.service).ok_or_else(Needs::default)?;
             let host = start + service::STAMP;
-            Ok(given(Line::Service(&record), &time[..size], start, (host, host + record.host.len())))
+            Ok(given(Line::Service(&record), &time, start, (host, host + record.host.len())))
         }
         b'[' => Err(Needs::default()),
         _ if is_foreign(body, &frame.service) => match header.time(hours.1.map(|hour| (&hour.iso, &hour.offset)), &mut time) {
@@ -380,7 +381,7 @@ pub fn document(out: &mut Vec<u8>, record: &Text, frame: &Frame, place: &Place) 
     out.push(b'"');
     ecs::log_place(out, frame, place);
     out.push(b'}');
-    ecs::host_part(out, header.host);
+    ecs::host_part(out, header.host, false);
     out.extend_from_slice(b",\"process\":{\"name\":\"");
     text(out, header.app, false);
     out.push(b'"');

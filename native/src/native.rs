@@ -58,6 +58,8 @@ pub struct Common<'a> {
     pub severity: &'a [u8],
     pub host: &'a [u8],
     pub process: &'a [u8],
+    /// Whether these two need no escape.
+    pub plain: bool,
     pub pid: Option<u64>,
     pub thread: Option<u64>,
     pub sequence: Option<u64>,
@@ -102,8 +104,8 @@ pub fn begun(out: &mut Vec<u8>, record: &Common, frame: &Frame, place: &Place) -
     if let Some(header) = place.header {
         header.native_source(out);
     }
-    member(out, b",\"host\":\"", record.host, false);
-    member(out, b",\"process\":\"", record.process, false);
+    member(out, b",\"host\":\"", record.host, record.plain);
+    member(out, b",\"process\":\"", record.process, record.plain);
     number_member(out, b",\"pid\":", record.pid);
     number_member(out, b",\"thread\":", record.thread);
     number_member(out, b",\"sequence\":", record.sequence);

@@ -14,6 +14,7 @@ use crate::mta::{Connection, Message};
 use crate::otlp::Otlp;
 use crate::rfc5424::Syslog;
 use crate::run::{straight, straight_service, Frame, Hour, Place, Straight};
+use crate::service;
 
 /// What renders them.
 pub enum Writer {
@@ -107,11 +108,10 @@ impl Source<'_> {
                 *next = begin + line.len() + 1;
                 let offset = *offset + begin as u64;
                 let mut then = |straight: &Straight| writer.write(out, straight, frame, given);
-                let done = match hour {
-                    Some(hour) => straight(line, offset, hour, frame, &mut then),
-                    None => straight_service(line, offset, None, frame, &mut then),
-                };
-                done.ok().flatten().flatten()
+                match hour {
+                    Some(hour) => straight(line, offset, hour, frame, &mut then).ok()??,
+                    None => straight_service(line, offset, &service::stamp(line)?, frame, &mut then)?,
+                }
             }
             Source::Messages { messages, next, clock } => {
                 *next += 1;

@@ -139,6 +139,7 @@ pub struct Run {
     /// Of each line the number of its kind and its time, where that is asked for; of a gap nothing.
     pub each: Vec<(u8, String)>,
     keeps_each: bool,
+    clock: service::Clock,
     /// Of the first line of a service log, also where that is a gap: which lines a run goes through is the same in every profile.
     zone: Option<[u8; 6]>,
     /// Whether lines are read for what they leave behind, and an empty line is written for each.
@@ -171,6 +172,7 @@ impl Run {
             seconds: Vec::new(),
             each: Vec::new(),
             keeps_each: false,
+            clock: service::Clock::default(),
             zone: None,
             quiet: false,
             ahead: None,
@@ -247,11 +249,15 @@ impl Run {
 
     /// One line of a service log.
     fn render_service(&mut self, raw: &[u8], start: usize, offset: u64, frame: &Frame) -> Result<bool, Stop> {
+        let time = self.clock.time(raw).ok_or(Stop::Foreign)?;
+        let zone = time.last_chunk().copied();
         if self.zone.is_none() {
-            let mut time = [0; 48];
-            self.zone = service::stamp(without_cr(raw), &mut time).and_then(|size| time[..size].last_chunk().copied());
+            self.zone = zone;
         }
-        Ok(straight_service(raw, offset, self.zone, frame, |straight| self.take(straight, start, frame))? == Some(true))
+        if self.zone != zone {
+            return Err(Stop::Hour);
+        }
+        Ok(straight_service(raw, offset, &time, frame, |straight| self.take(straight, start, frame)) == Some(true))
     }
 
     /// Renders a line that begins there; false when only Python can.
@@ -554,30 +560,17 @@ fn of_attributes<T>(
     Ok(done)
 }
 
-/// The same as `straight` of a line of a service log; one in another `zone` is for another run.
-pub fn straight_service<T>(
-    raw: &[u8],
-    offset: u64,
-    zone: Option<[u8; 6]>,
-    frame: &Frame,
-    then: impl FnOnce(&Straight) -> T,
-) -> Result<Option<T>, Stop> {
+/// The same as `straight` of a line of a service log that has this time.
+pub fn straight_service<T>(raw: &[u8], offset: u64, time: &[u8], frame: &Frame, then: impl FnOnce(&Straight) -> T) -> Option<T> {
     let line = without_cr(raw);
-    let mut time = [0; 48];
-    let size = service::stamp(line, &mut time).ok_or(Stop::Foreign)?;
-    if zone.is_some_and(|zone| zone[..] != time[size - 6..size]) {
-        return Err(Stop::Hour);
-    }
     let plain = octets::is_plain(raw);
     if !line.last().is_some_and(u8::is_ascii_graphic) || !(plain || raw.is_ascii()) {
-        return Ok(None);
+        return None;
     }
-    let place = Place { time: &time[..size], offset, raw, plain, header: None };
-    let record = service::read(&line[service::STAMP..], &frame.service);
-    Ok(record.as_ref().map(|record| {
-        let host = (service::STAMP, service::STAMP + record.host.len());
-        then(&Straight { line: Line::Service(record), place, content: (0, line.len()), host })
-    }))
+    let place = Place { time, offset, raw, plain, header: None };
+    let record = service::read(&line[service::STAMP..], &frame.service)?;
+    let host = (service::STAMP, service::STAMP + record.host.len());
+    Some(then(&Straight { line: Line::Service(&record), place, content: (0, line.len()), host }))
 }
 
 /// `2014-06-02T22:02:13.94"`: the size of the time with its offset, which is put into `time`, and where the line goes on after the quotation mark.

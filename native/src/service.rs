@@ -7,7 +7,7 @@ use memchr::{memmem, memrchr};
 use crate::ecs::{self, ip_version, key};
 use crate::json::{self, number, text};
 use crate::mta::digits;
-use crate::native::{begun, Common};
+use crate::native::{begun, Begin, Common};
 use crate::octets::{find, find_piece};
 use crate::run::{Frame, Place};
 
@@ -24,7 +24,7 @@ const EXPUNGE: usize = 6;
 /// What Python tells of service logs.
 #[derive(Default)]
 pub struct Told {
-    /// process -> service
+    /// process -> service, which needs no escape
     pub processes: Vec<(Vec<u8>, Vec<u8>)>,
     /// how a process is called -> service, where it is none of these
     pub prefixes: Vec<(Vec<u8>, Vec<u8>)>,
@@ -33,6 +33,8 @@ pub struct Told {
     pub severities: Vec<Vec<u8>>,
     pub info: usize,
     pub events: Vec<Vec<u8>>,
+    /// Native: by event and severity.
+    pub begins: Vec<Begin>,
     pub mechanisms: Vec<Vec<u8>>,
     pub reasons: Vec<Vec<u8>>,
     /// ECS: by event, severity, and whether there is a user.
@@ -89,8 +91,31 @@ const MONTHS: [&[u8; 3]; 12] = [b"jan", b"feb", b"mar", b"apr", b"may", b"jun", 
 /// `[30/Aug/2004:16:53:05 -0700] `
 pub const STAMP: usize = 29;
 
+/// A stamp as ISO 8601, with the offset.
+pub type Iso = [u8; 25];
+
+/// The stamp of the line before: most have the same as that.
+#[derive(Default)]
+pub struct Clock {
+    known: Option<([u8; STAMP], Iso)>,
+}
+
+impl Clock {
+    /// The same as `stamp`.
+    #[inline]
+    pub fn time(&mut self, line: &[u8]) -> Option<Iso> {
+        let begin = line.first_chunk()?;
+        if let Some((_, iso)) = self.known.filter(|(known, _)| known == begin) {
+            return Some(iso);
+        }
+        let iso = stamp(line)?;
+        self.known = Some((*begin, iso));
+        Some(iso)
+    }
+}
+
 /// The usual stamp at the beginning of a line, as ISO 8601; None when it is another, or no time of the calendar.
-pub fn stamp(line: &[u8], time: &mut [u8]) -> Option<usize> {
+pub fn stamp(line: &[u8]) -> Option<Iso> {
     let stamp = line.get(..STAMP)?;
     let [b'[', d1, d2, b'/', m1, m2, m3, b'/', y1, y2, y3, y4, b':', clock @ .., b' ', sign @ (b'+' | b'-'), h1, h2, n1, n2, b']', b' '] =
         stamp
@@ -111,12 +136,10 @@ pub fn stamp(line: &[u8], time: &mut [u8]) -> Option<usize> {
         return None;
     }
     let (tens, ones) = (b'0' + (month / 10) as u8, b'0' + (month % 10) as u8);
-    let iso = [
+    Some([
         *y1, *y2, *y3, *y4, b'-', tens, ones, b'-', *d1, *d2, b'T', *c1, *c2, b':', *c3, *c4, b':', *c5, *c6, *sign, *h1, *h2, b':', *n1,
         *n2,
-    ];
-    time.get_mut(..iso.len())?.copy_from_slice(&iso);
-    Some(iso.len())
+    ])
 }
 
 fn is_date(year: u64, month: u64, day: u64) -> bool {
@@ -149,7 +172,7 @@ pub fn read<'a>(rest: &'a [u8], told: &'a Told) -> Option<Service<'a>> {
         Some((_, service)) => service,
         None => &told.prefixes.iter().find(|(known, _)| process.starts_with(known))?.1,
     };
-    if process.len() > 64 || !process.iter().all(|&octet| octet.is_ascii_alphanumeric() || octet == b'_') {
+    if process.len() > 64 || process.contains(&b'-') || !process.iter().all(is_of_word) {
         return None;
     }
     let severity = told.levels.iter().find(|(known, _)| known.eq_ignore_ascii_case(level)).map_or(told.info, |(_, severity)| *severity);
@@ -260,7 +283,10 @@ fn closed(record: &mut Service) -> Option<()> {
 /// `append:user:folder:size:<id>`, `fetch:user:folder:<id>`, `expunge:folder:<id>`
 fn operation<'a>(record: &mut Service<'a>, verb: &[u8], event: usize) -> Option<()> {
     let left = record.message.strip_prefix(verb)?;
-    let at = memmem::rfind(left, b":<")?;
+    let mut at = memrchr(b'<', left)?.checked_sub(1)?;
+    while left[at] != b':' {
+        at = memrchr(b'<', &left[..at])?.checked_sub(1)?;
+    }
     record.message_id = left[at + 2..].strip_suffix(b">")?;
     let mut folder = &left[..at];
     if event == APPEND {
@@ -386,10 +412,23 @@ fn time_of(text: &[u8], most: usize) -> Option<(u64, u64, u64)> {
 }
 
 fn is_word(text: &[u8]) -> bool {
-    text.len() <= 32
-        && text.first().is_some_and(u8::is_ascii_alphabetic)
-        && text.iter().all(|&octet| octet.is_ascii_alphanumeric() || octet == b'_' || octet == b'-')
+    text.len() <= 32 && text.first().is_some_and(u8::is_ascii_alphabetic) && text.iter().all(is_of_word)
 }
+
+fn is_of_word(octet: &u8) -> bool {
+    OF_WORD[usize::from(*octet)]
+}
+
+/// Of each octet, whether it is a letter, a digit, `_` or `-`.
+const OF_WORD: [bool; 256] = {
+    let mut of_word = [false; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        of_word[octet] = (octet as u8).is_ascii_alphanumeric() || octet == b'_' as usize || octet == b'-' as usize;
+        octet += 1;
+    }
+    of_word
+};
 
 fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let blank = find(b' ', text)?;
@@ -423,16 +462,15 @@ pub fn native(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Told, p
     let plain = place.plain;
     let common = Common {
         kind: if record.is_store() { b"store" } else { b"service" },
-        zone_source: b"record",
-        event: &told.events[record.event],
-        severity: &told.severities[record.severity],
+        begin: Some(&told.begins[record.event * told.severities.len() + record.severity]),
         host: record.host,
         process: record.process,
+        plain,
         pid: Some(record.pid),
         ..Common::default()
     };
     let at = begun(out, &common, frame, place);
-    member(out, b",\"service\":\"", record.service, false);
+    member(out, b",\"service\":\"", record.service, true);
     member(out, b",\"category\":\"", record.category, true);
     member(out, b",\"level\":\"", record.level, true);
     member(out, b",\"message\":\"", record.message, plain);
@@ -537,7 +575,7 @@ pub fn document(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Told,
     member(out, b"\"logger\":\"", record.category, true);
     log_place(out, frame, place);
     out.push(b'}');
-    host_part(out, record.host);
+    host_part(out, record.host, plain);
     out.extend_from_slice(b",\"process\":{\"name\":\"");
     text(out, record.process, plain);
     out.extend_from_slice(b"\",\"pid\":");
@@ -545,7 +583,7 @@ pub fn document(out: &mut Vec<u8>, record: &Service, frame: &Frame, told: &Told,
     out.extend_from_slice(b"},\"service\":{\"name\":\"");
     text(out, record.process, plain);
     out.extend_from_slice(b"\",\"type\":\"");
-    text(out, record.service, false);
+    text(out, record.service, true);
     out.extend_from_slice(b"\"},");
     out.extend_from_slice(&told.tail);
     out.extend_from_slice(if record.is_store() { b",\"sunmsg\":{\"kind\":\"store\"" } else { b",\"sunmsg\":{\"kind\":\"service\"" });
