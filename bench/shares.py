@@ -127,6 +127,8 @@ KINDS = (
     _run("run: stdin → jsonl, native", 99.9, NATIVE, input="stdin"),
     _run("run: stdin → otlp", 99.9, OTLP, input="stdin"),
     _run("run: routes by kind", 99.9, NATIVE, OTLP, routes=[{"when": {"kind": "connection"}, "to": ["out1"]}]),
+    _run("run: routes by kind → ecs and elasticsearch", 99.9, ECS, BULK, routes=[{"when": {"kind": "connection"}, "to": ["out1"]}]),
+    _run("run: routes by kind → otlp and syslog", 99.9, OTLP, RELAY, routes=[{"when": {"kind": "connection"}, "to": ["out0"]}]),
     _run("run: routes by a field", 0, NATIVE, OTLP, routes=[{"when": {"action": "E"}, "to": ["out1"]}]),
     _run("run: redaction", 0, {**NATIVE, "redact": {"addresses": "pseudonym", "key": "0123456789abcdef0123456789abcdef"}}),
 )

@@ -30,12 +30,12 @@ from shipper.profiles.base import INBOUND, PROTOCOLS
 from shipper.reader import RawPolicy
 from shipper.record import Connection, Mta, Record, Service, Store, Syslog
 
-INTERFACE = 34
+INTERFACE = 36
 """Of the calls between the two; one more with each change of them, here and in `native/src/lib.rs`."""
 PROFILES = frozenset(("native", "ecs"))
 """The profiles that the twin renders."""
 BARE = "id"
-"""In place of a profile: a line has the id and nothing else."""
+"""In place of a profile: a line has the id, the kind, and nothing else."""
 
 
 class Found(NamedTuple):

@@ -195,9 +195,9 @@ class Router:
     def _by_kinds(self, records: Straight, input: str) -> list[_Outcome] | None:
         """Where each of these goes, if its kind alone says that."""
         of_kinds = {kind: self._of_kind(kind, input) for kind in records.kinds}
-        if None in of_kinds.values() or (kinds := records.kind_of_each()) is None:
+        if None in of_kinds.values():
             return None
-        outcomes = [of_kinds[kind] if kind else None for kind in kinds]
+        outcomes = [of_kinds[kind] if kind else None for kind in records.kind_of_each()]
         for place, record in records.apart.items():
             outcome, changed, _ = self._decide(record, input)
             if changed is not record:

@@ -42,7 +42,8 @@ def lines_of(profile: str) -> Profile:
 _decoder = msgspec.json.Decoder(AnyRecord)
 _KIND = {kind.kind: kind for kind in KINDS}
 _ID = 16
-_BEGIN = len(b'{"kind":"')
+_KIND_MARKS = {"native": b'{"kind":"', "ecs": b'"sunmsg":{"kind":"', BARE: b'"'}
+"""By profile: what stands before the kind of a record that the twin has read."""
 
 
 Priorities = Sequence[int | None] | None
@@ -96,12 +97,16 @@ class Straight(Sequence[Record]):
         """Whether the records have been made."""
         return self._records is not None
 
-    def kind_of_each(self) -> list[type[Record] | None] | None:
-        """What each of them is, but for those apart; None where that does not stand in their lines."""
-        if self.profile != "native":
-            return None
-        known = {b'{"kind":"%b' % kind.kind.encode(): kind for kind in self.kinds}
-        return [known.get(line[: line.find(b'"', _BEGIN)]) for line in self.octets.split(b"\n")[:-1]]
+    def kind_of_each(self) -> list[type[Record] | None]:
+        """What each of them is, as its line says; None of those apart."""
+        mark, found = _KIND_MARKS[self.profile], []
+        known = {kind.kind.encode(): kind for kind in self.kinds}
+        for line in self.octets.split(b"\n")[:-1]:
+            begin = line.find(mark) + len(mark)
+            found.append(known.get(line[begin : line.find(b'"', begin)]))
+        for place in self.apart:
+            found[place] = None
+        return found
 
     def of(self, numbers: Sequence[int]) -> Straight:
         """Those at these places, which grow."""

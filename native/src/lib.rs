@@ -43,7 +43,7 @@ use crate::run::{Form, Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 34;
+const INTERFACE: u32 = 36;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -223,7 +223,7 @@ struct Twin {
 #[pymethods]
 impl Twin {
     /// `events`: name and severity of each (`Wire::event`); `messages`: the letters of transaction records; `bare`: whether
-    /// nothing is written of a line of a log but its id; `lines`: whether output is given as `Lines`; `ecs`: None for the native profile.
+    /// nothing is written of a line of a log but its id and its kind; `lines`: whether output is given as `Lines`; `ecs`: None for the native profile.
     #[new]
     #[pyo3(signature = (*, events, messages, accounts, words, failures, daemons, fields, attributes, zone_source, file, peer, host, raw, seconds_kept, lines_kept, bare, each, lines, ecs, service, syslog))]
     #[allow(clippy::too_many_arguments)] // they are named

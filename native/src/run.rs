@@ -29,7 +29,7 @@ pub struct Frame {
     pub peer: Vec<u8>,
     pub host: Vec<u8>,
     pub raw: bool,
-    /// Whether nothing is written of a record but its id.
+    /// Whether nothing is written of a record but its id and its kind.
     pub bare: bool,
     /// Whether a run keeps what `Run::each` has.
     pub each: bool,
@@ -388,10 +388,11 @@ fn quiet(out: &mut Vec<u8>) -> usize {
     NOWHERE
 }
 
-/// A line with room for an id. Returns where that belongs.
-fn bare(out: &mut Vec<u8>) -> usize {
+/// A line with room for an id, and behind it the kind in quotation marks. Returns where the id belongs.
+fn bare(out: &mut Vec<u8>, line: Line) -> usize {
+    const KINDS: [&[u8]; 5] = [b"\"mta\"\n", b"\"connection\"\n", b"\"service\"\n", b"\"store\"\n", b"\"syslog\"\n"];
     let at = json::room(out);
-    out.push(b'\n');
+    out.extend_from_slice(KINDS[line.kind()]);
     at
 }
 
@@ -433,7 +434,7 @@ impl Straight<'_> {
     fn render(&self, out: &mut Vec<u8>, frame: &Frame) -> Option<usize> {
         let place = &self.place;
         Some(match (self.line, &frame.ecs) {
-            _ if frame.bare => bare(out),
+            _ if frame.bare => bare(out, self.line),
             (Line::Message(record), None) => native::message(out, record, frame, place),
             (Line::Message(record), Some(ecs)) => ecs::message(out, record, frame, ecs, place),
             (Line::Connection(record), None) => native::connection(out, record, frame, place),

@@ -142,6 +142,16 @@ def test_keys_without_a_value_are_the_same() -> None:
         holds(found, wanted, random.Random(1))
 
 
+@pytest.mark.parametrize("profile", [*sorted(compiled.PROFILES), compiled.BARE])
+def test_a_line_says_of_what_kind_its_record_is(profile: str, pool: Seeds) -> None:
+    """Whatever texts are in it."""
+    rng = random.Random(profile)
+    for data in (log_of(rng, pool, 1500), b"\n".join(pool.mta[:500]), b"\n".join(rng.sample(pool.service, 500))):
+        for found, wanted in both(data, profile, raw="always"):
+            if isinstance(found, Straight):
+                assert found.kind_of_each() == [None if place in found.apart else type(record) for place, record in enumerate(wanted)]
+
+
 def routers() -> Iterator[tuple[str, Router]]:
     takers = (Taker("files", "files", "settings"), Taker("syslog", "syslog", "settings"), Taker("all"))
     own: dict[str, dict[str, int | str]] = {
