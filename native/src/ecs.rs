@@ -214,7 +214,7 @@ pub fn log_place(out: &mut Vec<u8>, frame: &Frame, place: &Place) {
         source(out, &frame.peer);
     }
     if let Some(header) = place.header {
-        header.log(out, &frame.messages.keywords);
+        header.log(out, &frame.messages.keywords, place.plain);
     }
 }
 
@@ -264,7 +264,7 @@ fn begun_sunmsg(out: &mut Vec<u8>, kind: &[u8], wire: &Wire, event: &Event, fram
     out.push(b'"');
     log_place(out, frame, place);
     out.push(b'}');
-    host_part(out, wire.host(frame), false);
+    host_part(out, wire.host(frame), place.plain_host());
     if wire.pid.is_some() || wire.thread.is_some() {
         key(out, b"\"process\":{");
         number_member(out, b"\"pid\":", wire.pid);

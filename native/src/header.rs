@@ -220,8 +220,8 @@ impl<'a> Header<'a> {
         Some((size + 6, own))
     }
 
-    /// As `syslog` in native JSON.
-    pub fn native(&self, out: &mut Vec<u8>, names: &Keywords) {
+    /// As `syslog` in native JSON. `plain`: whether nothing in the message needs an escape.
+    pub fn native(&self, out: &mut Vec<u8>, names: &Keywords, plain: bool) {
         out.extend_from_slice(b",\"syslog\":{");
         if self.told {
             out.extend_from_slice(b"\"facility\":\"");
@@ -234,10 +234,10 @@ impl<'a> Header<'a> {
             out.extend_from_slice(b",\"version\":1");
         }
         member(out, b"\"timestamp\":\"", self.stamp(), true);
-        member(out, b"\"hostname\":\"", self.host, false);
-        member(out, b"\"app_name\":\"", self.app, false);
-        member(out, b"\"proc_id\":\"", self.proc, false);
-        member(out, b"\"msg_id\":\"", self.msg, false);
+        member(out, b"\"hostname\":\"", self.host, plain);
+        member(out, b"\"app_name\":\"", self.app, plain);
+        member(out, b"\"proc_id\":\"", self.proc, plain);
+        member(out, b"\"msg_id\":\"", self.msg, plain);
         member(out, b"\"peer\":\"", self.peer, false);
         out.push(b'}');
     }
@@ -251,8 +251,8 @@ impl<'a> Header<'a> {
         }
     }
 
-    /// What `log` of an ECS document has of it.
-    pub fn log(&self, out: &mut Vec<u8>, names: &Keywords) {
+    /// What `log` of an ECS document has of it. `plain`: as above.
+    pub fn log(&self, out: &mut Vec<u8>, names: &Keywords, plain: bool) {
         if !self.peer.is_empty() {
             source(out, self.peer);
         }
@@ -274,10 +274,10 @@ impl<'a> Header<'a> {
         if self.version {
             out.extend_from_slice(b",\"version\":\"1\"");
         }
-        member(out, b"\"hostname\":\"", self.host, false);
-        member(out, b"\"appname\":\"", self.app, false);
-        member(out, b"\"procid\":\"", self.proc, false);
-        member(out, b"\"msgid\":\"", self.msg, false);
+        member(out, b"\"hostname\":\"", self.host, plain);
+        member(out, b"\"appname\":\"", self.app, plain);
+        member(out, b"\"procid\":\"", self.proc, plain);
+        member(out, b"\"msgid\":\"", self.msg, plain);
         out.push(b'}');
     }
 

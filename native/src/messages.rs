@@ -352,6 +352,7 @@ pub fn native(out: &mut Vec<u8>, record: &Text, frame: &Frame, place: &Place) ->
         severity: &told.keywords.severities[header.severity],
         host: header.host,
         process: header.app,
+        plain: place.plain,
         pid: header.pid(),
         ..Common::default()
     };
@@ -375,19 +376,19 @@ pub fn document(out: &mut Vec<u8>, record: &Text, frame: &Frame, place: &Place) 
         member(out, b",\"original\":\"", place.raw, false);
     }
     out.extend_from_slice(b"},\"related\":{");
-    list(out, b"\"hosts\":[", &[header.host], false);
+    list(out, b"\"hosts\":[", &[header.host], place.plain);
     out.extend_from_slice(b"},\"log\":{\"level\":\"");
     out.extend_from_slice(&told.keywords.severities[header.severity]);
     out.push(b'"');
     ecs::log_place(out, frame, place);
     out.push(b'}');
-    ecs::host_part(out, header.host, false);
+    ecs::host_part(out, header.host, place.plain);
     out.extend_from_slice(b",\"process\":{\"name\":\"");
-    text(out, header.app, false);
+    text(out, header.app, place.plain);
     out.push(b'"');
     number_member(out, b",\"pid\":", header.pid());
     out.extend_from_slice(b"},\"service\":{\"name\":\"");
-    text(out, header.app, false);
+    text(out, header.app, place.plain);
     out.extend_from_slice(b"\"},");
     out.extend_from_slice(&told.tail);
     out.extend_from_slice(b",\"sunmsg\":{\"kind\":\"syslog\",\"event\":\"");

@@ -110,7 +110,7 @@ pub fn begun(out: &mut Vec<u8>, record: &Common, frame: &Frame, place: &Place) -
     number_member(out, b",\"thread\":", record.thread);
     number_member(out, b",\"sequence\":", record.sequence);
     if let Some(header) = place.header {
-        header.native(out, &frame.messages.keywords);
+        header.native(out, &frame.messages.keywords, place.plain);
     }
     if frame.raw {
         member(out, b",\"raw\":\"", place.raw, false);
@@ -143,6 +143,7 @@ fn of_mta(out: &mut Vec<u8>, kind: &[u8], wire: &Wire, frame: &Frame, place: &Pl
         kind,
         begin: Some(&frame.begins[wire.event()]),
         host: wire.host(frame),
+        plain: place.plain_host(),
         pid: wire.pid,
         thread: wire.thread,
         sequence: wire.sequence,

@@ -51,6 +51,13 @@ pub struct Place<'a> {
     pub header: Option<&'a Header<'a>>,
 }
 
+impl Place<'_> {
+    /// Whether the host needs no escape either: one behind a header is in the line, else it can be the log's.
+    pub fn plain_host(&self) -> bool {
+        self.plain && self.header.is_some()
+    }
+}
+
 /// How lines of the MTA are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Form {
