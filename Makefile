@@ -47,7 +47,7 @@ endef
 
 test: $(VENV)/installed-test
 	@$(native)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff check .
