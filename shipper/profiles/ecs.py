@@ -11,7 +11,7 @@ Which field goes where is in `fields` and, made from it, in docs/schema.md. The 
 - A record without a time has the time of reading as `@timestamp`, and the tag `time_unknown`.
 - `message` is always there: the record's own, or a short summary.
 
-This is the hot path of the default output. A document is built of structs, which msgspec encodes a few dozen at a time: it leaves out what
+This is the hot path of the default output. A document is built of structs, which msgspec encodes: it leaves out what
 has its default, so that most absent fields cost nothing, and it does the escaping. Putting the same text together with f-strings took up to
 40 % longer, dicts take longer still. `tests/profiles/test_ecs.py` holds it to a plain renderer that follows the table.
 """
