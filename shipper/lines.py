@@ -1,7 +1,8 @@
 """Payloads that are held as the octets in which they stand one behind the other.
 
 Most records go from the profile to the receiver, through a spool and back, without anyone looking at a single one. `Packed` is the same to all as
-the list of them, and cuts itself into that only when somebody does look.
+the list of them, and cuts itself into that only when somebody does look. Several together are one in parts, whose octets stay where they are until
+somebody wants them in one piece.
 """
 
 from __future__ import annotations
@@ -14,15 +15,38 @@ from typing import overload
 
 class Packed(Sequence[bytes]):
     """`count` payloads. `table`: where each ends, as little-endian numbers of four octets; None: they are lines, each with its LF, and no other
-    LF in them."""
+    LF in them. `parts`: those that it is made of, itself where it is in one piece."""
 
-    __slots__ = ("_count", "_list", "_table", "octets")
+    __slots__ = ("_count", "_list", "_octets", "_parts", "_table")
 
     def __init__(self, octets: bytes, count: int, table: bytes | None = None) -> None:
-        self.octets = octets
+        self._octets = octets
         self._count = count
         self._table = table
+        self._parts: tuple[Packed, ...] = ()
         self._list: list[bytes] | None = None
+
+    @classmethod
+    def of(cls, parts: Sequence[Packed]) -> Packed:
+        """Several as one."""
+        if len(parts) == 1:
+            return parts[0]
+        whole = cls(b"", sum(map(len, parts)))
+        whole._parts = tuple([piece for part in parts for piece in part.parts])
+        return whole
+
+    @property
+    def parts(self) -> tuple[Packed, ...]:
+        return self._parts or (self,)
+
+    @property
+    def octets(self) -> bytes:
+        """All of them, one behind the other."""
+        if parts := self._parts:  # another thread may be at the same
+            self._table = self.known
+            self._octets = b"".join([part.octets for part in parts])
+            self._parts = ()
+        return self._octets
 
     def __len__(self) -> int:
         return self._count
@@ -50,17 +74,20 @@ class Packed(Sequence[bytes]):
     @property
     def known(self) -> bytes | None:
         """`table`, as far as anyone knows it."""
-        return self._table
+        return self.table() if any(part.known is not None for part in self._parts) else self._table
 
     def table(self) -> bytes:
         """Where each ends."""
         if self._table is None:
-            self._table = table(self._cut())
+            parts = self._parts
+            self._table = _behind_each_other(parts) if parts else table(self._cut())
         return self._table
 
     def _cut(self) -> list[bytes]:
         if self._list is None:
-            if self._table is None:
+            if parts := self._parts:
+                self._list = [payload for part in parts for payload in part]
+            elif self._table is None:
                 self._list = [line + b"\n" for line in self.octets.split(b"\n")]
                 self._list.pop()
             else:
@@ -81,7 +108,7 @@ def packed(payloads: Sequence[bytes]) -> Packed:
 
 def size(payloads: Sequence[bytes]) -> int:
     """Octets of all of them."""
-    return len(payloads.octets) if isinstance(payloads, Packed) else sum(map(len, payloads))
+    return sum([len(part.octets) for part in payloads.parts]) if isinstance(payloads, Packed) else sum(map(len, payloads))
 
 
 def joined(payloads: Sequence[bytes]) -> bytes:
@@ -91,15 +118,18 @@ def joined(payloads: Sequence[bytes]) -> bytes:
 
 def together(several: Sequence[Sequence[bytes]]) -> Sequence[bytes]:
     """Several as one."""
-    if len(several) == 1 and isinstance(several[0], Packed):
-        return several[0]
     known = [each for each in several if isinstance(each, Packed)]
     if len(known) < len(several):
         return tuple([payload for each in several for payload in each])
+    return Packed.of(known)
+
+
+def _behind_each_other(parts: Sequence[Packed]) -> bytes:
+    """`Packed.table` of these together."""
     tables: list[bytes] = []
     before = 0
-    for each in known if any(each.known is not None for each in known) else ():
-        ends = unpack(f"<{len(each)}I", each.table())
-        tables.append(pack(f"<{len(ends)}I", *[before + end for end in ends]) if before else each.table())
-        before += len(each.octets)
-    return Packed(b"".join([each.octets for each in known]), sum(map(len, known)), b"".join(tables) if tables else None)
+    for part in parts:
+        ends = unpack(f"<{len(part)}I", part.table())
+        tables.append(pack(f"<{len(ends)}I", *[before + end for end in ends]) if before else part.table())
+        before += len(part.octets)
+    return b"".join(tables)

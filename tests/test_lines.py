@@ -23,6 +23,10 @@ def test_the_law(lines: list[bytes], part: slice, more: list[list[bytes]]) -> No
     assert together([same, *(Packed(b"".join(each), len(each)) for each in more)]) == whole
     assert together([same, *map(packed, more)]) == whole
     assert list(together([same, *more])) == whole
+    one = together([together([same, *map(packed, more)]), same])
+    assert isinstance(one, Packed) and [len(part) for part in one.parts] == [*map(len, (lines, *more, lines))]
+    assert (len(one), size(one), joined(one), one[-1]) == (len(whole) + len(lines), len(joined(one)), b"".join([*whole, *lines]), lines[-1])
+    assert one.parts == (one,) and one == [*whole, *lines]
 
 
 @given(st.lists(st.binary(max_size=4), min_size=1, max_size=8), st.slices(8))

@@ -87,6 +87,10 @@ pub struct Payloads {
 impl Payloads {
     /// What `Twin.payloads` gives, with payloads that Python has made in their places.
     fn filled<'py>(&self, py: Python<'py>, made: crate::Made<'py>) -> PyResult<crate::Payloads<'py>> {
+        if made.is_empty() {
+            let ends: Vec<u8> = self.ends.iter().flat_map(|end| end.to_le_bytes()).collect();
+            return Ok((PyBytes::new(py, &self.out), PyBytes::new(py, &ends), self.left.clone()));
+        }
         let made: Vec<(usize, &[u8])> =
             made.iter().filter(|(number, _)| *number < self.ends.len()).map(|(number, payload)| (*number, payload.as_bytes())).collect();
         let size = self.out.len() + made.iter().map(|(_, payload)| payload.len()).sum::<usize>();

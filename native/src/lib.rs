@@ -43,7 +43,7 @@ use crate::run::{Form, Frame, Hour, Run, Stop};
 use crate::tables::{Event, Tables};
 
 /// Of the calls below; it stands in `shipper/compiled.py` too, and one more with each change of them.
-const INTERFACE: u32 = 36;
+const INTERFACE: u32 = 37;
 
 /// What a run gives: (output, None while it has gaps; the gaps as (number, start, end); whether it stopped for another hour or zone; where the
 /// next line begins; lines; of each kind how many records; panics; smallest time; largest time).
@@ -700,16 +700,24 @@ fn framed<'py>(py: Python<'py>, octets: &[u8], limit: usize, count: usize) -> Py
     Ok((PyList::new(py, found.into_iter().map(|(begin, end)| PyBytes::new(py, &octets[begin..end])))?, at))
 }
 
-/// An `ExportLogsServiceRequest` of OTLP payloads, which stand one behind the other in `octets`, and end where `ends` says, in numbers of four
-/// octets; None where one of them is no payload. `scope`: the beginning of each `ScopeLogs`.
+/// An `ExportLogsServiceRequest` of OTLP payloads, given as several times (octets in which they stand one behind the other; where each ends, in
+/// numbers of four octets); None where one of them is no payload. `scope`: the beginning of each `ScopeLogs`.
 #[pyfunction]
-fn otlp_request<'py>(py: Python<'py>, octets: &[u8], ends: &[u8], scope: &[u8]) -> PyResult<Option<Bound<'py, PyBytes>>> {
+fn otlp_request<'py>(
+    py: Python<'py>,
+    parts: Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>,
+    scope: &[u8],
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let parts: Vec<(&[u8], &[u8])> = parts.iter().map(|(octets, ends)| (octets.as_bytes(), ends.as_bytes())).collect();
     let request = py.detach(|| {
         caught(|| {
-            let (mut payloads, mut start) = (Vec::with_capacity(ends.len() / 4), 0);
-            for end in spool::numbers(ends) {
-                payloads.push(octets.get(start..end as usize)?);
-                start = end as usize;
+            let mut payloads = Vec::with_capacity(parts.iter().map(|(_, ends)| ends.len() / 4).sum());
+            for (octets, ends) in &parts {
+                let mut start = 0;
+                for end in spool::numbers(ends) {
+                    payloads.push(octets.get(start..end as usize)?);
+                    start = end as usize;
+                }
             }
             otlp::Request::new(&payloads, scope)
         })

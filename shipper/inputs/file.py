@@ -14,6 +14,7 @@ import resource
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -190,6 +191,7 @@ class FileInput:
             idle_flush=self._idle_flush,
             forget=self._forget,
             notice=self._notice,
+            count=partial(line_ends, self._reading.twin),
         )
         self._follower, self._places, self._stopping = follower, places, False
         saved: list[object] | None = None

@@ -26,7 +26,7 @@ from shipper.screen import escaped
 from shipper.tail.archive import Measured, Unpacked, unpacked
 from shipper.tail.listing import Listing, Sight
 from shipper.tail.marks import BEGIN, LADDER, SURE, TAIL, Mark, Point, Read, alike, begins, continues, digest, heads_of, holds
-from shipper.tail.slices import Piece, encoding_of, framed, line_ends, pieces
+from shipper.tail.slices import Piece, encoding_of, framed, line_ends, line_feeds, pieces
 
 SLICE = 3 << 17
 CANDIDATES = 500
@@ -137,7 +137,7 @@ class Held:
 
 class Follower:
     """The tails of one input. `first`: nothing is remembered, `start` says what is done with what is there already. `now` is monotonic, in
-    seconds; `wall` seconds since 1970. `notice` is told what an operator should know."""
+    seconds; `wall` seconds since 1970. `notice` is told what an operator should know. `count`: of LF."""
 
     def __init__(
         self,
@@ -151,6 +151,7 @@ class Follower:
         forget: float = FORGET,
         notice: Callable[[str], None] = lambda text: None,
         pread: PRead = os.pread,
+        count: Callable[[bytes], int] = line_feeds,
     ) -> None:
         self.tails = [Tail(mark) for mark in marks]
         self.held: dict[Key, Held] = {}
@@ -164,6 +165,7 @@ class Follower:
         self._forget = forget
         self._notice = notice
         self._pread = pread
+        self._count = count
         self._turns = 0
         self._open: dict[Tail, None] = {}  # in the order of their last use
         self._alike: dict[str, list[Tail]] = {}  # by each of the digests of their beginnings
@@ -602,7 +604,7 @@ class Follower:
         body = octets[before:]
         if not tail.encoding and not tail.scanned and body.startswith(GAP):
             return [self._gap(octets[:before], body, tail)]
-        found = pieces(octets[:before], body, position, tail.encoding, self._max_line)
+        found = pieces(octets[:before], body, position, tail.encoding, self._max_line, self._count)
         if found:
             return found
         if len(body) == SLICE:
@@ -668,7 +670,7 @@ class Follower:
             ends = line_ends(body, tail.encoding)
             passed = ends[0] if ends else len(body)
             return [Piece((), Point(position + passed, digest(octets[: before + passed][-TAIL:]), inside=not ends))]
-        found = pieces(octets[:before], body, position, tail.encoding, self._max_line)
+        found = pieces(octets[:before], body, position, tail.encoding, self._max_line, self._count)
         if found:
             return found
         if len(body) == SLICE:
@@ -676,7 +678,7 @@ class Follower:
             ends = line_ends(line, tail.encoding)
             if ends or content.ended:
                 body = line
-                found = pieces(octets[:before], body, position, tail.encoding, self._max_line)
+                found = pieces(octets[:before], body, position, tail.encoding, self._max_line, self._count)
             else:  # longer than any line that is read: its end is looked for from here, and nothing of it kept
                 piece = self._unfinished(octets[:before], line[: self._max_line], tail)
                 return [piece._replace(point=piece.point._replace(inside=True))]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 from shipper.framing import Block, blocks
@@ -31,6 +32,11 @@ def encoding_of(begin: bytes) -> str:
     return next((name for name, mark in _BOMS.items() if begin.startswith(mark)), "")
 
 
+def line_feeds(octets: bytes) -> int:
+    """How many there are."""
+    return octets.count(b"\n")
+
+
 def line_ends(octets: bytes, encoding: str) -> list[int]:
     """Offsets directly after each LF."""
     if encoding:
@@ -46,18 +52,18 @@ def line_ends(octets: bytes, encoding: str) -> list[int]:
     return ends
 
 
-def pieces(before: bytes, octets: bytes, position: int, encoding: str, max_line: int) -> list[Piece]:
-    """The whole lines of `octets`, which stand at `position` behind `before` (at least the last 1024 octets, or all there are)."""
-    ends = line_ends(octets, encoding) if encoding or octets.count(b"\n") > LINES else [octets.rfind(b"\n") + 1]
+def pieces(
+    before: bytes, octets: bytes, position: int, encoding: str, max_line: int, count: Callable[[bytes], int] = line_feeds
+) -> list[Piece]:
+    """The whole lines of `octets`, which stand at `position` behind `before` (at least the last 1024 octets, or all there are). `count`: of LF."""
+    ends = line_ends(octets, encoding) if encoding or count(octets) > LINES else [octets.rfind(b"\n") + 1]
     if ends == [0]:
         return []
-    both = before + octets
     found = []
     start = 0
     for number in range(LINES - 1, len(ends) + LINES - 1, LINES):
         end = ends[min(number, len(ends) - 1)]
-        cut = len(before) + end
-        point = Point(position + end, digest(both[max(0, cut - TAIL) : cut]))
+        point = Point(position + end, digest((before + octets[max(0, end - TAIL) : end])[-TAIL:]))
         found.append(Piece(framed(octets[start:end], position + start, encoding, max_line), point))
         start = end
     return found
