@@ -105,7 +105,8 @@ class Copies:
         return Checked(passed if left_out else records, left_out, list(waiting.values()))
 
     def _doubtful(self, records: Straight, relays: Collection[str]) -> bool:
-        """Whether one of these may be of a loop. Those that the twin has read have no structured data."""
+        """Whether one of these may be of a loop. The twin reads no message that may be ours by its
+        structured data."""
         packs = records.packs()
         return (
             any(pack.hold(_MARK) or not set(relays).isdisjoint(pack.senders()) for pack in packs)

@@ -34,7 +34,7 @@ _OF_SERVICES = (
     "process", "service", "category", "auth_method", "account_state", "reason", "session_start", "session_seconds", "bytes_from_client",
     "bytes_to_client", "mailboxes", "folder", "size_bytes", "attributes",
 )  # fmt: skip
-_OF_HEADERS = ("facility", "severity", "version", "hostname", "app_name", "timestamp", "proc_id", "msg_id", "peer")
+_OF_HEADERS = ("facility", "severity", "version", "hostname", "app_name", "timestamp", "proc_id", "msg_id", "structured_data", "peer")
 _TOGETHER = (
     "client.address", "client.port", "server.address", "server.port", "network.type", "network.protocol.name", "sunmsg.mta.entry.sasl",
     "tls.established", "sunmsg.mta.diagnostic_type", "error.type", "log.record.original", "service.name", "host.name",

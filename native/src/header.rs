@@ -6,6 +6,7 @@ use crate::json::{number, text};
 use crate::mta::digits;
 use crate::octets::find;
 use crate::run::Time;
+use crate::structured;
 
 /// Octets of a header of RFC 3164 that is read so; `_HEADER` there.
 const LONGEST: usize = 256;
@@ -33,6 +34,8 @@ pub struct Header<'a> {
     pub proc: &'a [u8],
     pub msg: &'a [u8],
     pub peer: &'a [u8],
+    /// The structured data, as they stand there.
+    pub data: &'a [u8],
     /// Where the text behind the PRI begins, and where the message.
     pub behind: usize,
     pub end: usize,
@@ -86,6 +89,7 @@ impl<'a> Header<'a> {
             proc: b"",
             msg: b"",
             peer: b"",
+            data: b"",
             behind: 0,
             end: 0,
         }
@@ -153,7 +157,7 @@ impl<'a> Header<'a> {
         Some(())
     }
 
-    /// What stands behind `<PRI>1 `: a header with a host and a program, and without structured data.
+    /// What stands behind `<PRI>1 `: a header with a host and a program.
     fn rfc5424(&mut self, rest: &'a [u8]) -> Option<&'a [u8]> {
         self.version = true;
         let (stamp, rest) = word(rest)?;
@@ -177,7 +181,12 @@ impl<'a> Header<'a> {
         }
         let given = |name: &'a [u8]| if name == b"-" { &b""[..] } else { name };
         (self.host, self.app, self.proc, self.msg) = (host, app, given(proc), given(msg));
-        rest.strip_prefix(b"- ")
+        if !rest.starts_with(b"[") {
+            return rest.strip_prefix(b"- ");
+        }
+        let (_, left) = structured::read(rest)?;
+        self.data = &rest[..rest.len() - left.len()];
+        left.strip_prefix(b" ")
     }
 
     /// The PID that PROCID is, if it is one: `envelope._number`.
@@ -238,6 +247,7 @@ impl<'a> Header<'a> {
         member(out, b"\"app_name\":\"", self.app, plain);
         member(out, b"\"proc_id\":\"", self.proc, plain);
         member(out, b"\"msg_id\":\"", self.msg, plain);
+        structured::member(out, self.data, plain);
         member(out, b"\"peer\":\"", self.peer, false);
         out.push(b'}');
     }
@@ -278,6 +288,7 @@ impl<'a> Header<'a> {
         member(out, b"\"appname\":\"", self.app, plain);
         member(out, b"\"procid\":\"", self.proc, plain);
         member(out, b"\"msgid\":\"", self.msg, plain);
+        structured::member(out, self.data, plain);
         out.push(b'}');
     }
 

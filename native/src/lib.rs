@@ -24,6 +24,7 @@ mod run;
 mod service;
 mod shapes;
 mod spool;
+mod structured;
 mod tables;
 mod xml;
 

@@ -11,6 +11,7 @@ use crate::mta::{Connection, Message, Wire};
 use crate::payloads;
 use crate::run::{self, Frame, Line, Straight};
 use crate::service::Service;
+use crate::structured::{self, Element};
 
 /// What an action decides in every record that has it.
 pub struct Event {
@@ -101,6 +102,7 @@ enum Name {
     Timestamp,
     ProcId,
     MsgId,
+    Data,
     Peer,
     ClientAddress,
     ClientPort,
@@ -286,9 +288,33 @@ impl Key {
         }
     }
 
+    /// Elements of structured data, as one attribute.
+    fn elements(&self, out: &mut Vec<u8>, elements: &[Element]) {
+        let mut all = Vec::new();
+        for element in elements {
+            let mut inner = Vec::new();
+            for (name, value) in &element.parameters {
+                pair(&mut inner, 0x0a, name, 0x0a, value);
+            }
+            pair(&mut all, 0x0a, element.id, 0x32, &inner);
+        }
+        let name = self.name();
+        pair(out, TAG, &name[2..name.len() - 1], 0x32, &all);
+    }
+
     fn name(&self) -> &[u8] {
         &self.begin[2..2 + self.name]
     }
+}
+
+/// A name and a value, whose kind this is.
+fn pair(out: &mut Vec<u8>, tag: u8, name: &[u8], kind: u8, value: &[u8]) {
+    begin(out, tag, message_size(name.len()) + message_size(message_size(value.len())));
+    begin(out, 0x0a, name.len());
+    out.extend_from_slice(name);
+    begin(out, 0x12, message_size(value.len()));
+    begin(out, kind, value.len());
+    out.extend_from_slice(value);
 }
 
 /// A transaction record, whose id is known.
@@ -503,6 +529,9 @@ fn envelope(out: &mut Vec<u8>, header: &Header, frame: &Frame, told: &Otlp) {
     told.text(out, Name::Timestamp, header.stamp());
     told.text(out, Name::ProcId, header.proc);
     told.text(out, Name::MsgId, header.msg);
+    if let Some((elements, _)) = structured::read(header.data) {
+        told.keys[Name::Data as usize].elements(out, &elements);
+    }
     told.text(out, Name::Peer, header.peer);
 }
 

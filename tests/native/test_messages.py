@@ -47,6 +47,11 @@ _HEADERS = (
     b"<%d>1 2005-10-30T%s mail imta - - - ",
     b"<%d>1 - mail imta 411 - - ",
     b'<%d>1 2005-10-30T%s.003Z mail imta 411 - [meta sequenceId="29"] ',
+    b'<%d>1 2005-10-30T%s.003Z mail imta 411 - [timeQuality tzKnown="1"][x@32473 a="b] c" d="e\xc3\xa9=" f-g="\t/&\x1f"] ',
+    b'<%d>1 2005-10-30T%s.003Z mail imta 411 ID47 [origin ip="192.0.2.7" swVersion="8"] ',
+    b'<%d>1 2005-10-30T%s.003Z mail imta 411 - [a b="c\\"d\\\\e\\]f\\g"] ',
+    b'<%d>1 2005-10-30T%s.003Z mail imta 411 - [a][a b="1" b="2"][c  d="" e="1" ][a b="3"] ',
+    b'<%d>1 2005-10-30T%s mail imta 411 - [a\\b c"="d"]x ',
     b"<%d>1 2005-10-30T%s.003Z - - - - - ",
     b"<%d>Oct 30 %s mail imapd[27]: [ID 702911 mail.notice] ",
     b"<%d>Oct 30 %s last message repeated 2 times: ",
@@ -153,7 +158,7 @@ def damaged(rng: random.Random, message: bytes, pool: Seeds) -> bytes:
         elif kind == 2:
             message = (
                 message[:at]
-                + rng.choice((b" ", b":", b": ", b"[", b"]", b"<", b">", b"-", b"1 ", b"\0", b"\n", b"\xef\xbb\xbf", b"9", b"J", b"."))
+                + rng.choice((b": ", b"1 ", b"\xef\xbb\xbf", *(b' :[]<>-\0\n9J."=\\'[at : at + 1] for at in range(15))))
                 + message[at:]
             )
         else:
@@ -201,6 +206,26 @@ def test_damaged_messages_are_the_same(pool: Seeds) -> None:
         done += messages
         compiled_ones += by_twin
     assert compiled_ones > done / 5
+
+
+def test_structured_data_is_read_by_the_twin() -> None:
+    """Any number of elements with any number of parameters; what is escaped, empty or there twice is Python's, and so is what may be ours."""
+    header, body = b"<22>1 2005-10-30T12:00:00.003Z mail imta 411 - %b ", b"text of another program"
+    read = (
+        b'[a b="c"]',
+        b'[meta sequenceId="29" sysUpTime="5"][timeQuality tzKnown="1"][x@32473 k="v" l=" ] "]',
+        b'[a\\b c\\d="\xe2\x82\xac\x7f\t"]',
+        b'[a b="%b"]' % (b"x" * 300),
+    )
+    left = (
+        b"[a]", b'[a b=""]', b'[a b="c" b="d"]', b'[a b="c"][a d="e"]', b'[a b="\\""]', b'[a  b="c"]', b'[a b="c" ]', b'[a b="c"',
+        b'[a b=c]', b'[=a b="c"]', b'[a "b"="c"]', b'[a b="c"]x', b'[origin software="shipper"]', b'[\xc3\xa9 b="c"]', b"[]", b'[a ="b"]',
+    )  # fmt: skip
+    for data in (read, left):
+        for profile in sorted(compiled.PROFILES):
+            both = Both(profile, "UTC", "", "always")
+            assert not both.differs([header % each + body for each in data], [PEERS[0]] * len(data), {})
+            assert both.compiled == (len(data) if data is read else 0)
 
 
 def batches_differ(pool: Seeds, name: str) -> tuple[str, int, int]:
