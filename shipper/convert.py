@@ -145,6 +145,7 @@ class _Writer:
         self._output = output
         self._pieces: queue.Queue[bytes | bytearray | Lines | None] = queue.Queue(WAITING)
         self._failed: BaseException | None = None
+        self._writing = threading.Lock()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -161,13 +162,19 @@ class _Writer:
         if self._failed:
             raise self._failed
 
+    def stop(self, failure: BaseException) -> None:
+        """Nothing is written any more, unless whoever reads it does not take what is being written."""
+        self._failed = self._failed or failure
+        self._writing.acquire(timeout=1)
+
     def _run(self) -> None:
         while (lines := self._pieces.get()) is not None:
-            if self._failed is None:
-                try:
-                    self._output.write(lines)
-                except BaseException as failure:
-                    self._failed = failure
+            with self._writing:
+                if self._failed is None:
+                    try:
+                        self._output.write(lines)
+                    except BaseException as failure:
+                        self._failed = failure
 
 
 class Conversion:
@@ -195,8 +202,12 @@ class Conversion:
                 jobs = self.account.jobs
                 threads = self._options.twin.Threads(jobs - jobs // 4)  # reading, counting and writing take a part of four CPUs
                 writer = _Writer(self._output)
-                for log in self._opened(sources):
-                    self._alone(log, writer.write, threads)
+                try:
+                    for log in self._opened(sources):
+                        self._alone(log, writer.write, threads)
+                except BaseException as failure:
+                    writer.stop(failure)
+                    raise
                 writer.finish()
             elif self.account.jobs > 1:
                 with Pool(self.account.jobs, self._options, self._sizes, self._output) as pool:

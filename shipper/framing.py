@@ -103,19 +103,20 @@ def _bounded(data: bytes, max_line: int) -> Iterator[tuple[bytes, int, int]]:
         yield data, 0, 0
         return
     start = position = 0
-    while True:
+    while len(data) - position > max_line:
+        end = data.rfind(b"\n", position, position + max_line + 1)
+        if end >= 0:  # all lines up to there are short enough
+            position = end + 1
+            continue
         end = data.find(b"\n", position)
         stop = end if end >= 0 else len(data)
-        if stop - position > max_line:
-            if position > start:
-                yield data[start : position - 1], start, 0
-            yield data[position : position + max_line], position, stop - position - max_line
-            start = stop + 1
+        if position > start:
+            yield data[start : position - 1], start, 0
+        yield data[position : position + max_line], position, stop - position - max_line
+        start = position = stop + 1
         if end < 0:
-            break
-        position = end + 1
-    if start <= len(data):
-        yield data[start:], start, 0
+            return
+    yield data[start:], start, 0
 
 
 def _utf16(stream: Iterable[bytes], encoding: str, max_line: int) -> Iterator[Block]:

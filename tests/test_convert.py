@@ -191,6 +191,32 @@ def test_a_disk_that_is_full_ends_threads_too(tmp_path: Path) -> None:
     assert raised.value.number == "O301"
 
 
+@pytest.mark.skipif(compiled.find().module is None, reason="threads are for the compiled twin")
+def test_nothing_is_written_after_a_conversion_by_threads_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept then stays as it is."""
+    monkeypatch.setattr("shipper.convert.FOR_THREADS", 20_000)
+    monkeypatch.setattr(Conversion, "_for_threads", lambda *_: True)
+    log = tmp_path / "mail.log"
+    log.write_bytes(a_log(1, "mta", 20_000))
+    output = open_output(str(tmp_path / "out"))
+    done = []
+
+    def watch(position: int) -> None:
+        done.append(position)
+        if position > 1_000_000:
+            raise Failure("X402", "enough")
+
+    with pytest.raises(Failure, match="enough"):
+        Conversion(replace(PLAIN, twin=compiled.find().module), output, 3, watch).run(find([str(log)])[0])
+    lines = output.lines
+    kept = Path(output.keep())
+    size = kept.stat().st_size
+    time.sleep(0.1)
+    assert (kept.stat().st_size, output.lines) == (size, lines)
+    assert lines == kept.read_bytes().count(b"\n") > 0
+    assert done == sorted(done)
+
+
 def test_a_log_whose_ranges_are_done_before_the_next_is_asked_for_is_in_the_account(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

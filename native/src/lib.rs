@@ -641,24 +641,22 @@ impl Twin {
         let time = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
         let [mta, connections, services, stores, _] = run.kinds;
         let kinds = [mta, connections, services, stores];
-        let told = (gaps, run.stop == Stop::Hour, run.next, run.lines, kinds, run.panics, time(&run.first), time(&run.last));
+        let mut ran: Ran = (None, gaps, run.stop == Stop::Hour, run.next, run.lines, kinds, run.panics, time(&run.first), time(&run.last));
         self.seconds.clone_from(&run.seconds);
         self.each = std::mem::take(&mut run.each);
-        let mut out = None;
         if run.gaps.is_empty() {
             self.ahead = ahead::Taken::done(run.ahead.take(), frame.ahead.as_ref());
             self.ids = run.ids;
             if self.lines {
-                out = Some(Output::Lines(Bound::new(py, Lines::new(run.out, run.ends, home))?));
+                ran.0 = Some(Output::Lines(Bound::new(py, Lines::new(run.out, run.ends, home))?));
             } else {
-                out = Some(Output::Octets(PyBytes::new(py, &run.out)));
+                ran.0 = Some(Output::Octets(PyBytes::new(py, &run.out)));
                 home.give_back(run.out);
             }
         } else {
             self.open = Some(Open { run, home, data: data.unbind(), settled: false });
         }
-        let (gaps, hour, next, lines, kinds, panics, first, last) = told;
-        Ok((out, gaps, hour, next, lines, kinds, panics, first, last))
+        Ok(ran)
     }
 }
 
