@@ -55,7 +55,7 @@ def process(record: Record, text: str) -> None:
         record.pid, record.thread, record.sequence = numbers
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def process_numbers(text: str) -> tuple[int, int | None, int | None] | None:
     """`715d.1f.0` -> (pid, thread, sequence), None when it is no such thing. Threads come again and again, with small sequence numbers."""
     parts = text.split(".")
