@@ -56,7 +56,9 @@ AHEAD = 10_000
 """Records that may be unsettled before it is waited for some to be: who reads far ahead of a receiver that takes them only needs memory, and leaves
 it less of the processor."""
 PATIENCE = 0.05
-"""Seconds that are waited for that; and not again before some are: a receiver that takes none, or few, holds nobody up."""
+"""Seconds that are waited for that at most, before each batch: a receiver that is slow may wait in its buffer, and does not hold up the others."""
+ALIVE = 1.0
+"""Seconds without any in which that is done: for a receiver that takes none nobody waits."""
 
 Look = Callable[[Sequence[str]], Listing]
 """What files there are now; the argument are paths that are followed though no pattern may name them. May block."""
@@ -172,6 +174,7 @@ class FileInput:
         self._places: Places | None = None
         self._unsettled = 0
         self._settled = asyncio.Event()
+        self._heard = 0.0  # when something was settled, or all was
         self._dirty = False
         self._stopping = False
         self._measuring: tuple[Sight, asyncio.Future[Measured]] | None = None
@@ -278,12 +281,15 @@ class FileInput:
         def settled() -> None:
             self._unsettled -= count
             self._settled.set()
+            self._heard = self._monotonic()
             for receipt in receipts:
                 receipt.settle()
 
+        if not self._unsettled:
+            self._heard = self._monotonic()
         self._unsettled += count
         await deliver(Batch(joined(records), Arrival(self.name, self._observed), Receipt(settled), places))
-        if self._unsettled > AHEAD and self._settled.is_set():
+        if self._unsettled > AHEAD and self._monotonic() - self._heard < ALIVE:
             self._settled.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._settled.wait(), PATIENCE)
