@@ -118,7 +118,7 @@ fn words<'a>(rest: &'a [u8], plain: bool, dequeues: bool, record: &mut Message<'
             record.sensitivity = word;
         } else if tables.is_word(word) {
             record.priority = word;
-        } else if plain && is_address(word) && !word.contains(&b';') && record.initial_address.is_empty() {
+        } else if plain && is_address(word) && word[0] != b'(' && !word.contains(&b';') && record.initial_address.is_empty() {
             if record.intermediate_address.is_empty() {
                 record.intermediate_address = word;
             } else {

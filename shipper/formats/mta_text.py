@@ -508,7 +508,7 @@ def _words(record: Mta, rest: str, plain: bool) -> str:
             record.sensitivity = word
         elif word.lower() in fields.PRIORITIES:
             record.priority = word
-        elif plain and "@" in word and ";" not in word and word[-1] not in ".:,>" and not record.initial_address:
+        elif plain and "@" in word and ";" not in word and word[0] != "(" and word[-1] not in ".:,>" and not record.initial_address:
             if record.intermediate_address:
                 record.initial_address = word
             else:

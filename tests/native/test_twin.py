@@ -174,12 +174,14 @@ def test_every_attribute_is_known_to_it(element: str) -> None:
     assert all(name in record.values() for name in set(names) - set(values) - {"di", "so"} if name != "no")
 
 
-def test_a_diagnostic_with_a_path_is_no_queue_file() -> None:
+@pytest.mark.parametrize("word", [b"(TCP|opt/queue/l/ZZ01IWFY9ELGWM00094D.00", b"(TCP|192.0.2.10|2788|198.51.100.25|25@example.com"])
+def test_a_cut_diagnostic_is_no_file_and_no_address(word: bytes) -> None:
     """Nor in Python, whichever of its two ways reads the line."""
-    line = LINE.replace(b" E ", b" D ") % (0, 0) + b" (TCP|opt/queue/l/ZZ01IWFY9ELGWM00094D.00 <1@example.com> inetmail"
-    assert not differs(MODULE, line)
-    (record,) = converted(line, options(), "mail.log").lines.splitlines()
-    assert json.loads(record)["diagnostic"].startswith("(TCP|opt/queue") and "queue_file" not in json.loads(record)
+    for more in (b" <1@example.com> inetmail", b" rfc822;bob@example.org bob@example.org"):
+        line = LINE.replace(b" E ", b" D ") % (0, 0) + b" " + word + more
+        assert not differs(MODULE, line)
+        (made,) = converted(line, options(), "mail.log").lines.splitlines()
+        assert json.loads(made)["diagnostic"].encode() == word + more
 
 
 LINE = b"19-Jan-1998 19:%02d:%02d.64 2e2d.2.1 tcp_local    ims-ms       E 1 adam@example.com rfc822;bob@example.org bob@example.org"
