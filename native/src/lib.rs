@@ -274,9 +274,9 @@ impl Twin {
         let octets = |texts: Vec<String>| texts.into_iter().map(String::into_bytes).collect::<Vec<_>>();
         let pairs = |texts: Vec<(String, String)>| texts.into_iter().map(|(a, b)| (a.into_bytes(), b.into_bytes())).collect::<Vec<_>>();
         let mut told = service::Told {
-            processes: pairs(processes),
+            processes: service::Names::new(processes.into_iter().map(|(process, service)| (process, service.into_bytes()))),
             prefixes: pairs(prefixes),
-            levels: levels.into_iter().map(|(level, severity)| (level.into_bytes(), severity)).collect(),
+            levels: service::Names::new(levels),
             severities: octets(severities),
             info,
             begins: Vec::new(),

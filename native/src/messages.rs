@@ -321,7 +321,7 @@ fn is_foreign(body: &[u8], told: &service::Told) -> bool {
     }
     // A category and a level may be the line of a service whose header is this one.
     let level = body.get(blank + 1..).and_then(|rest| Some(&rest[..memchr::memchr(b':', &rest[..rest.len().min(33)])?]));
-    !level.is_some_and(|level| told.levels.iter().any(|(known, _)| known.eq_ignore_ascii_case(level)))
+    level.is_none_or(|level| told.levels.find(level, <[u8]>::eq_ignore_ascii_case).is_none())
 }
 
 /// `2004-08-30T16:53:05`, without a zone, as MTA text has it; nothing for any other.

@@ -25,11 +25,11 @@ const EXPUNGE: usize = 6;
 #[derive(Default)]
 pub struct Told {
     /// process -> service, which needs no escape
-    pub processes: Vec<(Vec<u8>, Vec<u8>)>,
+    pub processes: Names<Vec<u8>>,
     /// how a process is called -> service, where it is none of these
     pub prefixes: Vec<(Vec<u8>, Vec<u8>)>,
     /// level in lower case -> number of its severity; another one has that of `info`
-    pub levels: Vec<(Vec<u8>, usize)>,
+    pub levels: Names<usize>,
     pub severities: Vec<Vec<u8>>,
     pub info: usize,
     pub events: Vec<Vec<u8>>,
@@ -43,6 +43,29 @@ pub struct Told {
     pub tail: Vec<u8>,
     /// service -> protocol
     pub protocols: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Names, and what is known of each, by their first letter in either case.
+#[derive(Default)]
+pub struct Names<T>([Vec<(Vec<u8>, T)>; 32]);
+
+impl<T> Names<T> {
+    pub fn new(known: impl IntoIterator<Item = (String, T)>) -> Names<T> {
+        let mut names = Names(std::array::from_fn(|_| Vec::new()));
+        for (name, what) in known {
+            names.0[Names::<T>::place(name.as_bytes())].push((name.into_bytes(), what));
+        }
+        names
+    }
+
+    /// What is known of the first that is the `same`.
+    pub fn find(&self, name: &[u8], same: impl Fn(&[u8], &[u8]) -> bool) -> Option<&T> {
+        self.0[Names::<T>::place(name)].iter().find(|(known, _)| same(known, name)).map(|(_, what)| what)
+    }
+
+    fn place(name: &[u8]) -> usize {
+        usize::from(name.first().unwrap_or(&0) % 32)
+    }
 }
 
 /// A record. Text that is absent is empty.
@@ -168,14 +191,14 @@ pub fn read<'a>(rest: &'a [u8], told: &'a Told) -> Option<Service<'a>> {
     if host.is_empty() || host.len() > 255 || !host.iter().all(u8::is_ascii_graphic) || !is_word(category) || !is_word(level) {
         return None;
     }
-    let service = match told.processes.iter().find(|(known, _)| known == process) {
-        Some((_, service)) => service,
+    let service = match told.processes.find(process, |known, name| known == name) {
+        Some(service) => service,
         None => &told.prefixes.iter().find(|(known, _)| process.starts_with(known))?.1,
     };
     if process.len() > 64 || process.contains(&b'-') || !process.iter().all(is_of_word) {
         return None;
     }
-    let severity = told.levels.iter().find(|(known, _)| known.eq_ignore_ascii_case(level)).map_or(told.info, |(_, severity)| *severity);
+    let severity = told.levels.find(level, <[u8]>::eq_ignore_ascii_case).copied().unwrap_or(told.info);
     let mut record = Service { host, process, pid, service, category, level, severity, message, event: MESSAGE, ..Service::default() };
     let done = match message {
         [b' ', ..] | [] => None,
