@@ -32,6 +32,10 @@ ROOM = 4096
 """Octets for each line of a log, with all that is made of it."""
 
 
+SLOW = 20
+"""Peers that get one of so many lines, or fewer, are on one CPU only."""
+
+
 class Sizes(NamedTuple):
     """How much of everything: lines that are generated, and those of a log, which has these over and over; runs; lines that are followed; for how
     many seconds, and at how many rates, datagrams are sent; octets of the large file; records that wait; the unit of linearity; seconds
@@ -132,7 +136,7 @@ class Bench:
         for kind, title in KINDS.items():
             log, lines = self.logs[kind]
             many = corpus.repeated(log, self.quick / "many", 2)
-            field = [one for one in conversion.field(kind, self.found) if one.share]
+            field = [one for one in conversion.field(kind, self.found) if one.share and one.part < SLOW]
             field.insert(1, conversion.apart("native"))
             field = [one if one.part == 1 else one._replace(part=2 * one.part) for one in field]  # as many lines as on one CPU
             alone = {row.name: row for row in self._alone.get(kind, [])}
