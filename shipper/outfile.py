@@ -148,6 +148,10 @@ class FileOutput(Output):
     def _opened(self, outlet: Callable[[str | None], Any]) -> Any:
         return outlet(self._temporary)
 
+    def _cut(self, written: bytes) -> None:
+        os.lseek(self._descriptor, 0, os.SEEK_END)  # the twin writes by a descriptor of its own, which does not move this one
+        super()._cut(written)
+
     def _flush(self) -> None:
         """Lets the disk write while we read: else all of that comes at the end."""
         try:

@@ -363,8 +363,9 @@ def test_killed_leaves_nothing_under_the_final_name(long_log: Path, tmp_path: Pa
 @pytest.mark.parametrize(("jobs", "lines"), (("1", 3000), ("2", 3000), ("3", 90_000)))
 def test_a_full_disk_keeps_whole_lines(jobs: str, lines: int, tmp_path: Path) -> None:
     """No room (a limit on the size of files): exit code 74, nothing under the final name, whole lines in FILE.partial, and how many; of one
-    process, of several, of threads where these are."""
-    source = log(tmp_path / "mail.log", lines)
+    process, of several, of threads where these are; of a log that Python and the compiled twin read in turns."""
+    source = tmp_path / "mail.log"
+    source.write_text("".join([line(number) + "neither of them\n" * (number % 70 == 0) for number in range(lines)]))
     out = tmp_path / "out"
     done = shipper(source, "-o", out, "-j", jobs, preexec_fn=limited(resource.RLIMIT_FSIZE, 1_000_001))
     assert done.returncode == 74
