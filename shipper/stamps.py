@@ -79,7 +79,7 @@ class Clock:
         self._fractions: set[str] = set()  # such as were good
         self._last: int | None = None  # seconds since 1970 of the last stamp without a zone; of its hour's begin, where that is enough
         self._hour = self._second = "?"  # the last stamp, as written, up to its hour and up to its second; "?" when it must not be reused
-        self._second_iso = "?"  # the same of a stamp in ISO 8601 without a zone
+        self._second_iso: str | None = None  # the same of a stamp in ISO 8601 without a zone; what stands there can be any text
         self._hour_iso = self._prefix = self._offset = ""  # the same in ISO 8601, and the offset
         self._nslog: tuple[str, str] = ("", "")
 
@@ -230,7 +230,8 @@ class Clock:
         """Sets the prefix and offset of a new second; `""` (and nothing changed) when the numbers are no time."""
         if not _plausible(year, month, day, clock):
             return ""
-        self._hour = self._second = self._second_iso = "?"
+        self._hour = self._second = "?"
+        self._second_iso = None
         self._hour_iso = ""
         leap = clock[6:] == "60"
         naive = datetime(int(year), month, int(day), int(clock[:2]), int(clock[3:5]), 59 if leap else int(clock[6:]))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shipper.stamps import MONTH_NAMES, Clock, epoch_ns, offset_text, system_zone, zone_text
@@ -101,6 +101,16 @@ def test_iso_stamps() -> None:
     assert clock.iso("1998-01-19T19:16:57-0700") == ("1998-01-19T19:16:57-07:00", "record")
     for bad in ("", "1998-13-19T19:16:57", "1998-01-19", "1998-01-19T19:16:57x", "1998-01-19T19:16:57.", "1998-02-30T00:00:00"):
         assert clock.iso(bad) == ("", "")
+
+
+@given(st.lists(st.sampled_from(["2026-03-02T10:00:00", "2026-03-02T10:00:01", "2026-03-02T11:00:00.5"]), max_size=5), st.text(max_size=20))
+@example(["2026-03-02T10:00:00", "2026-03-02T10:00:01", "2026-03-02T11:00:00.5"], "?")
+def test_what_came_before_makes_no_stamp(before: list[str], text: str) -> None:
+    """A text that is no stamp is none after stamps either."""
+    clock = Clock(BERLIN)
+    for stamp in before:
+        clock.iso(stamp)
+    assert clock.iso(text) == Clock(BERLIN).iso(text)
 
 
 def test_service_stamps() -> None:
