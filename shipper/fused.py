@@ -123,13 +123,12 @@ class Fused:
         hours: list[Hour] = []
         if not (begin or self._reader.latest is mta_text.FORMAT) or first is None or last is None:
             return hours
-        at = min(first, last)
-        while at <= max(first, last) and len(hours) < HOURS:
+        begun, ended = sorted((first, last))
+        for at in [begun + number * _HOUR for number in range(min(HOURS, (ended - begun) // _HOUR + 1))]:
             if own:
                 hours.append((ENVELOPED + NO_STAMP, f"{at:%Y-%m-%dT%H}:", own[1]))
             elif hour := guessing.hour(f"{at:%d}-{MONTH_NAMES[at.month - 1]}-{at:%Y %H}:00:00 "):
                 hours.append((begin + hour[0] if begin in ("", ENVELOPED) else begin, *hour[1:]))
-            at += _HOUR
         return hours
 
     def _run(self, data: bytes, position: int, offset: int, unwanted: Callable[[Hour], bool]) -> Run | None:

@@ -141,6 +141,17 @@ def test_any_number_of_threads_gives_the_same_octets(seed: int, tmp_path: Path, 
             assert given[1].tally.compiled > 300
 
 
+@pytest.mark.skipif(compiled.find().module is None, reason="threads are for the compiled twin")
+def test_threads_know_of_no_hour_behind_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last hour that a calendar has, as damage or a broken clock may write it, is converted as by one process."""
+    monkeypatch.setattr("shipper.convert.FOR_THREADS", 20_000)
+    monkeypatch.setattr(Conversion, "_for_threads", lambda *_: True)
+    line = mta(datetime(2026, 3, 2, 9, tzinfo=UTC), "bob")
+    log = tmp_path / "mail.log"
+    log.write_text(f"31-Dec-9999 23:{line[15:]}\n" * 1000)
+    assert convert([log], replace(PLAIN, twin=compiled.find().module), 3)[0] == convert([log])[0]
+
+
 def hours_of(form: str) -> list[str]:
     """Lines of sixty hours, a day without any between them, in one of the forms; a foreign one now and then."""
     begin = datetime(2026, 3, 2, tzinfo=UTC)
