@@ -34,6 +34,8 @@ _ZSTD_WINDOW = 27
 
 _NUMBER = re.compile(r"^Error -[0-9]+ ")
 """What isal puts before the reason."""
+_ONE_PIECE = frozenset((b"\0", b"\4", b"\10", b"\20"))
+"""Flags of gzip headers that isal reads: with one optional piece at most, and no checksum. In others it loses its way when they come in two reads."""
 _MAGIC = re.compile(
     rb"(?P<gzip>\x1f\x8b\x08)|(?P<bzip2>BZh[1-9](?:1AY&SY|\x17rE8P\x90))|(?P<xz>\xfd7zXZ\0)|(?P<zstd>\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18)"
 )
@@ -69,8 +71,10 @@ class _Unpacker(Protocol):
     def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
 
 
-def _gzip() -> Any:
-    """What unpacks gzip; isal takes half of the time, and is loaded when there is something for it."""
+def _gzip(begin: bytes) -> Any:
+    """What unpacks a gzip member; isal takes half of the time, and is loaded when there is something for it."""
+    if begin[3:4] not in _ONE_PIECE:
+        return zlib
     try:
         from isal import isal_zlib
     except ImportError:
@@ -81,8 +85,8 @@ def _gzip() -> Any:
 class _Gzip:
     """One gzip member, in the shape of the others."""
 
-    def __init__(self) -> None:
-        module = _gzip()
+    def __init__(self, begin: bytes) -> None:
+        module = _gzip(begin)
         self._damage = module.error
         self._stream: zlib._Decompress = module.decompressobj(31)
         self.needs_input = True
@@ -104,11 +108,11 @@ class _Gzip:
         return piece
 
 
-_UNPACKERS: dict[str, Callable[[], _Unpacker]] = {
+_UNPACKERS: dict[str, Callable[[bytes], _Unpacker]] = {
     "gzip": _Gzip,
-    "bzip2": bz2.BZ2Decompressor,
-    "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY),
-    "zstd": lambda: zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW}),
+    "bzip2": lambda _: bz2.BZ2Decompressor(),
+    "xz": lambda _: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY),
+    "zstd": lambda _: zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW}),
 }
 _DAMAGE = (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError, EOFError, ValueError)
 
@@ -163,7 +167,7 @@ class Content:
     def _unpacked(self, data: bytes, kind: str) -> Iterator[bytes]:
         """The pieces of all members, the first of which begins with `data`."""
         while True:
-            unpacker = _UNPACKERS[kind]()
+            unpacker = _UNPACKERS[kind](data)
             while not unpacker.eof:
                 if unpacker.needs_input and not data and not (data := self._read(_PACKED)):
                     raise ArchiveBroken(self.name, f"the {kind} archive ends in the middle", self.position)

@@ -61,12 +61,25 @@ def test_gzip_is_the_same_whoever_unpacks_it(place: int | None, monkeypatch: pyt
     if place is not None:
         packed[place] ^= 0xFF
     found, broken = unpacked(bytes(packed))
-    monkeypatch.setattr("shipper.archives._gzip", lambda: zlib)
+    monkeypatch.setattr("shipper.archives._gzip", lambda _: zlib)
     wanted, failed = unpacked(bytes(packed))
     assert (broken is None) == (failed is None) == (place is None)
     assert abs(len(found) - len(wanted)) <= 1 << 15
     assert found == wanted or place is not None
     assert "Error" not in str(broken)
+
+
+@pytest.mark.parametrize("flags", range(32))
+def test_headers_of_gzip_come_in_pieces(flags: int) -> None:
+    """With any of their optional parts (RFC 1952), as programs that pack in parallel write them, wherever a read ends."""
+    header = b"\x1f\x8b\x08" + bytes([flags]) + bytes(6)
+    header += b"\3\0abc" * bool(flags & 4) + b"mail.log\0" * bool(flags & 8) + b"a comment\0" * bool(flags & 16)
+    if flags & 2:
+        header += (zlib.crc32(header) & 0xFFFF).to_bytes(2, "little")
+    packed = header + gzip.compress(LINES[:100], mtime=0)[10:]
+
+    for step in range(1, len(header)):
+        assert b"".join(Content(Dribble(packed, step), "a.gz").chunks()) == LINES[:100]
 
 
 @pytest.mark.parametrize("kind", PACK)
