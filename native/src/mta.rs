@@ -259,6 +259,9 @@ fn optional<'a>(rest: &'a [u8], tables: &Tables, record: &mut Message<'a>) -> Op
     let mut ip: &[u8] = b"";
     if let Some((name, after)) = next(rest) {
         let is_name = !name.iter().any(|octet| matches!(octet, b'(' | b')' | b';'));
+        if is_name && (name.iter().any(|octet| matches!(octet, b'/' | b'\\')) || digits(name, 18).is_some()) {
+            return None; // it may be a queue file, or notary flags
+        }
         if is_name && !name.is_empty() && after.is_empty() {
             if !name.contains(&b'.') || name.contains(&b'@') || name.ends_with(b".") || tables.is_account(name) {
                 return None; // one last word, that may be a user's name
@@ -624,6 +627,9 @@ fn without_version(ip: &[u8]) -> &[u8] {
 
 /// `SMTP/initial-host/dns-host/TLS-128-RC4`, or a part of it: `fields.application`. None for another protocol.
 pub fn application<'a>(text: &'a [u8], wire: &mut Wire<'a>) -> Option<()> {
+    if !wire.application.is_empty() {
+        return None; // of two, what the first said of the hosts would stay
+    }
     wire.application = text;
     let mut parts = text.split(|&octet| octet == b'/');
     if !matches!(parts.next(), Some(b"SMTP" | b"LMTP")) {
@@ -678,7 +684,7 @@ pub fn message_id<'a>(text: &'a [u8], record: &mut Message<'a>) {
 
 /// The executing account, or behind an asterisk who has authenticated: `fields.username`.
 pub fn username<'a>(user: &'a [u8], wire: &mut Wire<'a>) {
-    wire.authenticated = user[0] == b'*';
+    wire.authenticated |= user[0] == b'*'; // where a lone asterisk came before it
     wire.username = user.strip_prefix(b"*").unwrap_or(user);
 }
 
@@ -1045,7 +1051,8 @@ fn is_text(status: &[u8], action: u8, tables: &Tables) -> Option<bool> {
     }
     Some(
         (status[0].is_ascii_alphabetic() || is_enhanced(name))
-            && !after.is_empty()
+            && after.len() > 1
+            && !after[1].is_ascii_digit() // a source system, and then sensitivity or priority
             && open.is_none_or(|open| status[open - 1] != b' ')
             && !tables.is_word(name)
             && !name.starts_with(b"TCP|"),

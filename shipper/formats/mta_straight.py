@@ -103,9 +103,9 @@ def message(line: str, first: int, time: str, zone_source: str, by_name: Callabl
         return None
     if sender == "<>" or original == "<>" or recipient == "<>":  # empty, in LOG_FORMAT 2
         sender, original, recipient = ("" if address == "<>" else address for address in (sender, original, recipient))
-    if (
-        name and ip is None and ("." not in name or "@" in name or name[-1] == "." or name[0] == "/")
-    ):  # one last word that may be a user's name
+    if name and (
+        "/" in name or "\\" in name or name.isdecimal() or (ip is None and ("." not in name or "@" in name or name[-1] == "."))
+    ):  # a word that may be a queue file, or notary flags; one last word that may be a user's name
         return None
     if by_name:
         if begun.destination_channel.isupper():  # this could be the code, if what stands before is a channel
@@ -177,6 +177,7 @@ def _is_text(status: str, action: str, after: str | None) -> bool:
     return (
         ((status[0].isascii() and status[0].isalpha()) or fields.is_enhanced(word))
         and len(word) < len(status)
+        and not status[len(word) + 1 : len(word) + 2].isdecimal()  # a source system, and then sensitivity or priority
         and (open_ < 0 or status[open_ - 1] != " ")
         and word.lower() not in fields.WORDS
         and word[:4] != "TCP|"

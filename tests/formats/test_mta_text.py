@@ -33,6 +33,8 @@ PIECES += [
     '"a b"@c ',
     '"a rfc822;b"@c ',
     "SMTP 500 5.7.1 x",
+    "mailsrv mx.example.net 77",
+    "q/queue/tcp/ZZ0A.01",
 ]
 
 

@@ -184,6 +184,36 @@ def test_a_cut_diagnostic_is_no_file_and_no_address(word: bytes) -> None:
         assert json.loads(made)["diagnostic"].encode() == word + more
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b" mailsrv ims-ms-daemon 2 i@example.com",
+        b" mailsrv mx.example.net 77",
+        b" mailsrv 5.1.1 77 x",
+        b" queue/a ([192.0.2.1])",
+        b" q/queue/tcp/ZZ0A.01",
+        b" C:\\x\\queue\\ZZ0A.01 ([192.0.2.1])",
+        b" 276 ([192.0.2.1])",
+    ],
+)
+def test_a_line_is_read_alike_by_columns_of_any_width(rest: bytes) -> None:
+    """The twin's straight case knows channels that push what follows; that of Python does not, and goes the long way."""
+    line = LINE.replace(b" E ", b" Q ") % (0, 0) + rest
+    lines = [line, line.replace(b"tcp_local   ", b"tcp_local_with_a_long_name")]
+    assert not differs(MODULE, b"\n".join(lines * 2))
+    short, long = [json.loads(record) for record in converted(b"\n".join(lines), options(), "mail.log").lines.splitlines()]
+    same = dict.fromkeys(("source_channel", "id", "source"))
+    assert {**short, **same} == {**long, **same}
+
+
+@pytest.mark.parametrize("fields", [None, ("process", "username", "application")])
+def test_a_field_that_comes_twice_leaves_the_same(fields: tuple[str, ...] | None) -> None:
+    """A lone asterisk and then a name; an application among the fields and one behind the transport."""
+    counted = LINE[: LINE.index(b"adam@")] % (0, 0) + b"16:adam@example.com 22:rfc822;bob@example.org 15:bob@example.org 1:* 4:adam"
+    twice = LINE.replace(b" E ", b" Q ") % (0, 0) + b" *adam SMTP/a/b TCP|192.0.2.1|25|192.0.2.2|40 SMTP"
+    assert not differs(MODULE, b"\n".join([counted, counted, twice, twice]), fields=fields)
+
+
 LINE = b"19-Jan-1998 19:%02d:%02d.64 2e2d.2.1 tcp_local    ims-ms       E 1 adam@example.com rfc822;bob@example.org bob@example.org"
 
 
