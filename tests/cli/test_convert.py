@@ -493,7 +493,7 @@ def test_no_bar_across_records(tmp_path: Path) -> None:
 
 
 def test_closed_descriptors(tmp_path: Path) -> None:
-    """Started without standard output or error, as some supervisors do: an error or silence, and never a log that is written to."""
+    """Started without standard output or error, as some supervisors do: an error where it can be told, and never a log that is written to."""
     source = log(tmp_path / "mail.log", 2)
     before = source.read_bytes()
     for closing, code in ((">&-", 74), ("2>&- >/dev/null", 0), (f"2>&- >&- -o {tmp_path}/out", 0), ("2>&- no.log >&- -o /dev/null", 66)):
@@ -501,6 +501,7 @@ def test_closed_descriptors(tmp_path: Path) -> None:
             f"{' '.join(COMMAND)} {source} {closing}", shell=True, capture_output=True, env=ENVIRONMENT, timeout=30, check=False
         )
         assert done.returncode == code, closing
+        assert (b"error[O302]: standard output is closed" in done.stderr) == (closing == ">&-")
         assert b"Traceback" not in done.stderr
         assert source.read_bytes() == before
     assert len(records((tmp_path / "out").read_bytes())) == 2
