@@ -26,4 +26,4 @@ def emphasis() -> Emphasis:
 def be_lenient() -> None:
     """Lets what standard output and error cannot show in their encoding be shown as its escape, instead of ending in an error."""
     for stream in filter(None, (sys.stdout, sys.stderr)):  # one that was closed is None
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        stream.reconfigure(errors="backslashreplace")
