@@ -52,9 +52,10 @@ _KEYS = {
 
 _PART = r"[^\s\x00-\x1f<>()\[\]{},;:\"=|@\\/&`]"
 _ADDRESS = re.compile(
-    rf"(?:(?<!{_PART}){_PART}+|\"[^\"\n]{{1,64}}\")(?:(?:@|%40)(?:(?:(?!%40){_PART})+|\[[^\]\s]{{1,64}}\])?)+", re.IGNORECASE
+    rf"(?:(?<!{_PART}){_PART}+\"?|\"[^\"\n]{{1,64}}\")(?:(?:@|%40)(?:(?:(?!%40){_PART})+|\[[^\]\s]{{1,64}}\])?)+", re.IGNORECASE
 )
-"""A local part (what is not quoted begins where a word does), and a domain; several for what was routed in the old way."""
+"""A local part (what is not quoted begins where a word does, and may be the end of what was quoted), and a domain; several for what was routed in
+the old way."""
 _V4 = re.compile(r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}", re.ASCII)
 _V6 = re.compile(r"(?:(?<=IPv6:)|(?<![\w:.]))(?=[0-9A-F]{0,4}:)[0-9A-F:.]{2,45}(?:%\w{1,16})?", re.IGNORECASE | re.ASCII)
 _OWNER = re.compile(r"(?<![\w.-])(user/|(?:user|uid|username|login|owner)=)([^\s/|;,\"'<>&()\[\]]+)", re.IGNORECASE)

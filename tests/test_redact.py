@@ -255,6 +255,13 @@ def test_each_class_by_itself() -> None:
     ]  # fmt: skip
 
 
+def test_the_end_of_a_quoted_address_is_one() -> None:
+    """Where a text was cut inside the quotation marks."""
+    texts = ['amy smith"@example.com is over quota', 'said "amy smith"@example.com', 'a="b" said "no" at @x']
+    new = [record.message for record in Redaction(addresses="remove")([Text(message=text) for text in texts])]
+    assert new == ["amy *** is over quota", "said ***", texts[2]]
+
+
 def test_headers_and_ids() -> None:
     """Values of headers are gone, with the line; an id is another one, always the same, and still an id."""
     header = Header(header_name="Subject", header_value="Divorce", raw="H Subject: Divorce", id="0" * 32)
