@@ -408,7 +408,8 @@ class Pipeline:
         resumed = {name for name, source in self.plan.sources.items() if source.resumes}
         await self._stop_lanes(set(self._sending), max(0.0, last - loop.time()))
         for lane in stopped:
-            _give_up(lane, [each for each in lane.left() if each.receipt.flight and each.receipt.flight.input not in resumed])
+            # What no position waits for is not read again either.
+            _give_up(lane, [each for each in lane.left() if not each.receipt.flight or each.receipt.flight.input not in resumed])
 
     async def _stop_inputs(self, names: set[str], seconds: float, *, settled: bool = True) -> None:
         """Lets inputs hand over what they have, and return; with `settled`, waits for that to be safe, and lets what is not be read again by

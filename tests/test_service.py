@@ -501,6 +501,19 @@ def test_what_an_input_cannot_hand_over_before_the_end_is_counted(tmp_path: Path
         assert not any("kept for the next start" in one for one in service.told)
 
 
+def test_what_no_position_waits_for_is_lost_with_the_memory_it_is_in(tmp_path: Path) -> None:
+    """An output that is not required, and keeps in memory what its receiver has not taken: a stop does not say that this is kept."""
+    outputs = f"  siem: {{type: syslog, takes: all, required: no, protocol: tcp, port: {free_port()}, buffer: {{kind: memory}}}}\n"
+    with running(tmp_path, extra=f"grace: 1s\n{TELEMETRY}", outputs=outputs) as service:
+        append(service.log, 0, 300)
+        service.until_written(300)
+        assert service.stop() == 0
+        assert any("output 'siem' is stopped: 300 records that waited for it in memory are lost" in one for one in service.told), (
+            service.told
+        )
+        assert not any("kept for the next start" in one for one in service.told)
+
+
 def test_a_reload_under_load_loses_no_datagram_and_no_descriptor(tmp_path: Path) -> None:
     """An input that listens is changed again and again while datagrams come in: its sockets are handed on, every one is delivered once; in the
     end as many files are open as were after the first time."""
