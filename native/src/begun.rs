@@ -48,7 +48,8 @@ impl Job {
         let mut runs = Runs::new();
         let (mut position, mut known, mut stretch) = (0, 0, 1);
         while position <= data.len() {
-            let mut run = Run::new(self.room.take(TIMES * (data.len() - position)));
+            let room = if position == 0 { TIMES * data.len() } else { 0 }; // each of many short runs takes what it needs
+            let mut run = Run::new(self.room.take(room));
             for number in 0..self.hours.len() {
                 let hour = &self.hours[(known + number) % self.hours.len()];
                 run.read(data, position, self.offset, hour.as_ref(), false, &self.frame);

@@ -379,6 +379,15 @@ def test_a_full_disk_keeps_whole_lines(jobs: str, lines: int, tmp_path: Path) ->
     assert sorted(os.listdir(tmp_path)) == ["mail.log", "out.partial"]
 
 
+def test_hours_in_turns_take_no_more_room(tmp_path: Path) -> None:
+    """Every line of another hour than the one before, read by threads where these are: as little address space as any log, and the same octets."""
+    source = tmp_path / "mail.log"
+    source.write_text("".join([f"02-Mar-2026 0{number % 2}:{line(number, 'x' * 400)[15:]}" for number in range(16_000)]))
+    done = [shipper(source, "-j", jobs, preexec_fn=limited(resource.RLIMIT_AS, 2 << 30)) for jobs in ("1", "3")]
+    assert [one.returncode for one in done] == [0, 0]
+    assert done[0].stdout == done[1].stdout and done[0].stdout.count(b"\n") == 16_000
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_a_really_full_disk(tmp_path: Path) -> None:
     """A file system of one megabyte: the same, for a file and for a redirected standard output."""
