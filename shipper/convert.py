@@ -45,6 +45,8 @@ FOR_THREADS = 1 << 19
 """Octets of a chunk of a log that threads read: fewer are handed on, and the processor's cache still has them."""
 AHEAD = 2
 """Blocks for each thread that are read before their turn."""
+SMALL = 1 << 16
+"""Pieces of output that have fewer octets are put together before another thread writes them: to hand on each takes longer than to make it."""
 WAITING = 4
 """Blocks and pieces of output that may wait between two threads."""
 JUDGED = 16
@@ -144,6 +146,8 @@ class _Writer:
     def __init__(self, output: Output) -> None:
         self._output = output
         self._pieces: queue.Queue[bytes | bytearray | Lines | None] = queue.Queue(WAITING)
+        self._small: list[bytes | bytearray] = []
+        self._size = 0  # of these
         self._failed: BaseException | None = None
         self._writing = threading.Lock()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -153,10 +157,23 @@ class _Writer:
         """Raises what `Output.write` raised for this one or for one before."""
         if self._failed:
             raise self._failed
-        self._pieces.put(lines)
+        size = len(lines)
+        if size < SMALL:
+            self._small.append(lines if isinstance(lines, (bytes, bytearray)) else lines.begin(size))
+            self._size += size
+        if size >= SMALL or self._size >= SMALL:
+            self._hand_on()
+        if size >= SMALL:
+            self._pieces.put(lines)
+
+    def _hand_on(self) -> None:
+        if self._small:
+            self._pieces.put(b"".join(self._small))
+            self._small, self._size = [], 0
 
     def finish(self) -> None:
         """All of it is written. Raises the same."""
+        self._hand_on()
         self._pieces.put(None)
         self._thread.join()
         if self._failed:
