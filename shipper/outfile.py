@@ -188,6 +188,8 @@ class FileOutput(Output):
             os.replace(self._temporary, kept)
         except OSError:
             kept = self._temporary
+            if not os.path.exists(kept):  # somebody has removed it
+                return ""
         return path_text(kept)
 
     def discard(self) -> None:

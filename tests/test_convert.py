@@ -228,6 +228,17 @@ def test_nothing_is_written_after_a_conversion_by_threads_has_failed(tmp_path: P
     assert done == sorted(done)
 
 
+def test_what_somebody_has_removed_is_not_said_to_be_kept(tmp_path: Path) -> None:
+    """The file that has no name yet, gone while it was written to: the conversion fails, and names no file that is not there."""
+    output = open_output(str(tmp_path / "out"))
+    output.write(b"{}\n")
+    for path in tmp_path.iterdir():
+        path.unlink()
+    with pytest.raises(Failure, match="could not be written"):
+        output.finish()
+    assert output.keep() == ""
+
+
 def test_a_log_whose_ranges_are_done_before_the_next_is_asked_for_is_in_the_account(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
