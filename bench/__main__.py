@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -24,12 +23,6 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 KINDS = {"mta": "MTA log", "service": "service log"}
 FORMATS = {4: "MTA log in XML", 5: "MTA log in JSON"}
 """By LOG_FORMAT."""
-
-
-MEMORY = Path("/dev/shm")
-"""Files here are in memory. A fast program on all CPUs writes more in a second than a disk takes, and it would be the disk that is measured."""
-ROOM = 4096
-"""Octets for each line of a log, with all that is made of it."""
 
 
 SLOW = 20
@@ -73,10 +66,8 @@ class Bench:
         missing: list[str],
         document: report.Document,
         scratch: Path,
-        quick: Path,
     ) -> None:
-        self.sizes, self.logs, self.found, self.missing, self.document = sizes, logs, found, missing, document
-        self.scratch, self.quick = scratch, quick
+        self.sizes, self.logs, self.found, self.missing, self.document, self.scratch = sizes, logs, found, missing, document, scratch
         self.all = os.sched_getaffinity(0)
         self.one = {max(self.all)}
         self._alone: dict[str, list[Row]] = {}
@@ -111,7 +102,7 @@ class Bench:
         for kind, title in KINDS.items():
             log, lines = self.logs[kind]
             rows = conversion.race(
-                title, conversion.field(kind, self.found), log, lines, self.sizes.runs, self._apart(self.one), self.quick, self.give_up
+                title, conversion.field(kind, self.found), log, lines, self.sizes.runs, self._apart(self.one), self.scratch, self.give_up
             )
             self._alone[kind] = rows
             caption = f"{KINDS[kind]} → JSON: {lines:,} lines of {log.stat().st_size / lines:.0f} bytes, one CPU."
@@ -125,7 +116,7 @@ class Bench:
             log = corpus.in_format(conversion.SHIPPER, self.scratch, log_format, lines)
             octets = log.stat().st_size / lines
             field, cpus = conversion.field("mta", ()), self._apart(self.one)
-            rows = conversion.race(title, field, log, lines, self.sizes.runs, cpus, self.quick, self.give_up)
+            rows = conversion.race(title, field, log, lines, self.sizes.runs, cpus, self.scratch, self.give_up)
             log.unlink()
             self.document.add("formats", f"{title} → JSON: {lines:,} lines of {octets:.0f} bytes, one CPU.", *_race(rows))
 
@@ -135,13 +126,13 @@ class Bench:
             return
         for kind, title in KINDS.items():
             log, lines = self.logs[kind]
-            many = corpus.repeated(log, self.quick / "many", 2)
+            many = corpus.repeated(log, self.scratch / "many", 2)
             field = [one for one in conversion.field(kind, self.found) if one.share and one.part < SLOW]
             field.insert(1, conversion.apart("native"))
             field = [one if one.part == 1 else one._replace(part=2 * one.part) for one in field]  # as many lines as on one CPU
             alone = {row.name: row for row in self._alone.get(kind, [])}
             alone |= {f"{name}, apart": row for name, row in alone.items()}
-            rows = conversion.race(f"{title}, all CPUs", field, many, 2 * lines, self.sizes.runs, self.all, self.quick, self.give_up)
+            rows = conversion.race(f"{title}, all CPUs", field, many, 2 * lines, self.sizes.runs, self.all, self.scratch, self.give_up)
             many.unlink()
             table = [
                 (
@@ -167,7 +158,7 @@ class Bench:
             lines,
             self.sizes.runs,
             self.one,
-            self.quick,
+            self.scratch,
             self.give_up,
             packed=True,
         )
@@ -357,16 +348,11 @@ def main() -> None:
     document = report.Document()
     load = os.getloadavg()[0]
 
-    memory = MEMORY if _has_room(MEMORY, ROOM * sizes.lines) else None
-
     def surroundings(missing: Sequence[str]) -> list[tuple[str, str]]:
-        return report.surroundings(str(sizes), found, missing, load, len(available), memory)
+        return report.surroundings(str(sizes), found, missing, load, len(available))
 
     print(report.table(("", "measured"), surroundings(missing)), flush=True)
-    with (
-        tempfile.TemporaryDirectory(prefix="shipper-bench-") as name,
-        tempfile.TemporaryDirectory(prefix="shipper-bench-", dir=memory) as quick,
-    ):
+    with tempfile.TemporaryDirectory(prefix="shipper-bench-") as name:
         scratch = Path(name)
         report.progress("generating logs")
         own = {"mta": options.mta, "service": options.service}
@@ -375,19 +361,12 @@ def main() -> None:
         for kind in KINDS:
             log = scratch / f"{kind}-cut.log"
             logs[kind] = log, corpus.cut(own[kind] or made[kind], log, sizes.lines)
-        bench = Bench(sizes, logs, found, missing, document, scratch, Path(quick))
+        bench = Bench(sizes, logs, found, missing, document, scratch)
         for job in options.only:
             os.sched_setaffinity(0, available)
             bench.run([job])
     document.add("machine", "", ("", "measured"), surroundings(missing))
     document.save(PAGE, options.output)
-
-
-def _has_room(folder: Path, octets: int) -> bool:
-    try:
-        return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > octets
-    except OSError:
-        return False
 
 
 if __name__ == "__main__":

@@ -104,10 +104,8 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(heads), rule, *map(line, rows), ""])
 
 
-def surroundings(
-    sizes: str, peers: Sequence[Peer], missing: Sequence[str], load: float, cpus: int, memory: Path | None
-) -> list[tuple[str, str]]:
-    """What was measured, where, with what. `memory`: where the files are that are converted, when that is no disk."""
+def surroundings(sizes: str, peers: Sequence[Peer], missing: Sequence[str], load: float, cpus: int) -> list[tuple[str, str]]:
+    """What was measured, where, with what."""
     found = compiled.find()
     versions = sorted({f"{title(peer)} {peer.version}" for peer in peers})
     python = f"{platform.python_implementation()} {platform.python_version()}"
@@ -117,7 +115,6 @@ def surroundings(
         ("compiled twin", f"yes, {found.why}" if found.module else f"no: {found.why}"),
         ("gzip", "isal" if find_spec("isal") else "zlib"),
         ("machine", f"{_processor()}, {cpus} CPU{'s'[: cpus - 1]}, {platform.system()} {platform.release().split('-')[0]}"),
-        ("files converted", f"in memory ({memory})" if memory else "on a disk"),
         ("load before", f"{load:.1f}"),
         ("peers", ", ".join(versions) or "none"),
         ("not measured", "; ".join(missing) or "nothing"),

@@ -243,7 +243,6 @@ class _Nowhere:
 
 
 def rows(logs: Logs, module: Any, runs: int) -> Iterator[tuple[Kind, Measured, Measured]]:
-    """Of each kind what the twin does of it, and plain Python; the best of the runs."""
+    """Of each kind what the twin does of it, the best of the runs, and plain Python, once."""
     for kind in KINDS:
-        with_twin, plain = (min([measured(kind, logs, one) for _ in range(runs)], key=lambda one: one.seconds) for one in (module, None))
-        yield kind, with_twin, plain
+        yield kind, min([measured(kind, logs, module) for _ in range(runs)], key=lambda one: one.seconds), measured(kind, logs, None)
