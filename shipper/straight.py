@@ -302,6 +302,18 @@ class StraightReader:
         return Straight(self._profile.name, octets, count, of_twin, dict(sorted(apart.items())), observed, made, stretches)
 
 
+def reader_of(
+    module: Any, profile: str, log: Log, *, file: str = "", peer: str = "", raw: RawPolicy, otlp: bool = False
+) -> Reader | StraightReader:  # fmt: skip
+    """A `StraightReader` where there is the twin (`module`), and the names that it is told have no half characters; else a `Reader`."""
+    if module is not None:
+        try:
+            return StraightReader(module, profile, log, file=file, peer=peer, raw=raw, otlp=otlp)
+        except UnicodeEncodeError:
+            pass
+    return Reader(log, file=file, peer=peer, raw=raw)
+
+
 def decoded(octets: bytes, apart: Mapping[int, Record]) -> list[Record]:
     """The records of native lines, but for those that are there."""
     if not apart:

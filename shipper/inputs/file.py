@@ -34,7 +34,7 @@ from shipper.reader import Reader
 from shipper.record import Record
 from shipper.screen import escaped
 from shipper.stamps import system_zone
-from shipper.straight import StraightReader, joined
+from shipper.straight import StraightReader, joined, reader_of
 from shipper.tail import Follower, Listing, Mark, Measured, Piece, Point, Sight, Start, Tail, listing, measure
 from shipper.tail.follower import FORGET
 from shipper.tail.marks import alike
@@ -341,15 +341,10 @@ class FileInput:
         def anew() -> tuple[Reader | StraightReader, Callable[[Block], list[Record]]]:
             log = self._reading.log(service_of(tail.path))
             log.date = date
-            if not tail.encoding and self._reading.twin is not None:
-                try:
-                    told = self._reading
-                    straight = StraightReader(told.twin, told.profile, log, file=tail.path, raw=told.raw, otlp=told.otlp)
-                    return straight, straight.reader.read
-                except UnicodeEncodeError:  # half a character in the log's name
-                    pass
-            reader = Reader(log, file=tail.path, raw=self._reading.raw)
-            return reader, reader.read
+            told = self._reading
+            twin = None if tail.encoding else told.twin
+            reader = reader_of(twin, told.profile, log, file=tail.path, raw=told.raw, otlp=told.otlp)
+            return reader, reader.reader.read if isinstance(reader, StraightReader) else reader.read
 
         if position == 0 or not plain:
             return anew()[0]

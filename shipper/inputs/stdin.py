@@ -20,7 +20,7 @@ from shipper.inputs.base import LINGER_SECONDS, Deliver, Places, Reading
 from shipper.inputs.section import Common, MaxLine
 from shipper.reader import Reader
 from shipper.record import Record
-from shipper.straight import StraightReader, joined
+from shipper.straight import StraightReader, joined, reader_of
 from shipper.tail.slices import LINES, framed, line_ends
 
 PEER = "stdin"
@@ -76,13 +76,7 @@ class Stdin:
     def _reader(self) -> Reader | StraightReader:
         """With the compiled twin, where that is here."""
         told = self._reading
-        log = told.log(self._service)
-        if told.twin is not None:
-            try:
-                return StraightReader(told.twin, told.profile, log, peer=PEER, raw=told.raw, otlp=told.otlp)
-            except UnicodeEncodeError:  # half a character in the host's name
-                pass
-        return Reader(log, peer=PEER, raw=told.raw)
+        return reader_of(told.twin, told.profile, told.log(self._service), peer=PEER, raw=told.raw, otlp=told.otlp)
 
     def _read(self) -> bytes | None:
         """Some octets, none at the end; None when there was nothing for a moment, so that `stop` is seen."""
