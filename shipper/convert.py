@@ -158,13 +158,14 @@ class _Writer:
         if self._failed:
             raise self._failed
         size = len(lines)
-        if size < SMALL:
-            self._small.append(lines if isinstance(lines, (bytes, bytearray)) else lines.begin(size))
-            self._size += size
-        if size >= SMALL or self._size >= SMALL:
-            self._hand_on()
         if size >= SMALL:
+            self._hand_on()
             self._pieces.put(lines)
+            return
+        self._small.append(lines if isinstance(lines, (bytes, bytearray)) else lines.begin(size))
+        self._size += size
+        if self._size >= SMALL:
+            self._hand_on()
 
     def _hand_on(self) -> None:
         if self._small:
